@@ -1,0 +1,1 @@
+"""Files to frames: index, read, check, store, and the background of every block."""

@@ -1,0 +1,240 @@
+"""Every parameter of a run: one frozen model per stage, written to and read from TOML.
+
+Unknown keys are refused, so a misspelt parameter never falls back to a default in silence. How a
+run is executed (workers, progress) is not here: it must not change any result.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pitflow.errors import UserError
+
+
+class Model(BaseModel):
+    """Frozen, and refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class AcquireConfig(Model):
+    """Reading, checking and storing the frames."""
+
+    um_per_px: float = Field(0.48, gt=0, description="size of a pixel, um")
+    fps: float | None = Field(None, gt=0, description="frames per second; None: as the file says")
+    start: int = Field(0, ge=0, description="first frame analysed")
+    stop: int | None = Field(None, gt=0, description="one past the last frame; None: to the end")
+    store_frames: bool = Field(True, description="write video.zarr")
+    block_frames: int = Field(48, ge=8, description="frames per background, and per task")
+    background_samples: int = Field(
+        13, ge=3, description="frames of a block whose median is its background"
+    )
+
+
+class PitConfig(Model):
+    """Finding the pits: near-black regions that stay and grow."""
+
+    darkness: float = Field(
+        0.5, gt=0, lt=1, description="a pit is darker than this share of the steel around it"
+    )
+    min_area_px: float = Field(60.0, gt=0, description="smallest final area of a pit, px^2")
+
+
+class ChangeConfig(Model):
+    """Moving particles against the time-local background."""
+
+    threshold: float = Field(5.0, gt=0, description="detection threshold, noise sigmas")
+    scales_px: tuple[float, ...] = Field(
+        (1.2, 2.4, 4.8, 9.6), description="blob scales searched (Gaussian sigma), px"
+    )
+
+
+class ClaheConfig(Model):
+    """The CLAHE baseline (paper 002, Fig. 11)."""
+
+    clip_limit: float = Field(2.0, gt=0, description="CLAHE contrast limit")
+    tile_px: int = Field(64, ge=8, description="CLAHE tile, px")
+    min_area_px: float = Field(6.0, gt=0, description="smallest contour kept, px^2")
+    max_area_px: float = Field(2000.0, gt=0, description="largest contour kept, px^2")
+
+
+class ReportChainConfig(Model):
+    """The paper's chain (paper 002, Fig. 2b): first-frame difference, equalisation, MOG2."""
+
+    history: int = Field(500, gt=0, description="MOG2 history, frames")
+    var_threshold: float = Field(16.0, gt=0, description="MOG2 squared Mahalanobis threshold")
+    min_area_px: float = Field(6.0, gt=0, description="smallest contour kept, px^2")
+    max_area_px: float = Field(2000.0, gt=0, description="largest contour kept, px^2")
+
+
+class SegmentConfig(Model):
+    """Which segmenter, and the parameters of each."""
+
+    segmenter: str = Field("change", description="report, clahe or change")
+    pits: PitConfig = PitConfig()
+    change: ChangeConfig = ChangeConfig()
+    clahe: ClaheConfig = ClaheConfig()
+    report: ReportChainConfig = ReportChainConfig()
+
+
+class LinkConfig(Model):
+    """Joining detections into tracks with trackpy."""
+
+    search_range_px: float = Field(
+        12.0, gt=0, description="largest distance from the predicted position, px"
+    )
+    memory: int = Field(3, ge=0, description="frames a particle may be missed")
+    min_length: int = Field(3, ge=1, description="shortest track kept, detections")
+
+
+class EjectionConfig(Model):
+    """Source pit and ejection angle."""
+
+    rim_distance_px: float = Field(
+        30.0, gt=0, description="a track starts at a pit if it leads back to within this of its rim"
+    )
+    confidence: float = Field(0.95, gt=0, lt=1, description="coverage of every interval")
+    bootstrap: int = Field(1000, ge=100, description="bootstrap resamples")
+
+
+class CorrelationConfig(Model):
+    """Growth direction against ejection direction over lag."""
+
+    method: Literal["circular", "report"] = Field(
+        "circular", description="circular correlation, or the paper's Pearson of mean angles"
+    )
+    max_lag: int = Field(60, ge=1, description="largest lag, frames")
+    surrogates: int = Field(500, ge=50, description="surrogate series behind the band and p")
+
+
+class VelocityConfig(Model):
+    """Velocity outliers."""
+
+    threshold: float = Field(5.0, gt=0, description="robust score that makes an outlier")
+
+
+class FocusConfig(Model):
+    """Height from focus: sigma^2 = sigma0^2 + (k |z|)^2."""
+
+    sigma0_px: float | None = Field(None, gt=0, description="blur in focus, px; None: uncalibrated")
+    k_px_per_um: float | None = Field(None, gt=0, description="blur per height, px/um")
+
+
+class FlowConfig(Model):
+    """The mean velocity field."""
+
+    cell_px: float = Field(64.0, gt=0, description="side of a grid cell, px")
+
+
+class MeasureConfig(Model):
+    """From tracks to the answers."""
+
+    ejection: EjectionConfig = EjectionConfig()
+    correlation: CorrelationConfig = CorrelationConfig()
+    velocity: VelocityConfig = VelocityConfig()
+    focus: FocusConfig = FocusConfig()
+    flow: FlowConfig = FlowConfig()
+
+
+class ReportConfig(Model):
+    """The page and its figures."""
+
+    title: str = Field("", description="title of the page; empty: the name of the recording")
+    svg: bool = Field(True, description="write every figure as SVG too")
+
+
+class Config(Model):
+    """All parameters of a run."""
+
+    seed: int = Field(0, ge=0, description="seed of every random draw")
+    acquire: AcquireConfig = AcquireConfig()
+    segment: SegmentConfig = SegmentConfig()
+    link: LinkConfig = LinkConfig()
+    measure: MeasureConfig = MeasureConfig()
+    report: ReportConfig = ReportConfig()
+
+
+def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> Config:
+    """Read a TOML file over the defaults, then dotted ``overrides`` over both.
+
+    ``overrides`` maps dotted names ("segment.segmenter") to values; None values are skipped.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or not TOML, or a key is unknown or out of range.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UserError(
+                f"cannot read the configuration ({error.strerror})", where=path
+            ) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UserError(f"not a TOML file ({error})", where=path) from error
+    for dotted, value in (overrides or {}).items():
+        if value is None:
+            continue
+        *parents, name = dotted.split(".")
+        target = values
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        target[name] = value
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise UserError(
+                f"unknown key {key!r}",
+                where=path or "configuration",
+                hint=f"known keys there: {', '.join(_keys_at(first['loc'][:-1]))}",
+            ) from error
+        raise UserError(
+            f"{key} = {first['input']!r}: {first['msg']}", where=path or "configuration"
+        ) from error
+
+
+def dump_config(config: Config) -> str:
+    """Return the configuration as TOML with every parameter and its meaning.
+
+    Parameters that are None stand in a comment, since TOML has no empty value.
+    """
+    lines: list[str] = []
+    _dump(config, (), lines)
+    return "\n".join(lines).strip() + "\n"
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Config
+    for part in location:
+        annotation = model.model_fields[str(part)].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
+
+
+def _dump(model: BaseModel, path: tuple[str, ...], lines: list[str]) -> None:
+    import json
+
+    tables: list[tuple[str, BaseModel]] = []
+    if path:
+        lines += ["", f"[{'.'.join(path)}]"]
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            tables.append((name, value))
+        elif value is None:
+            lines.append(f"# {name} =  # {field.description}")
+        else:
+            lines.append(f"{name} = {json.dumps(value)}  # {field.description}")
+    for name, value in tables:
+        _dump(value, (*path, name), lines)

@@ -1,0 +1,1 @@
+"""Tables to tables: pits, ejection, growth, correlation, velocity, focus, flow."""

@@ -1,0 +1,1 @@
+"""Tables to figures, figures to a page."""

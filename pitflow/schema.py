@@ -1,0 +1,332 @@
+"""The tables: their columns, types, units and meanings.
+
+Every table that crosses a boundary between stages is one of these. Units and meanings travel in
+the parquet schema, so a table explains itself wherever it is opened.
+
+Conventions: ``x`` is the column and ``y`` the row in px, origin at the centre of the top-left
+pixel, y down. Angles are degrees in [0, 360), 0 along +x, increasing clockwise on the screen.
+``frame`` is the frame's index in the recording, from 0. -1 stands for "none" in integer keys and
+NaN for "not measured" in floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pitflow.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+DType = Literal["int64", "int32", "float64", "float32", "bool", "string"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its type, its unit ("" when it has none) and its meaning in one line."""
+
+    name: str
+    dtype: DType
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A named set of columns; tables written by pitflow hold these first, in this order."""
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Column names, in order."""
+        return [column.name for column in self.columns]
+
+    def __iter__(self) -> Iterator[Column]:
+        return iter(self.columns)
+
+
+def _columns(text: str) -> tuple[Column, ...]:
+    """Parse lines of ``name | dtype | unit | meaning``."""
+    rows = ([cell.strip() for cell in line.split("|")] for line in text.strip().splitlines())
+    return tuple(Column(name, dtype, unit, meaning) for name, dtype, unit, meaning in rows)  # type: ignore[arg-type]
+
+
+FRAMES = Table(
+    "frames",
+    "one row per frame of the recording",
+    _columns(
+        """
+        frame       | int64   |    | index in the recording, from 0
+        time_s      | float64 | s  | time since the first frame
+        quality     | string  |    | ok, gap (lost before this frame was written), damaged or duplicate
+        gain        | float64 |    | brightness relative to the first good frame
+        n_particles | int64   |    | moving particles detected
+        shift_x_px  | float64 | px | stage drift to the right since the first good frame
+        shift_y_px  | float64 | px | stage drift down since the first good frame
+        """
+    ),
+)
+
+PARTICLES = Table(
+    "particles",
+    "one row per detected particle per frame",
+    _columns(
+        """
+        frame           | int64   |        | index in the recording
+        time_s          | float64 | s      | time since the first frame
+        x               | float64 | px     | centre, column
+        y               | float64 | px     | centre, row
+        particle        | int64   |        | track number, -1 when not linked
+        area_px         | float64 | px^2   | area of the mask
+        diameter_px     | float64 | px     | diameter of the circle of the same area
+        eccentricity    | float64 |        | 0 circle, towards 1 a line
+        orientation_deg | float64 | deg    | direction of the long axis, [0, 180), clockwise from +x
+        contrast        | float64 |        | peak darkening as a fraction of the local background
+        mass            | float64 | px^2   | darkening summed over the particle, as a fraction of the background
+        sharpness       | float64 |        | steepest slope of the edge over peak darkening, 1/px; large when in focus
+        score           | float64 |        | confidence of the detection, 0 to 1
+        pit             | int64   |        | source pit, -1 none
+        angle_deg       | float64 | deg    | direction from the source pit's centre
+        distance_px     | float64 | px     | distance from the source pit's centre
+        vx_um_s         | float64 | um/s   | velocity to the right
+        vy_um_s         | float64 | um/s   | velocity down
+        speed_px        | float64 | px/frame | speed
+        speed_um_s      | float64 | um/s   | speed
+        blur_px         | float64 | px     | defocus blur (Gaussian sigma), rises with height
+        z_um            | float64 | um     | height above the substrate; empty without calibration
+        z_err_um        | float64 | um     | standard error of the height
+        is_outlier      | bool    |        | speed far from the track's own trend
+        """
+    ),
+)
+
+PITS = Table(
+    "pits",
+    "one row per pit",
+    _columns(
+        """
+        pit              | int64   |      | pit number, from 0 in order of onset
+        x                | float64 | px   | centre of the final pit, column
+        y                | float64 | px   | centre of the final pit, row
+        onset_frame      | int64   |      | first frame in which it is seen
+        onset_x          | float64 | px   | centre of its first pixels, column
+        onset_y          | float64 | px   | centre of its first pixels, row
+        area_px          | float64 | px^2 | final area
+        area_um2         | float64 | um^2 | final area
+        is_stable        | bool    |      | still growing at the end (False: stopped growing)
+        n_ejected        | int64   |      | particles that left this pit
+        mean_angle_deg   | float64 | deg  | circular mean direction of its ejections, one angle per particle
+        resultant_length | float64 |      | 0 all directions alike, 1 one direction
+        rayleigh_p       | float64 |      | p of the Rayleigh test against uniform ejection
+        rayleigh_q       | float64 |      | rayleigh_p adjusted over pits (Benjamini-Hochberg)
+        n_modes          | int64   |      | preferred directions by BIC, 0 uniform
+        mean_angle_lo_deg   | float64 | deg | lower end of the 95 % interval of the mean direction
+        mean_angle_hi_deg   | float64 | deg | upper end, clockwise from the lower
+        resultant_length_lo | float64 |     | lower end of its 95 % interval
+        resultant_length_hi | float64 |     | upper end of its 95 % interval
+        """
+    ),
+)
+
+GROWTH = Table(
+    "growth",
+    "one row per pit per frame since onset",
+    _columns(
+        """
+        pit       | int64   |      | pit number
+        frame     | int64   |      | index in the recording
+        area_px   | float64 | px^2 | area in this frame
+        new_px    | float64 | px^2 | pixels that became pit in this frame
+        angle_deg | float64 | deg  | circular mean direction of the new pixels about the onset; empty without any
+        """
+    ),
+)
+
+EJECTIONS = Table(
+    "ejections",
+    "one row per particle that left a pit",
+    _columns(
+        """
+        particle    | int64   |      | track number
+        pit         | int64   |      | source pit
+        frame       | int64   |      | departure from the rim
+        x           | float64 | px   | departure, column
+        y           | float64 | px   | departure, row
+        angle_deg   | float64 | deg  | departure direction about the pit's centre
+        speed_um_s  | float64 | um/s | speed at departure
+        angle_err_deg | float64 | deg | standard error of the angle
+        """
+    ),
+)
+
+CORRELATION = Table(
+    "correlation",
+    "growth direction against ejection direction over lag; positive lag: ejection follows growth",
+    _columns(
+        """
+        pit  | int64   |        | pit number, -1 pooled over pits
+        lag  | int64   | frames | ejection is this much later than growth
+        r    | float64 |        | correlation at this lag
+        r_lo | float64 |        | lower edge of the 95 % surrogate band (no relation)
+        r_hi | float64 |        | upper edge of the 95 % surrogate band (no relation)
+        p    | float64 |        | chance of a larger |r| anywhere over lags without a relation
+        """
+    ),
+)
+
+OUTLIERS = Table(
+    "outliers",
+    "one row per velocity outlier",
+    _columns(
+        """
+        particle    | int64   |          | track number
+        frame       | int64   |          | index in the recording
+        x           | float64 | px       | position, column
+        y           | float64 | px       | position, row
+        speed_px    | float64 | px/frame | speed
+        score       | float64 |          | robust score of the residual from the track's trend
+        nearest_pit | int64   |          | nearest pit other than the source, -1 none
+        distance_px | float64 | px       | distance to that pit's centre
+        """
+    ),
+)
+
+FLOW = Table(
+    "flow",
+    "mean particle velocity on a grid",
+    _columns(
+        """
+        x       | float64 | px   | centre of the cell, column
+        y       | float64 | px   | centre of the cell, row
+        vx_um_s | float64 | um/s | mean velocity to the right
+        vy_um_s | float64 | um/s | mean velocity down
+        n       | int64   |      | velocities averaged
+        domain  | int64   |      | pit whose flow prevails here, -1 none
+        """
+    ),
+)
+
+PIT_PIXELS = Table(
+    "pit_pixels",
+    "every pixel that became pit, and when; pit areas and growth follow from it",
+    _columns(
+        """
+        pit   | int64 |    | pit number
+        frame | int64 |    | first frame in which the pixel is pit
+        x     | int64 | px | column, stage drift removed
+        y     | int64 | px | row, stage drift removed
+        """
+    ),
+)
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        FRAMES,
+        PARTICLES,
+        PITS,
+        GROWTH,
+        EJECTIONS,
+        CORRELATION,
+        OUTLIERS,
+        FLOW,
+        PIT_PIXELS,
+    )
+}
+
+
+def empty_table(table: Table) -> pd.DataFrame:
+    """Return the table without rows, with all its columns and types."""
+    import pandas as pd
+
+    return pd.DataFrame({column.name: pd.Series(dtype=_pandas_dtype(column)) for column in table})
+
+
+def validate_table(data: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """Return ``data`` with the table's columns first, in order and of the right types.
+
+    Further columns are kept, after the table's own.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or cannot be converted without loss.
+    """
+    missing = [name for name in table.names if name not in data.columns]
+    if missing:
+        raise ValueError(f"table {table.name!r} lacks the columns {', '.join(missing)}")
+    extra = [str(name) for name in data.columns if name not in table.names]
+    out = data[table.names + extra].reset_index(drop=True)
+    for column in table:
+        wanted = _pandas_dtype(column)
+        if str(out[column.name].dtype) == wanted:
+            continue
+        if column.dtype.startswith("int") and out[column.name].isna().any():
+            raise ValueError(f"{table.name}.{column.name} is an integer and holds empty values")
+        out[column.name] = out[column.name].astype(wanted)  # type: ignore[call-overload]
+    return out
+
+
+def write_table(data: pd.DataFrame, table: Table, path: Path) -> None:
+    """Write a validated table as parquet, units and meanings in its schema; atomic."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrow = pa.Table.from_pandas(validate_table(data, table), preserve_index=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    pq.write_table(arrow.cast(arrow_schema(arrow.schema, table)), partial, compression="zstd")
+    partial.replace(path)
+
+
+def arrow_schema(schema: pa.Schema, table: Table) -> pa.Schema:
+    """Return ``schema`` with the units and meanings of ``table`` in its field metadata."""
+    import pyarrow as pa
+
+    known = {column.name: column for column in table}
+    fields: list[pa.Field] = []
+    for field in schema:
+        column = known.get(field.name)
+        if column is not None:
+            field = field.with_metadata({"unit": column.unit, "meaning": column.meaning})
+        fields.append(field)
+    metadata = dict(schema.metadata or {}) | {b"pitflow_table": table.name.encode()}
+    return pa.schema(fields, metadata=metadata)
+
+
+def read_table(
+    path: Path, table: Table | None = None, columns: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Read a parquet table; with ``table`` it is validated.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, is not parquet or does not hold the table's columns.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    try:
+        data = pd.read_parquet(path, columns=None if columns is None else list(columns))
+    except FileNotFoundError as error:
+        raise UserError("no such table", where=path, hint="run `pitflow run` first") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"not a readable parquet table ({error})", where=path) from error
+    if table is None or columns is not None:
+        return data
+    try:
+        return validate_table(data, table)
+    except ValueError as error:
+        raise UserError(str(error), where=path) from error
+
+
+def _pandas_dtype(column: Column) -> str:
+    return "str" if column.dtype == "string" else column.dtype

@@ -1,0 +1,1 @@
+"""Frames to class maps and detections."""

@@ -1,0 +1,74 @@
+"""The one protocol behind which every segmenter stands, classical or learned.
+
+Parameters go to the constructor; ``segment`` takes an iterator of frames and gives one of results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pitflow.frame import Frame
+from pitflow.scene import Scene
+
+DETECTION_COLUMNS = (
+    "frame",
+    "x",
+    "y",
+    "area_px",
+    "diameter_px",
+    "eccentricity",
+    "orientation_deg",
+    "contrast",
+    "mass",
+    "sharpness",
+    "score",
+    "blur_px",
+)
+"""What a segmenter measures of each particle, in the meaning and units of the particles table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """What a segmenter says of one frame.
+
+    Parameters
+    ----------
+    frame:
+        Index in the recording.
+    classes:
+        (height, width) uint8: 0 background, 1 particle, 2 pit, in the frame's own geometry.
+    particles:
+        One row per particle with ``DETECTION_COLUMNS``.
+    """
+
+    frame: int
+    classes: npt.NDArray[np.uint8]
+    particles: pd.DataFrame
+
+
+class Segmenter(Protocol):
+    """Frames in, segmentations out, one each and in the same order."""
+
+    @property
+    def name(self) -> str:
+        """The name by which a user chooses it."""
+        ...
+
+    @property
+    def in_order(self) -> bool:
+        """True if it carries state from frame to frame.
+
+        Such a segmenter must be given every frame once, in order, by one iterator; any other may
+        be given the blocks of a recording in parallel, with the same result.
+        """
+        ...
+
+    def segment(self, frames: Iterable[Frame], scene: Scene) -> Iterator[Segmentation]:
+        """Yield one result per frame. Frames that cannot be trusted yield no particles."""
+        ...
