@@ -1,4 +1,4 @@
-"""What is known about a recording beyond the frame at hand; acquire makes it, segmenters read it."""
+"""What is known of a recording beyond the frame at hand; acquire makes it, segmenters read it."""
 
 from __future__ import annotations
 
