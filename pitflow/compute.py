@@ -1,0 +1,141 @@
+"""Where Dask lives: the same tasks on local threads or on a cluster, with progress.
+
+Tasks are independent, write their pixels themselves and return small tables, so what is in flight
+is bounded by the number of workers, never by the length of the recording.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from pitflow.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Progress(Protocol):
+    """Shows how far a stage is; ``advance`` may be called from any thread."""
+
+    def start(self, stage: str, total: int) -> None:
+        """Begin a stage of ``total`` steps."""
+        ...
+
+    def advance(self, steps: int = 1) -> None:
+        """Count steps as done."""
+        ...
+
+    def finish(self, message: str = "") -> None:
+        """End the stage."""
+        ...
+
+
+class Silent:
+    """Progress that shows nothing."""
+
+    def start(self, stage: str, total: int) -> None:
+        """Begin a stage."""
+
+    def advance(self, steps: int = 1) -> None:
+        """Count steps as done."""
+
+    def finish(self, message: str = "") -> None:
+        """End the stage."""
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How tasks are executed; it never changes what they compute.
+
+    Parameters
+    ----------
+    workers:
+        Tasks at a time. The default is one per core.
+    cluster:
+        Address of a Dask scheduler, such as "tcp://host:8786"; None: threads of this process. The
+        workers of a cluster must see the same file system.
+    """
+
+    workers: int = os.cpu_count() or 1
+    cluster: str | None = None
+
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        done: Callable[[Item, Result], None],
+    ) -> None:
+        """Run ``function`` on every item; call ``done`` in this process as each one ends.
+
+        The first exception of a task is raised here once the tasks in flight have ended.
+
+        Raises
+        ------
+        UserError
+            If the cluster cannot be reached.
+        """
+        if self.cluster is not None:
+            self._map_on_cluster(function, items, done)
+        else:
+            self._map_on_threads(function, items, done)
+
+    def _map_on_threads(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        done: Callable[[Item, Result], None],
+    ) -> None:
+        import dask
+        from dask.delayed import delayed
+
+        def task(item: Item) -> None:
+            done(item, function(item))
+
+        tasks = [delayed(task, pure=False)(item) for item in items]
+        with single_threaded_opencv():
+            dask.compute(*tasks, scheduler="threads", num_workers=self.workers)
+
+    def _map_on_cluster(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        done: Callable[[Item, Result], None],
+    ) -> None:
+        try:
+            from distributed import Client, as_completed
+        except ImportError as error:
+            raise UserError(
+                "a cluster needs dask.distributed",
+                where="--cluster",
+                hint="pip install 'pitflow[cluster]'",
+            ) from error
+        try:
+            client: Any = Client(self.cluster, timeout="20s")
+        except (OSError, TimeoutError, ValueError) as error:
+            raise UserError(
+                f"no Dask scheduler answers ({error})",
+                where=f"--cluster {self.cluster}",
+                hint="start one with `dask scheduler`, or leave --cluster out",
+            ) from error
+        with client:
+            futures = {client.submit(function, item, pure=False): item for item in items}
+            for future in as_completed(list(futures)):
+                done(futures[future], future.result())
+
+
+def single_threaded_opencv() -> AbstractContextManager[None]:
+    """Keep OpenCV to one thread per task, since the tasks already fill the cores."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+
+    class Restore(nullcontext[None]):
+        def __exit__(self, *_: object) -> None:
+            cv2.setNumThreads(before)
+
+    return Restore()
