@@ -23,20 +23,12 @@ from typing import Any
 from pitflow.config import Config, dump_config
 from pitflow.errors import UserError
 
-RECORDED_PACKAGES = [
-    "av",
-    "dask",
-    "imagecodecs",
-    "matplotlib",
-    "numpy",
-    "opencv-python-headless",
-    "pandas",
-    "pyarrow",
-    "scipy",
-    "tifffile",
-    "trackpy",
-    "zarr",
-]
+RECORDED_PACKAGES = (
+    "av", "dask", "imagecodecs", "matplotlib", "numpy", "opencv-python-headless", "pandas",
+    "pyarrow", "scipy", "tifffile", "trackpy", "zarr",
+)  # fmt: skip
+
+LOCK = ".lock"
 
 SAMPLED_BYTES = 64 * 1024
 SAMPLES = 64
@@ -159,7 +151,7 @@ class RunFolder:
 
         if self.path.exists() and not self.path.is_dir():
             raise UserError("the output is a file", where=self.path, hint="choose another -o")
-        if self.path.is_dir() and not self.exists and any(self.path.iterdir()):
+        if self.path.is_dir() and not self.exists and self._holds_other_files():
             raise UserError(
                 "the folder is not empty and holds no run",
                 where=self.path,
@@ -167,7 +159,7 @@ class RunFolder:
             )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock", timeout=0)
+            lock = FileLock(self.path / LOCK, timeout=0)
             lock.acquire()
         except Timeout as error:
             raise UserError(
@@ -187,6 +179,9 @@ class RunFolder:
             yield
         finally:
             lock.release()
+
+    def _holds_other_files(self) -> bool:
+        return any(entry.name != LOCK for entry in self.path.iterdir())
 
     def clear(self) -> None:
         """Remove all that a run has written here, and nothing else."""

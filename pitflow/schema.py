@@ -54,7 +54,7 @@ class Table:
 
 def _columns(text: str) -> tuple[Column, ...]:
     """Parse lines of ``name | dtype | unit | meaning``."""
-    rows = ([cell.strip() for cell in line.split("|")] for line in text.strip().splitlines())
+    rows = ([cell.strip() for cell in line.split("|", 3)] for line in text.strip().splitlines())
     return tuple(Column(name, dtype, unit, meaning) for name, dtype, unit, meaning in rows)  # type: ignore[arg-type]
 
 

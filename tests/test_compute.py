@@ -1,0 +1,59 @@
+"""Tasks give the same results wherever they run."""
+
+import threading
+
+import cv2
+import pytest
+
+from pitflow.compute import Compute, single_threaded_opencv
+from pitflow.errors import UserError
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def test_every_item_is_done_once_whatever_the_number_of_workers() -> None:
+    for workers in (1, 3):
+        results: dict[int, int] = {}
+        Compute(workers).map(square, range(20), results.__setitem__)
+        assert results == {number: number * number for number in range(20)}
+
+
+def test_no_more_tasks_run_at_once_than_there_are_workers() -> None:
+    lock, both = threading.Lock(), threading.Barrier(2, timeout=10)
+    running, most = 0, 0
+
+    def task(_: int) -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        both.wait()
+        with lock:
+            running -= 1
+
+    Compute(2).map(task, range(6), lambda item, result: None)
+    assert most == 2
+
+
+def test_an_error_of_a_task_reaches_the_caller() -> None:
+    def fail(number: int) -> None:
+        if number == 2:
+            raise UserError("frame 2 is bad")
+
+    with pytest.raises(UserError, match="frame 2"):
+        Compute(2).map(fail, range(4), lambda item, result: None)
+
+
+def test_opencv_threads_come_back() -> None:
+    before = cv2.getNumThreads()
+    with single_threaded_opencv():
+        assert cv2.getNumThreads() == 1
+    assert cv2.getNumThreads() == before
+
+
+def test_a_cluster_that_does_not_answer_is_one_clear_line() -> None:
+    pytest.importorskip("distributed")
+    with pytest.raises(UserError, match="no Dask scheduler answers"):
+        Compute(1, "nonsense://127.0.0.1:1").map(square, [1], lambda item, result: None)

@@ -1,0 +1,120 @@
+"""Run directories resume, refuse and remember."""
+
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from pitflow.config import Config
+from pitflow.errors import UserError
+from pitflow.provenance import RunFolder, fingerprint, open_run, select, stage_key
+
+
+def test_the_key_of_a_stage_follows_parameters_code_and_needs() -> None:
+    base = stage_key("link", {"memory": 3}, "code", ["a"])
+    assert base == stage_key("link", {"memory": 3}, "code", ["a"])
+    changed = [
+        stage_key("link", {"memory": 4}, "code", ["a"]),
+        stage_key("link", {"memory": 3}, "other", ["a"]),
+        stage_key("link", {"memory": 3}, "code", ["b"]),
+    ]
+    assert len({base, *changed}) == 4
+
+
+def test_select_returns_sections_and_single_values() -> None:
+    config = Config()
+    assert select(config, "acquire.um_per_px") == 0.48
+    assert select(config, "link") == config.link.model_dump()
+
+
+def test_a_fingerprint_tells_content_not_name(tmp_path: Path) -> None:
+    one, two, three = tmp_path / "a.avi", tmp_path / "b.avi", tmp_path / "c.avi"
+    one.write_bytes(b"x" * 1000)
+    two.write_bytes(b"x" * 1000)
+    three.write_bytes(b"x" * 999 + b"y")
+    assert fingerprint(one) == fingerprint(two) != fingerprint(three)
+
+
+def test_a_stage_is_done_under_its_key_only_and_parts_of_another_key_are_dropped(
+    tmp_path: Path,
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    with run.open_for_writing(overwrite=False):
+        run.begin("link", "key1")
+        part = run.parts("link") / "part"
+        part.touch()
+        run.begin("link", "key1")
+        assert part.exists()
+        assert not run.is_done("link", "key1")
+        run.end("link", 1.0, ["adapted"], [])
+        assert run.is_done("link", "key1")
+        assert not run.is_done("link", "key2")
+        run.begin("link", "key2")
+        assert not part.exists()
+
+
+def test_the_manifest_survives_the_process(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    with run.open_for_writing(overwrite=False):
+        run.describe(tmp_path / "a.avi", "mark", Config())
+        run.begin("link", "key")
+        run.end("link", 1.0, ["adapted"], ["careful"])
+    again = open_run(tmp_path)
+    assert again.is_done("link", "key")
+    assert again.manifest.notes == ["adapted"]
+    assert again.manifest.warnings == ["careful"]
+    assert again.manifest.versions["numpy"]
+
+
+def test_two_recordings_never_share_a_folder(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    with run.open_for_writing(overwrite=False):
+        run.describe(tmp_path / "a.avi", "one", Config())
+        with pytest.raises(UserError, match="run of another recording"):
+            run.describe(tmp_path / "b.avi", "two", Config())
+
+
+def test_a_second_process_is_turned_away(tmp_path: Path) -> None:
+    with (
+        FileLock(tmp_path / ".lock"),
+        pytest.raises(UserError, match="another pitflow is at work"),
+        RunFolder(tmp_path).open_for_writing(overwrite=False),
+    ):
+        pass
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with (
+        pytest.raises(UserError, match="holds no run"),
+        RunFolder(tmp_path).open_for_writing(overwrite=True),
+    ):
+        pass
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_overwrite_removes_a_run_and_nothing_else(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    with run.open_for_writing(overwrite=False):
+        run.describe(tmp_path / "a.avi", "one", Config())
+        run.table("pits").parent.mkdir()
+        run.table("pits").touch()
+        (tmp_path / "my notes.txt").touch()
+    with RunFolder(tmp_path).open_for_writing(overwrite=True):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} <= {"my notes.txt", ".lock"}
+
+
+def test_a_file_as_output_is_refused(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    place.touch()
+    with (
+        pytest.raises(UserError, match="the output is a file"),
+        RunFolder(place).open_for_writing(overwrite=False),
+    ):
+        pass
+
+
+def test_a_folder_without_a_run_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no run here"):
+        open_run(tmp_path)
