@@ -1,0 +1,196 @@
+"""The empty scene around a frame: one median image per block of time."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from pitflow.acquire.registration import Pose
+from pitflow.frame import Image
+from pitflow.translation import translated
+
+_BAND_BYTES = 1 << 18
+"""Samples of one band of rows fit the processor's cache."""
+_CACHED = 6
+_NEGLIGIBLE_GAIN = 0.001
+
+
+def median_background(images: Sequence[Image], poses: Sequence[Pose]) -> Image:
+    """Return the per-pixel median of a block's sampled frames, as the reference frame shows it.
+
+    Each image is moved back by its pose and divided by its gain first, so drift of the stage and
+    of the light neither blurs nor biases the median.
+
+    Parameters
+    ----------
+    images:
+        (height, width) uint8 or uint16 frames, all alike; at least one.
+    poses:
+        The pose of each, relative to the reference frame.
+
+    Returns
+    -------
+    Image
+        (height, width), of the images' type. With an even number of images, the mean of the two
+        middle values, rounded down.
+    """
+    if not images or len(images) != len(poses):
+        raise ValueError(f"{len(images)} images and {len(poses)} poses: need one pose per image")
+    aligned = [_as_reference(image, pose) for image, pose in zip(images, poses, strict=True)]
+    n = len(aligned)
+    if n == 1:
+        return aligned[0].copy()
+    height, width = aligned[0].shape
+    rows = max(1, _BAND_BYTES // (n * width * aligned[0].itemsize))
+    out = np.empty_like(aligned[0])
+    for top in range(0, height, rows):
+        band = np.stack([image[top : top + rows] for image in aligned])
+        out[top : top + rows] = _median_in_place(band)
+    return out
+
+
+class StoredScene:
+    """The scene of a recording whose block backgrounds are stored (``pitflow.scene.Scene``).
+
+    May be read by many threads; a few backgrounds are kept in memory.
+
+    Parameters
+    ----------
+    backgrounds:
+        (n_blocks, height, width) array on disk, such as ``background.zarr``.
+    frames:
+        The ``frames`` table.
+    first:
+        The first good frame, (height, width).
+    block_frames:
+        Frames per block; blocks start at the first row of ``frames``.
+    """
+
+    def __init__(
+        self, backgrounds: BackgroundArray, frames: pd.DataFrame, first: Image, block_frames: int
+    ) -> None:
+        self._backgrounds = backgrounds
+        self._frames = frames
+        self._first = first
+        self._start = int(frames["frame"].iloc[0])
+        self._block_frames = block_frames
+        self._cache: OrderedDict[int, Image] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) in px."""
+        return self._first.shape[0], self._first.shape[1]
+
+    @property
+    def levels(self) -> int:
+        """Grey levels: 256 for 8 bit, 65536 for 16 bit."""
+        return int(np.iinfo(self._first.dtype).max) + 1
+
+    @property
+    def first(self) -> Image:
+        """The first good frame."""
+        return self._first
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks."""
+        return int(self._backgrounds.shape[0])
+
+    @property
+    def frames(self) -> pd.DataFrame:
+        """The ``frames`` table."""
+        return self._frames
+
+    def block_of(self, frame: int) -> int:
+        """Return the block that holds ``frame``; the last one for frames of a shorter tail."""
+        block = (frame - self._start) // self._block_frames
+        return max(0, min(block, self.n_blocks - 1))
+
+    def background(self, block: int) -> Image:
+        """Return the median image of ``block``, not to be written to."""
+        with self._lock:
+            if block in self._cache:
+                self._cache.move_to_end(block)
+                return self._cache[block]
+        # Read outside the lock: a second reader of the same block costs less than all waiting.
+        image: Image = np.asarray(self._backgrounds[block])
+        image.flags.writeable = False
+        with self._lock:
+            self._cache[block] = image
+            while len(self._cache) > _CACHED:
+                self._cache.popitem(last=False)
+        return image
+
+
+class BackgroundArray(Protocol):
+    """What ``StoredScene`` needs of a zarr array: a shape, and images by index."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n_blocks, height, width)."""
+        ...
+
+    def __getitem__(self, block: int, /) -> Any:
+        """Return one image."""
+        ...
+
+
+def _as_reference(image: Image, pose: Pose) -> Image:
+    moved = translated(image, -pose.dx, -pose.dy)
+    if abs(pose.gain - 1) < _NEGLIGIBLE_GAIN:
+        return moved
+    scaled: Image = np.rint(moved.astype(np.float32) * np.float32(1 / pose.gain))
+    return np.clip(scaled, 0, np.iinfo(image.dtype).max).astype(image.dtype)
+
+
+def _median_in_place(band: Image) -> Image:
+    n = band.shape[0]
+    spare = np.empty_like(band[0])
+    for low, high in _median_network(n):
+        np.minimum(band[low], band[high], out=spare)
+        np.maximum(band[low], band[high], out=band[high])
+        band[low] = spare
+    middle: Image = band[n // 2]
+    if n % 2:
+        return middle
+    below = band[n // 2 - 1]
+    # No sum of the two, which could overflow the type.
+    middle -= below
+    middle //= 2
+    middle += below
+    return middle
+
+
+@cache
+def _median_network(n: int) -> tuple[tuple[int, int], ...]:
+    """Compare-exchange pairs that leave the middle of ``n`` values in place.
+
+    Batcher's odd-even merge sort (1968) for the next power of two without the pairs that reach
+    beyond ``n``, then without those that no middle element depends on.
+    """
+    size = 1 << (n - 1).bit_length()
+    pairs: list[tuple[int, int]] = []
+    merge = 1
+    while merge < size:
+        step = merge
+        while step >= 1:
+            for start in range(step % merge, size - step, 2 * step):
+                for i in range(start, min(start + step, size - step)):
+                    if i // (2 * merge) == (i + step) // (2 * merge) and i + step < n:
+                        pairs.append((i, i + step))
+            step //= 2
+        merge *= 2
+    needed = {n // 2} if n % 2 else {n // 2 - 1, n // 2}
+    kept = []
+    for pair in reversed(pairs):
+        if needed.intersection(pair):
+            needed.update(pair)
+            kept.append(pair)
+    return tuple(reversed(kept))

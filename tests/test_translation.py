@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import fourier_shift, gaussian_filter
+
+from pitflow.translation import translated
+
+FIELD = gaussian_filter(np.random.default_rng(5).normal(size=(80, 90)), 2.0, mode="wrap")
+FIELD = 120 + 20 * FIELD / FIELD.std()
+INSIDE = (slice(20, -20), slice(20, -20))
+
+
+@pytest.mark.parametrize("shift", [(0.5, 0.0), (-0.3, 0.45), (3.2, -7.6), (-12.0, 9.0)])
+def test_moves_like_the_exact_fourier_shift(shift):
+    exact = np.fft.ifft2(fourier_shift(np.fft.fft2(FIELD), shift[::-1])).real
+    moved = translated(FIELD.astype(np.float32), *shift)
+    np.testing.assert_allclose(moved[INSIDE], exact[INSIDE], atol=0.5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_keeps_type_and_whole_shifts_exactly(dtype):
+    image = FIELD.astype(dtype)
+    moved = translated(image, 4, -6)
+    assert moved.dtype == dtype
+    np.testing.assert_array_equal(moved[:-6, 4:], image[6:, :-4])
+    assert (moved[:-6, :4] == image[6:, :1]).all()
+
+
+def test_a_shift_beyond_the_frame_repeats_the_edge():
+    assert translated(FIELD.astype(np.uint8), 500, 0).shape == FIELD.shape
+
+
+def test_bright_and_dark_edges_stay_in_range():
+    edge = np.zeros((30, 30), np.uint8)
+    edge[:, 15:] = 255
+    moved = translated(edge, 0.5, 0)
+    expected = np.where(np.arange(30) < 15, 0.0, 255.0)
+    expected[15] = 127.5
+    np.testing.assert_allclose(moved[15], expected, atol=8)
