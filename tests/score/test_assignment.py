@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pitflow.score.assignment import best_pairs, match_points, pairs_within
+
+
+def test_optimal_not_greedy():
+    """
+    Nearest first would pair b with q and leave a and p alone.
+
+        a . . . q . b . . . p        (a-q 4, q-b 2, b-p 4; gate 5)
+    """
+    i, j, distance = match_points([0, 0], [[0, 0], [6, 0]], [0, 0], [[4, 0], [10, 0]], 5.0)
+    assert sorted(zip(i.tolist(), j.tolist(), strict=True)) in ([(0, 0), (1, 1)], [(1, 0)])
+    i, j, distance = match_points([0, 0], [[0, 0], [5, 0]], [0, 0], [[3, 0], [7, 0]], 5.0)
+    assert sorted(zip(i.tolist(), j.tolist(), distance.tolist(), strict=True)) == [
+        (0, 0, 3.0),
+        (1, 1, 2.0),
+    ]
+
+
+def test_other_frames_never_match():
+    i, _, _ = match_points([0], [[0, 0]], [1], [[0, 0]], 5.0)
+    assert len(i) == 0
+
+
+def test_empty():
+    i, j, distance = pairs_within([], np.zeros((0, 2)), [0], [[1, 1]], 5.0)
+    assert len(i) == len(j) == len(distance) == 0
+    assert best_pairs(i, j, distance).shape == (0,)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_one_to_one_and_best(seed):
+    """Against one dense assignment over all points."""
+    from scipy.optimize import linear_sum_assignment
+
+    rng = np.random.default_rng(seed)
+    a, b = rng.uniform(0, 30, (40, 2)), rng.uniform(0, 30, (50, 2))
+    i, j, distance = match_points(np.zeros(40), a, np.zeros(50), b, 5.0)
+    assert len(set(i)) == len(i) and len(set(j)) == len(j)
+    gain = np.maximum(5.0 - np.hypot(*(a[:, None] - b[None]).transpose(2, 0, 1)), 0)
+    assert np.sum(5.0 - distance) == pytest.approx(
+        gain[linear_sum_assignment(gain, maximize=True)].sum()
+    )

@@ -1,0 +1,175 @@
+"""A whole run against truth, with answers known by construction."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pitflow import schema
+from pitflow.errors import UserError
+from pitflow.score import Truth, as_json, render_text, score_run, score_tables
+
+
+def particles() -> pd.DataFrame:
+    """Three tracks of ten frames along x, from pits 0, 0 and 1."""
+    parts = [
+        pd.DataFrame(
+            {
+                "particle": k,
+                "frame": np.arange(10),
+                "x": 120.0 + 5 * np.arange(10),
+                "y": 100.0 + 40 * k,
+                "contrast": 0.1,
+                "diameter_px": 6.0,
+                "z_um": 10.0 + np.arange(10),
+                "blur_px": 2.0 + np.arange(10),
+                "pit": int(k == 2),
+            }
+        )
+        for k in range(3)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture
+def truth() -> Truth:
+    return Truth(
+        {
+            "particles": particles(),
+            "pits": pd.DataFrame(
+                {
+                    "pit": [0, 1],
+                    "x": [100.0, 400.0],
+                    "y": [100.0, 200.0],
+                    "area_px": [500.0, 300.0],
+                    "onset_frame": [0, 4],
+                }
+            ),
+            "ejections": pd.DataFrame(
+                {
+                    "particle": [0, 1, 2],
+                    "pit": [0, 0, 1],
+                    "frame": 0,
+                    "angle_deg": [0.0, 30.0, 359.0],
+                }
+            ),
+            "outliers": pd.DataFrame({"particle": [0, 0, 1], "frame": [4, 5, 8]}),
+        },
+        {"lag_frames": 10},
+    )
+
+
+def correlation(peak: int) -> pd.DataFrame:
+    lag = np.arange(-20, 21)
+    r = 0.5 * np.exp(-((lag - peak) ** 2) / 8.0)
+    return pd.DataFrame({"pit": -1, "lag": lag, "r": r, "p": 0.01})
+
+
+@pytest.fixture
+def run(truth: Truth) -> dict[str, pd.DataFrame]:
+    """The truth under other numbers, with one pit invented, an ejection missed, angles off by 2."""
+    found = particles()
+    found["particle"] = 10 + found["particle"]
+    pits = truth.tables["pits"].assign(pit=[1, 0], x=[103.0, 400.0], area_px=[600.0, 360.0])
+    pits.loc[2] = [2, 900.0, 900.0, 100.0, 0]
+    ejections = pd.DataFrame(
+        {"particle": [10, 12, 99], "pit": [1, 1, 0], "frame": 0, "angle_deg": [358.0, 1.0, 5.0]}
+    )
+    outliers = pd.DataFrame({"particle": [10, 11, 12], "frame": [7, 2, 5]})
+    return {
+        "particles": found,
+        "pits": pits,
+        "ejections": ejections,
+        "outliers": outliers,
+        "correlation": correlation(9),
+    }
+
+
+def test_sections(run, truth):
+    score = score_tables(run, truth)
+    sections = score.sections
+    assert sections["detection"]["all"]["f1"] == 1
+    assert sections["detection"]["contrast >=0.07"]["found"] == 30
+    assert sections["linking"]["jsc_theta"] == 1
+    assert sections["height"]["blur_spearman"] == pytest.approx(1)
+    assert sections["height"]["z_error_median_um"] == 0
+
+    pits = sections["pits"]
+    assert (pits["found"], pits["missed"], pits["invented"]) == (2, 0, 1)
+    assert pits["centre_error_px"] == pytest.approx(1.5)
+    assert pits["area_ratio"] == pytest.approx(1.2)
+    assert pits["onset_error_frames"] == 0
+
+    ejections = sections["ejections"]
+    assert (ejections["found"], ejections["missed"], ejections["invented"]) == (2, 1, 1)
+    assert ejections["angle_error_median_deg"] == pytest.approx(2.0)
+    assert ejections["source_pit_right"] == pytest.approx(0.5)
+
+    assert sections["lag"]["error_frames"] == -1
+    # The burst in frames 4 and 5 is one event, found at 7; frame 2 is too far from 8.
+    events = sections["velocity outliers"]
+    assert (events["found"], events["missed"], events["invented"]) == (1, 1, 2)
+
+
+def test_absent_parts_are_named(run, truth):
+    del run["outliers"], truth.tables["ejections"], truth.facts["lag_frames"]
+    score = score_tables(run, truth)
+    assert {"ejections", "lag", "velocity outliers"}.isdisjoint(score.sections)
+    assert any("ejections: the truth has no such table" in line for line in score.absent)
+    assert any("outliers: the run has no such table" in line for line in score.absent)
+    assert any("lag_frames" in line for line in score.absent)
+
+
+def test_truth_outside_the_run_does_not_count(run, truth):
+    run["frames"] = pd.DataFrame({"frame": np.arange(5)})
+    run["particles"] = run["particles"].query("frame < 5").reset_index(drop=True)
+    score = score_tables(run, truth)
+    assert score.sections["detection"]["all"]["missed"] == 0
+    assert score.sections["linking"]["jsc"] == 1
+
+
+def test_empty_run(truth):
+    run = {name: schema.empty_table(table) for name, table in schema.TABLES.items()}
+    score = score_tables(run, truth)
+    assert score.sections["detection"]["all"]["recall"] == 0
+    assert score.sections["pits"]["missed"] == 2
+    assert score.sections["linking"]["jsc_theta"] == 0
+    json.loads(as_json(score))
+    assert "DETECTION" in render_text(score)
+
+
+def test_files_and_renderings(tmp_path, run, truth):
+    (tmp_path / "run" / "tables").mkdir(parents=True)
+    (tmp_path / "truth").mkdir()
+    for name, table in run.items():
+        table.to_parquet(tmp_path / "run" / "tables" / f"{name}.parquet")
+    for name, table in truth.tables.items():
+        table.to_csv(tmp_path / "truth" / f"{name}.csv", index=False)
+    (tmp_path / "truth" / "truth.json").write_text('{"lag_frames": 10}')
+    score = score_run(tmp_path / "run", tmp_path / "truth")
+    assert score.sections["linking"]["jsc_theta"] == 1
+    data = json.loads(as_json(score))
+    assert data["sections"]["lag"]["true_frames"] == 10
+    text = render_text(score)
+    assert "jsc_theta" in text and "contrast >=0.07" in text
+
+
+def test_bad_input(tmp_path, run):
+    with pytest.raises(UserError, match="no such folder"):
+        score_run(tmp_path / "none", tmp_path)
+    (tmp_path / "run").mkdir()
+    with pytest.raises(UserError, match="holds no table"):
+        score_run(tmp_path / "run", tmp_path)
+    run["pits"].to_parquet(tmp_path / "run" / "pits.parquet")
+    (tmp_path / "truth").mkdir()
+    with pytest.raises(UserError, match="no table of truth"):
+        score_run(tmp_path / "run", tmp_path / "truth")
+    with pytest.raises(UserError, match="gate"):
+        score_run(tmp_path / "run", tmp_path / "truth", gate_px=0.0)
+    run["pits"].to_parquet(tmp_path / "truth" / "pits.parquet")
+    (tmp_path / "truth" / "truth.json").write_text("{")
+    with pytest.raises(UserError, match="JSON"):
+        score_run(tmp_path / "run", tmp_path / "truth")
