@@ -1,0 +1,219 @@
+"""A tiled network over whole images: channels in, one probability map per class out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from pitflow.errors import UserError
+from pitflow.segment import tiles
+from pitflow.segment.devices import CPU, Execution
+from pitflow.segment.networks import fold_batch_norm
+from pitflow.segment.prefetch import prefetch
+
+Floats = npt.NDArray[np.float32]
+
+BATCH_PX = {"cpu": 2**20, "mps": 2**22, "cuda": 2**24}
+"""Pixels in a batch to start with, by kind of device; halved whenever they do not fit."""
+
+
+class DensePredictor:
+    """Give the class probabilities of images of any size.
+
+    Padding, cutting out, the network and blending all happen on the device: an image is sent there
+    once and its probabilities come back once.
+
+    Parameters
+    ----------
+    network:
+        One of ``pitflow.segment.networks``; a copy of it is used, its batch norms folded.
+    tile:
+        Side of a tile in px.
+    overlap:
+        Least width in px over which neighbouring tiles pass over into each other.
+    halo:
+        Margin of a tile's answer that is dropped, px. Default: the network's own, which makes the
+        answer independent of the tiling.
+    execution:
+        Device and precision.
+    flips:
+        Average over the eight symmetries of the square: eight times slower, a little better.
+    batch_px:
+        Pixels in a batch to start with. Default: by the device.
+    note:
+        Told in words what had to be adapted for want of memory.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        tile: int,
+        *,
+        overlap: int = 0,
+        halo: int | None = None,
+        execution: Execution = CPU,
+        flips: bool = False,
+        batch_px: int | None = None,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.multiple = int(network.multiple)
+        self.halo = int(network.halo) if halo is None else halo
+        self.tile, self.overlap, self.flips = tile, overlap, flips
+        self.execution = execution
+        self.note = note
+        self._network = execution.place(fold_batch_norm(network))
+        self._batch_px = batch_px or BATCH_PX[execution.device.type]
+
+    def plan(self, shape: tuple[int, int]) -> tiles.TilePlan:
+        """Return the tiles that an image of this (height, width) is cut into."""
+        return tiles.plan_tiles(
+            shape,
+            self.tile,
+            halo=self.halo,
+            overlap=self.overlap,
+            multiple=self.multiple,
+            # A tile one step of the network's grid wide cannot overlap another on that grid.
+            align=self.multiple if self.tile > self.multiple else 1,
+        )
+
+    def predict(self, channels: Floats, chosen: Sequence[tuple[int, int]] | None = None) -> Floats:
+        """Return the probability of each class at each pixel.
+
+        Parameters
+        ----------
+        channels:
+            (channels, height, width), as the network was trained on.
+        chosen:
+            The tiles of ``plan`` to look at; default all. Elsewhere the probability is 0.
+
+        Returns
+        -------
+        (classes, height, width) float32 in [0, 1].
+
+        Raises
+        ------
+        UserError
+            If a single tile does not fit the memory of the processor.
+        """
+        return self._predict(torch.from_numpy(channels), chosen)
+
+    def predict_all(self, images: Iterable[Floats]) -> Iterator[Floats]:
+        """Yield the probabilities of each image; the next is read while this one is computed."""
+        for image in prefetch(map(self._pinned, images)):
+            yield self._predict(image, None)
+
+    def _pinned(self, channels: Floats) -> torch.Tensor:
+        image = torch.from_numpy(channels)
+        return image.pin_memory() if self.execution.device.type == "cuda" else image
+
+    def _predict(self, image: torch.Tensor, chosen: Sequence[tuple[int, int]] | None) -> Floats:
+        plan = self.plan((image.shape[-2], image.shape[-1]))
+        todo = list(plan) if chosen is None else list(chosen)
+        with torch.inference_mode():
+            work = _Work(image, plan, self.execution)
+            while todo:
+                batch = max(1, self._batch_px // (plan.tile_shape[0] * plan.tile_shape[1]))
+                try:
+                    work.run(self._probabilities, todo[:batch])
+                except torch.OutOfMemoryError as error:
+                    if min(batch, len(todo)) > 1:
+                        self._halve(plan, min(batch, len(todo)))
+                    elif self.execution.is_gpu:
+                        self._leave_gpu()
+                        work = work.moved_to(self.execution)
+                    else:
+                        raise UserError(
+                            f"a tile of {self.tile} px does not fit the memory",
+                            hint="choose smaller tiles",
+                        ) from error
+                else:
+                    todo = todo[batch:]
+            return work.result()
+
+    def _halve(self, plan: tiles.TilePlan, batch: int) -> None:
+        if self.execution.device.type == "cuda":
+            torch.cuda.empty_cache()
+        height, width = plan.tile_shape
+        self._batch_px = batch // 2 * height * width
+        self.note(f"out of memory with {batch} tiles at a time: going on with {batch // 2}")
+
+    def _leave_gpu(self) -> None:
+        self.note(f"out of memory on {self.execution.device}: going on with the processor")
+        self.execution = CPU
+        self._network = CPU.place(self._network)
+        self._batch_px = BATCH_PX["cpu"]
+
+    def _probabilities(self, images: torch.Tensor) -> torch.Tensor:
+        if not self.flips:
+            return self._network(images).float().sigmoid()
+        return eightfold(lambda turned: self._network(turned).float().sigmoid(), images)
+
+
+def eightfold(
+    function: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor
+) -> torch.Tensor:
+    """Return the mean of ``function`` over the eight symmetries of the square, each turned back."""
+    total: torch.Tensor | float = 0.0
+    for mirrored in (False, True):
+        for quarter in range(4):
+            turned = torch.rot90(images, quarter, (-2, -1))
+            turned = turned.flip(-1) if mirrored else turned
+            answer = function(turned.contiguous(memory_format=torch.channels_last))
+            answer = answer.flip(-1) if mirrored else answer
+            total = total + torch.rot90(answer, -quarter, (-2, -1))
+    return total / 8
+
+
+class _Work:
+    """One image on a device, and the blend of the answers so far."""
+
+    def __init__(self, image: torch.Tensor, plan: tiles.TilePlan, execution: Execution) -> None:
+        self.plan, self.execution = plan, execution
+        here = image.to(execution.device, execution.dtype, non_blocking=True)
+        rows, columns = (
+            torch.from_numpy(axis.source).to(execution.device) for axis in (plan.rows, plan.columns)
+        )
+        self.padded = here.index_select(-2, rows).index_select(-1, columns)
+        self.row_weights, self.column_weights = (
+            [torch.from_numpy(weight).to(execution.device) for weight in axis.weights]
+            for axis in (plan.rows, plan.columns)
+        )
+        self.blend: torch.Tensor | None = None
+
+    def run(
+        self,
+        network: Callable[[torch.Tensor], torch.Tensor],
+        chosen: Sequence[tuple[int, int]],
+    ) -> None:
+        """Add the answers for some tiles to the blend."""
+        batch = torch.stack([tiles.extract(self.padded, self.plan, tile) for tile in chosen])
+        answers = network(batch.contiguous(memory_format=torch.channels_last))
+        if self.blend is None:
+            self.blend = self._nothing(answers.shape[1])
+        for tile, answer in zip(chosen, answers, strict=True):
+            weights = self.row_weights[tile[0]], self.column_weights[tile[1]]
+            tiles.blend(self.blend, self.plan, tile, answer, *weights)
+
+    def moved_to(self, execution: Execution) -> _Work:
+        """Return the same work on another device."""
+        moved = copy.copy(self)
+        moved.execution = execution
+        moved.padded = self.padded.to(execution.device, execution.dtype)
+        moved.row_weights = [weight.to(execution.device) for weight in self.row_weights]
+        moved.column_weights = [weight.to(execution.device) for weight in self.column_weights]
+        moved.blend = None if self.blend is None else self.blend.to(execution.device)
+        return moved
+
+    def result(self) -> Floats:
+        """Return the blend as an array."""
+        blend = self._nothing(1) if self.blend is None else self.blend
+        array: Floats = blend.clamp_(0, 1).cpu().numpy()
+        return array
+
+    def _nothing(self, classes: int) -> torch.Tensor:
+        return torch.zeros(classes, *self.plan.shape, device=self.execution.device)

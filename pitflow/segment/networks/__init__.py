@@ -1,0 +1,70 @@
+"""The networks, each behind the same contract, and the registry from which recipes choose.
+
+A network takes images (batch, channels, height, width) and gives logits (batch, classes, height,
+width), one independent logit per class: classes may overlap, and one may be unknown in a data set
+without disturbing the others. Its attributes say how to tile for it:
+
+- ``multiple``: height and width must be multiples of this;
+- ``halo``: reach of its receptive field in px, so that answers farther than this from the border of
+  a tile are those of the whole image.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Annotated, Protocol
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from pitflow.segment.networks.smp import SmpConfig, build_smp
+from pitflow.segment.networks.unet import UNet, UNetConfig
+
+NetworkConfig = Annotated[UNetConfig | SmpConfig, Field(discriminator="kind")]
+"""What a recipe says about its network."""
+
+
+class Network(Protocol):
+    """What tiling, training and checkpoints need of a network."""
+
+    multiple: int
+    halo: int
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits of a batch of images."""
+        ...
+
+
+def build_network(
+    config: UNetConfig | SmpConfig, channels: int, classes: int, *, trained: bool = False
+) -> nn.Module:
+    """Make the network of a recipe.
+
+    ``trained`` means that trained weights are about to be loaded: none are then downloaded.
+
+    Raises
+    ------
+    UserError
+        If the recipe names an unknown encoder, or its weights cannot be had.
+    """
+    if isinstance(config, UNetConfig):
+        return UNet(config, channels, classes)
+    return build_smp(config, channels, classes, trained=trained)
+
+
+def fold_batch_norm(network: nn.Module) -> nn.Module:
+    """Return a copy for inference whose batch norms are folded into the convolutions before them.
+
+    A batch norm in evaluation is an affine map per channel, which a convolution can absorb. Folded
+    are direct neighbours in an ``nn.Sequential``; others stay as they are.
+    """
+    folded = copy.deepcopy(network).eval()
+    for module in folded.modules():
+        if not isinstance(module, nn.Sequential):
+            continue
+        for first, second in zip(range(len(module)), range(1, len(module)), strict=False):
+            if isinstance(module[first], nn.Conv2d) and type(module[second]) is nn.BatchNorm2d:
+                module[first] = torch.nn.utils.fuse_conv_bn_eval(module[first], module[second])
+                module[second] = nn.Identity()
+    return folded

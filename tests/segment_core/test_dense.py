@@ -1,0 +1,170 @@
+"""A tiled network gives what the network gives on the whole image, and survives little memory."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the learned segmenters need pitflow[learn]")
+
+from pitflow.errors import UserError  # noqa: E402
+from pitflow.segment.dense import DensePredictor, eightfold  # noqa: E402
+from pitflow.segment.devices import Execution, choose_device, choose_execution  # noqa: E402
+from pitflow.segment.networks import build_network  # noqa: E402
+from pitflow.segment.networks.smp import SmpConfig  # noqa: E402
+from pitflow.segment.networks.unet import UNetConfig  # noqa: E402
+from pitflow.segment.prefetch import prefetch  # noqa: E402
+
+
+class Identity(torch.nn.Module):
+    """The logits of the image itself, so that the probabilities are the image again."""
+
+    def __init__(self, multiple: int = 8, halo: int = 5, fits: int = 10**9) -> None:
+        super().__init__()
+        self.multiple, self.halo, self.fits = multiple, halo, fits
+        self.batches: list[int] = []
+        self.moves = 0
+
+    def to(self, *args: object, **kwargs: object) -> Identity:
+        self.moves += 1
+        return self
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        assert images.shape[-2] % self.multiple == images.shape[-1] % self.multiple == 0
+        if images.shape[0] > self.fits:
+            raise torch.OutOfMemoryError("no memory left")
+        self.batches.append(images.shape[0])
+        return images.logit()
+
+
+def image(height: int, width: int, channels: int = 2) -> np.ndarray:
+    random = np.random.default_rng(3).random((channels, height, width), dtype=np.float32)
+    return 0.01 + 0.98 * random
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 40), (64, 64), (129, 250), (33, 513)])
+@pytest.mark.parametrize("flips", [False, True])
+def test_identity_in_identity_out(shape: tuple[int, int], flips: bool) -> None:
+    predictor = DensePredictor(Identity(), 64, overlap=10, flips=flips, batch_px=3 * 64 * 64)
+    given = image(*shape)
+    np.testing.assert_allclose(predictor.predict(given), given, atol=1e-5)
+
+
+def test_tiles_with_the_networks_halo_give_the_answer_of_the_whole_image() -> None:
+    torch.manual_seed(1)
+    network = build_network(UNetConfig(widths=(4, 6, 8)), 1, 1).eval()
+    given = image(180, 244, 1)
+    whole = DensePredictor(network, 320).predict(given)
+    tiled = DensePredictor(network, 96).predict(given)
+    assert len(DensePredictor(network, 96).plan((180, 244))) > 10
+    np.testing.assert_allclose(tiled, whole, atol=1e-5)
+
+
+def test_the_papers_tiles_of_200_px_may_overlap() -> None:
+    network = build_network(SmpConfig(resize=(200, 224)), 1, 1)
+    plan = DensePredictor(network, 200, overlap=100).plan((2240, 2252))
+    assert plan.rows.starts[:3] == (0, 100, 200)
+    assert plan.tile_shape == (200, 200)
+
+
+def test_only_chosen_tiles_are_looked_at() -> None:
+    network = Identity()
+    predictor = DensePredictor(network, 64)
+    given = image(200, 200)
+    where = np.zeros((200, 200), bool)
+    where[100, 20] = True
+    answer = predictor.predict(given, predictor.plan((200, 200)).touched(where))
+    assert answer[0, 100, 20] == pytest.approx(given[0, 100, 20], abs=1e-5)
+    assert not answer[:, :, 150:].any()
+    assert not predictor.predict(given, []).any()
+
+
+def test_the_batch_is_halved_until_it_fits_and_it_says_so() -> None:
+    notes: list[str] = []
+    given = image(250, 250)
+    network = Identity(fits=2)
+    predictor = DensePredictor(network, 64, batch_px=9 * 64 * 64, note=notes.append)
+    # The predictor works on a copy of the network, whose record of batches it keeps.
+    np.testing.assert_allclose(predictor.predict(given), given, atol=1e-5)
+    assert [note.split()[4] for note in notes] == ["9", "4"]
+    predictor.predict(given)
+    assert len(notes) == 2
+
+
+class Gpu(Execution):
+    """The processor in the role of a GPU."""
+
+    @property
+    def is_gpu(self) -> bool:
+        return True
+
+
+class NothingFitsTheGpu(Identity):
+    """Out of memory until it is moved to the processor, which is the second move."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.moves < 2:
+            raise torch.OutOfMemoryError("no memory left")
+        return super().forward(images)
+
+
+def test_without_gpu_memory_it_goes_on_with_the_processor() -> None:
+    notes: list[str] = []
+    predictor = DensePredictor(
+        NothingFitsTheGpu(), 64, execution=Gpu(torch.device("cpu")), note=notes.append
+    )
+    given = image(100, 100)
+    np.testing.assert_allclose(predictor.predict(given), given, atol=1e-5)
+    assert "going on with the processor" in notes[-1]
+    assert not predictor.execution.is_gpu
+
+
+def test_a_tile_too_large_for_the_processor_is_the_users_matter() -> None:
+    with pytest.raises(UserError, match="smaller tiles"):
+        DensePredictor(Identity(fits=0), 64).predict(image(64, 64))
+
+
+def test_a_stream_keeps_its_order() -> None:
+    images = [image(40, 40 + extra) for extra in range(5)]
+    answers = list(DensePredictor(Identity(), 64).predict_all(iter(images)))
+    for given, answer in zip(images, answers, strict=True):
+        np.testing.assert_allclose(answer, given, atol=1e-5)
+
+
+def test_eight_symmetries_are_turned_back() -> None:
+    images = torch.randn(1, 1, 6, 6)
+    torch.testing.assert_close(eightfold(lambda x: x, images), images)
+    ramp = torch.arange(6.0).expand(1, 1, 6, 6)
+    # A function that adds a gradient in its own coordinates averages to a constant.
+    torch.testing.assert_close(eightfold(lambda x: ramp, images), torch.full((1, 1, 6, 6), 2.5))
+
+
+def test_prefetch_raises_where_the_error_was_and_can_be_left_early() -> None:
+    def items():
+        yield 1
+        raise OSError("gone")
+
+    iterator = prefetch(items())
+    assert next(iterator) == 1
+    with pytest.raises(OSError, match="gone"):
+        next(iterator)
+    endless = prefetch(itertools.count())
+    assert [next(endless), next(endless)] == [0, 1]
+    endless.close()
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:x", "cpu:0", "cuda:99", ""])
+def test_an_unknown_or_missing_device_is_refused(name: str) -> None:
+    with pytest.raises(UserError):
+        choose_device(name)
+
+
+def test_devices_and_precision() -> None:
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device("auto").type in ("cpu", "cuda", "mps")
+    assert choose_execution("cpu").dtype is torch.float32
+    assert choose_execution("cpu", "bfloat16").dtype is torch.bfloat16
+    with pytest.raises(UserError, match="bfloat16"):
+        choose_execution("cpu", "float16")

@@ -1,0 +1,140 @@
+"""The contract that every network keeps."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the learned segmenters need pitflow[learn]")
+
+from pitflow.errors import UserError  # noqa: E402
+from pitflow.segment.networks import build_network, fold_batch_norm  # noqa: E402
+from pitflow.segment.networks.smp import SmpConfig  # noqa: E402
+from pitflow.segment.networks.unet import ChannelDropout, UNetConfig  # noqa: E402
+
+CHANNELS, CLASSES = 3, 2
+
+CLASSIFIER = {f"inner.encoder.{name}" for name in ("conv_head.weight", "bn2.weight", "bn2.bias")}
+"""Parameters of efficientnet that only its use as a classifier needs."""
+
+CONFIGS = {
+    "unet": UNetConfig(widths=(4, 8, 16)),
+    "unet, space to depth": UNetConfig(widths=(4, 8), stem="space_to_depth"),
+    "unet, channel dropout": UNetConfig(widths=(4, 8), channel_dropout=0.5),
+    "smp resnet18": SmpConfig(encoder="resnet18"),
+    "smp of paper 002": SmpConfig(resize=(200, 224)),
+}
+
+
+@pytest.fixture(params=CONFIGS.values(), ids=CONFIGS.keys(), scope="module")
+def network(request: pytest.FixtureRequest) -> torch.nn.Module:
+    """A network whose batch norms have seen data, so that they are not the identity."""
+    torch.manual_seed(0)
+    network = build_network(request.param, CHANNELS, CLASSES)
+    network.train()
+    with torch.no_grad():
+        for _ in range(2):
+            network(torch.randn(2, CHANNELS, *_sides(network)))
+    return network.eval()
+
+
+def _sides(network: torch.nn.Module, rows: int = 2, columns: int = 3) -> tuple[int, int]:
+    if network.multiple > 100:
+        return network.multiple, network.multiple
+    return rows * network.multiple, columns * network.multiple
+
+
+def test_one_logit_per_class_and_pixel(network: torch.nn.Module) -> None:
+    images = torch.randn(2, CHANNELS, *_sides(network))
+    with torch.no_grad():
+        logits = network(images)
+    assert logits.shape == (2, CLASSES, *images.shape[-2:])
+    assert logits.isfinite().all()
+
+
+def test_a_wrong_size_is_refused_with_the_right_one(network: torch.nn.Module) -> None:
+    height, width = _sides(network)
+    with pytest.raises(ValueError, match=f"pad to {height} x {width + network.multiple}"):
+        network(torch.zeros(1, CHANNELS, height, width + 1))
+
+
+def test_an_image_is_judged_alone(network: torch.nn.Module) -> None:
+    images = torch.randn(3, CHANNELS, *_sides(network))
+    with torch.no_grad():
+        together, alone = network(images)[1], network(images[1:2])[0]
+    torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-4)
+
+
+def test_it_can_train_on_a_single_image(network: torch.nn.Module) -> None:
+    network.train()
+    try:
+        network(torch.randn(1, CHANNELS, *_sides(network))).square().mean().backward()
+        grads = {name: parameter.grad for name, parameter in network.named_parameters()}
+        unused = {name for name, grad in grads.items() if grad is None}
+        assert unused <= CLASSIFIER
+        assert all(grads[name].isfinite().all() for name in grads.keys() - unused)
+    finally:
+        network.zero_grad(set_to_none=True)
+        network.eval()
+
+
+def test_folding_batch_norm_changes_nothing_but_their_number(network: torch.nn.Module) -> None:
+    images = torch.randn(1, CHANNELS, *_sides(network))
+    folded = fold_batch_norm(network)
+    with torch.no_grad():
+        torch.testing.assert_close(folded(images), network(images), rtol=1e-3, atol=1e-4)
+
+    def norms(module: torch.nn.Module) -> int:
+        return sum(isinstance(part, torch.nn.BatchNorm2d) for part in module.modules())
+
+    assert norms(folded) < norms(network)
+
+
+def test_bfloat16_is_close(network: torch.nn.Module) -> None:
+    images = torch.randn(1, CHANNELS, *_sides(network))
+    half = fold_batch_norm(network).to(torch.bfloat16)
+    with torch.no_grad():
+        exact, rounded = network(images), half(images.to(torch.bfloat16)).float()
+    assert (exact.sigmoid() - rounded.sigmoid()).abs().mean() < 0.03
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        UNetConfig(widths=(4, 4, 4)),
+        UNetConfig(widths=(4, 4, 4, 4)),
+        UNetConfig(widths=(4, 4, 4), stem="space_to_depth"),
+    ],
+    ids=str,
+)
+def test_the_halo_of_the_unet_is_its_receptive_field(config: UNetConfig) -> None:
+    torch.manual_seed(0)
+    network = build_network(config, 1, 1).double().eval()
+    side = (2 * network.halo // network.multiple + 4) * network.multiple
+    reach = 0
+    for offset in range(network.multiple):
+        images = torch.randn(1, 1, side, side, dtype=torch.double, requires_grad=True)
+        middle = side // 2 // network.multiple * network.multiple + offset
+        (grad,) = torch.autograd.grad(network(images)[0, 0, middle, middle], images)
+        touched = torch.nonzero(grad[0, 0].abs().sum(dim=0))
+        reach = max(reach, middle - int(touched.min()), int(touched.max()) - middle)
+    assert network.halo - network.multiple <= reach <= network.halo
+
+
+def test_channel_dropout_keeps_the_first_channel_and_scales_nothing() -> None:
+    torch.manual_seed(0)
+    dropout = ChannelDropout(0.6).train()
+    kept = dropout(torch.ones(4000, 3, 1, 1))[:, :, 0, 0]
+    assert (kept[:, 0] == 1).all()
+    assert set(kept.unique().tolist()) == {0.0, 1.0}
+    # Dropped with chance 0.6 x (1/2 with the other + 1/2 x 1/2 alone) = 0.45.
+    torch.testing.assert_close(kept[:, 1:].mean(dim=0), torch.full((2,), 0.55), rtol=0, atol=0.04)
+    assert (dropout.eval()(torch.ones(9, 3, 1, 1)) == 1).all()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [SmpConfig(encoder="no such"), SmpConfig(architecture="no such"), SmpConfig(resize=(200, 225))],
+)
+def test_an_unknown_network_is_refused(config: SmpConfig) -> None:
+    with pytest.raises(UserError):
+        build_network(config, 1, 1)
