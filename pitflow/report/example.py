@@ -1,0 +1,76 @@
+"""Which frame, pit and particle stand for the whole recording."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pitflow.report.data import ReportData, ints
+
+
+def busiest_pit(data: ReportData) -> int | None:
+    """Return the pit with most ejected particles, the larger one on a tie; None without pits."""
+    pits = data.tables["pits"]
+    if pits.empty:
+        return None
+    ranked = pits.sort_values(["n_ejected", "area_px"], ascending=False, kind="stable")
+    return int(ranked["pit"].iloc[0])
+
+
+def busiest_frame(data: ReportData) -> int:
+    """Return the good frame with most linked particles, the last one on a tie.
+
+    Particles of the busiest pit count, or all of them if none has a source.
+    """
+    if data.good_frames.size == 0:
+        return 0
+    tracks = data.tracks[data.tracks["frame"].isin(data.good_frames)]
+    of_pit = tracks[tracks["pit"] == (busiest_pit(data) or 0)]
+    chosen = of_pit if not of_pit.empty else tracks
+    if chosen.empty:
+        return int(data.good_frames[-1])
+    counts = np.bincount(ints(chosen, "frame"))
+    return int(len(counts) - 1 - np.argmax(counts[::-1]))
+
+
+def example_track(data: ReportData) -> int | None:
+    """Return the track that shows best how a particle travels; None without a track of 5 frames.
+
+    It is long, dark, has moved, comes from a pit, changes its blur and, if there is one, has a
+    velocity outlier.
+    """
+    tracks = data.tracks[data.tracks["frame"].isin(data.good_frames)]
+    if tracks.empty:
+        return None
+    groups = tracks.groupby("particle")
+    size = groups.size()
+    ends = groups[["x", "y", "pit"]].agg(["first", "last"])
+    moved = np.hypot(*(np.asarray(ends[k, "last"] - ends[k, "first"], float) for k in "xy"))
+    blur = tracks["blur_px"].where(tracks["blur_px"] > 0)
+    third = groups.cumcount() * 3 // groups["frame"].transform("size")
+    early, late = (
+        blur[third == part].groupby(tracks["particle"]).median().reindex(size.index).to_numpy(float)
+        for part in (0, 2)
+    )
+    change = np.nan_to_num(np.minimum(np.abs(np.log2(early / late)), 2.0))
+    merit = (
+        np.minimum(size.to_numpy(float), 60.0)
+        * np.nan_to_num(groups["contrast"].median().to_numpy(float))
+        * np.minimum(moved / 30.0, 1.0)
+        * (1.0 + change)
+        * np.where(groups["is_outlier"].any().to_numpy(bool), 1.5, 1.0)
+        * np.where(ends["pit", "first"].to_numpy(int) >= 0, 1.0, 0.3)
+    )
+    long = np.flatnonzero(size.to_numpy(int) >= 5)
+    return int(size.index.to_numpy(int)[long[np.argmax(merit[long])]]) if long.size else None
+
+
+def pit_radius(data: ReportData, pit: int) -> float:
+    """Return the radius of the circle of the pit's final area, px."""
+    area = float(data.pit(pit)["area_px"])
+    return float(np.sqrt(area / np.pi)) if area > 0 else 0.0
+
+
+def pit_centre(data: ReportData, pit: int) -> tuple[float, float]:
+    """Return the centre of the final pit, px, drift removed."""
+    row = data.pit(pit)
+    return float(row["x"]), float(row["y"])

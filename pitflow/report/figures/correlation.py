@@ -1,0 +1,111 @@
+"""Correlation of growth and ejection directions over lag (paper 002, Fig. 6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from pitflow.report.data import ReportData, floats, ints
+from pitflow.report.lag import LagAnswer, in_words, strongest_lag
+from pitflow.report.panel import Panel
+from pitflow.report.style import ALARM, BAND, FAINT, INK, new_figure, pit_colour
+
+
+def draw_correlation(
+    ax: Axes, own: pd.DataFrame, fps: float, colour: str, answer: LagAnswer | None
+) -> dict[str, Any]:
+    """Draw r over lag with the band that chance gives; mark the strongest lag.
+
+    Returns
+    -------
+    ``lag``, ``r``, ``r_lo`` and ``r_hi`` as drawn.
+    """
+    own = own.sort_values("lag")
+    lag = ints(own, "lag")
+    r, low, high = (floats(own, name) for name in ("r", "r_lo", "r_hi"))
+    ax.fill_between(lag, low, high, color=BAND, lw=0, label="95 % of what chance gives")
+    ax.axhline(0, color=FAINT, lw=0.6)
+    ax.axvline(0, color=FAINT, lw=0.6, ls=(0, (4, 3)))
+    ax.plot(lag, r, color=colour, label="measured")
+    if answer is not None and answer.is_evidence:
+        ax.plot(answer.lag, answer.r, "o", color=ALARM, ms=7, zorder=5)
+        ax.annotate(
+            f"{answer.lag} frames ({answer.lag / fps:.2f} s)",
+            (answer.lag, answer.r),
+            xytext=(0, 7 if answer.r > 0 else -7),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if answer.r > 0 else "top",
+            color=ALARM,
+            fontweight="bold",
+        )
+    ax.set_xlim(lag[0], lag[-1])
+    ax.margins(y=0.14)
+    ax.set_xlabel("lag (frames)")
+    ax.set_ylabel("correlation r")
+    return {"lag": lag, "r": r, "r_lo": low, "r_hi": high}
+
+
+def draw_pits(ax: Axes, answers: list[LagAnswer], limit: int) -> None:
+    """Draw each pit's strongest lag, filled where it is more than chance explains."""
+    for row, answer in enumerate(answers):
+        colour = pit_colour(answer.pit)
+        ax.plot(
+            answer.lag,
+            row,
+            "o" if answer.r > 0 else "s",
+            ms=4 + 9 * min(abs(answer.r), 1.0),
+            mec=colour,
+            mfc=colour if answer.is_evidence else "white",
+            mew=1.4,
+            clip_on=False,
+            zorder=3,
+        )
+    ax.axvline(0, color=FAINT, lw=0.6, ls=(0, (4, 3)))
+    ax.set_xlim(-limit, limit)
+    ax.set_ylim(len(answers) - 0.4, -0.6)
+    ax.set_yticks(range(len(answers)), [f"pit {answer.pit}" for answer in answers])
+    ax.grid(axis="y", color=BAND, lw=0.6)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    ax.set_xlabel("strongest lag (frames)")
+
+
+def make(data: ReportData) -> Panel | str:
+    """Draw the pooled correlation, or that of the only pit, and the strongest lag of each pit."""
+    table = data.tables["correlation"]
+    pits = sorted({int(pit) for pit in table.loc[table["r"].notna(), "pit"]})
+    if not pits:
+        return in_words(None, data.fps)
+    main = pits[0]
+    answer = strongest_lag(table, main)
+    single = [strongest_lag(table, pit) for pit in pits if pit >= 0]
+    own = [found for found in single if found is not None][: 2 * data.config.max_pits]
+    figure = new_figure(3.7)
+    several = main < 0 and len(own) > 0
+    ax = figure.add_axes((0.08, 0.14, 0.5 if several else 0.86, 0.72))
+    drawn: dict[str, Any] = draw_correlation(
+        ax, table[table["pit"] == main], data.fps, INK if main < 0 else pit_colour(main), answer
+    )
+    drawn["answer"] = answer
+    ax.set_title("All pits pooled" if main < 0 else f"Pit {main}", loc="left")
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.1)
+    caption = (
+        f"{in_words(answer, data.fps)} The line is the correlation between the direction in which "
+        "a pit grows and the direction in which its particles leave that many frames later: right "
+        "of the dashed line ejection comes after growth, left of it before. Inside the grey band "
+        "a single lag is what unrelated series of the same kind give; p is for the largest |r| "
+        "over all lags, so it already allows for having searched them."
+    )
+    if several:
+        draw_pits(figure.add_axes((0.67, 0.14, 0.3, 0.72)), own, int(np.abs(drawn["lag"]).max()))
+        figure.axes[-1].set_title("Each pit by itself", loc="left")
+        caption += (
+            " Right: the lag of the strongest correlation of each pit; filled where p ≤ 0.05, "
+            "larger for a larger |r|, square where r is negative. Open symbols may lie anywhere "
+            "by chance."
+        )
+    return Panel(figure, caption, drawn=drawn)

@@ -1,0 +1,161 @@
+"""Mean velocity over the frame and over the distance from each pit (after paper 002, Fig. 7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import EllipseCollection
+
+from pitflow.report.data import Floats, ReportData, floats, ints
+from pitflow.report.panel import Panel
+from pitflow.report.style import FAINT, new_figure, pit_colour, pit_colours, round_below
+from pitflow.report.words import significant
+
+RINGS = 25
+FEWEST = 5
+
+
+def draw_field(ax: Axes, data: ReportData) -> dict[str, Any]:
+    """Draw the mean velocity of every cell of the flow table, coloured by its domain.
+
+    Returns
+    -------
+    ``cells`` drawn and ``key_um_s``, the speed of the arrow in the key.
+    """
+    flow = data.tables["flow"]
+    flow = flow[(flow["n"] > 0) & flow["vx_um_s"].notna() & flow["vy_um_s"].notna()]
+    um = data.um_per_px
+    x, y = floats(flow, "x") * um, floats(flow, "y") * um
+    vx, vy = floats(flow, "vx_um_s"), floats(flow, "vy_um_s")
+    speed = np.hypot(vx, vy)
+    strongest = float(np.percentile(speed, 95)) or 1.0
+    cell = _spacing(x, y)
+    arrows = ax.quiver(
+        x,
+        y,
+        vx,
+        vy,
+        color=pit_colours(ints(flow, "domain")),
+        angles="xy",
+        scale_units="xy",
+        scale=strongest / (1.2 * cell),
+        width=0.0035,
+        headwidth=4,
+        pivot="mid",
+    )
+    key = float(significant(strongest, 1).replace(",", ""))
+    ax.quiverkey(
+        arrows, 0.82, 1.03, key, f"{key:g} µm/s", labelpos="E", coordinates="axes", color="black"
+    )
+    pits = data.tables["pits"]
+    diameter = 2 * np.sqrt(floats(pits, "area_um2") / np.pi)
+    ax.add_collection(
+        EllipseCollection(
+            diameter,
+            diameter,
+            np.zeros_like(diameter),
+            units="xy",
+            offsets=np.column_stack([floats(pits, "x"), floats(pits, "y")]) * um,
+            offset_transform=ax.transData,
+            facecolors=pit_colours(pits["pit"]),
+            edgecolors="white",
+            linewidths=0.8,
+            zorder=4,
+        )
+    )
+    ax.set_xlim(0, data.shape[1] * um)
+    ax.set_ylim(data.shape[0] * um, 0)
+    ax.set_aspect("equal")
+    ax.set_xlabel("x (µm)")
+    ax.set_ylabel("y, down (µm)")
+    return {"cells": len(flow), "key_um_s": key}
+
+
+def radial_speed(distance_um: Floats, speed_um_s: Floats, ring_um: float) -> tuple[Floats, Floats]:
+    """Return the middles of rings of ``ring_um`` and the median speed in each.
+
+    Rings with fewer than ``FEWEST`` speeds are left out.
+    """
+    known = np.isfinite(distance_um) & np.isfinite(speed_um_s)
+    ring = (distance_um[known] // ring_um).astype(np.int64)
+    order = np.argsort(ring, kind="stable")
+    rings, starts, counts = np.unique(ring[order], return_index=True, return_counts=True)
+    groups = np.split(speed_um_s[known][order], starts[1:])
+    enough = counts >= FEWEST
+    medians = [np.median(group) for group, keep in zip(groups, enough, strict=False) if keep]
+    middles = np.asarray((rings[enough] + 0.5) * ring_um, dtype=np.float64)
+    return middles, np.asarray(medians, dtype=np.float64)
+
+
+def draw_radial(
+    ax: Axes, data: ReportData, pits: list[int], ring_um: float
+) -> dict[int, tuple[Floats, Floats]]:
+    """Draw the median speed over the distance from the source pit; return the curves."""
+    curves: dict[int, tuple[Floats, Floats]] = {}
+    for pit in pits:
+        own = data.tracks[data.tracks["pit"] == pit]
+        distance_um = floats(own, "distance_px") * data.um_per_px
+        curve = radial_speed(distance_um, floats(own, "speed_um_s"), ring_um)
+        if curve[0].size < 2:
+            continue
+        curves[pit] = curve
+        ax.plot(*curve, color=pit_colour(pit), label=str(pit))
+    ax.set_xlim(left=0)
+    ax.set_ylim(0, 1.08 * max((curve[1].max() for curve in curves.values()), default=1.0))
+    ax.set_xlabel("distance from the pit's centre (µm)")
+    ax.set_ylabel("median speed (µm/s)")
+    if curves:
+        ax.legend(
+            title="pit",
+            loc="upper left",
+            bbox_to_anchor=(-0.03, -0.14),
+            ncols=5,
+            columnspacing=0.9,
+            handlelength=1.1,
+        )
+    else:
+        ax.text(0.5, 0.5, "too few speeds", ha="center", transform=ax.transAxes, color=FAINT)
+    return curves
+
+
+def make(data: ReportData) -> Panel | str:
+    """Draw the velocity field, and the speed over the distance from each pit."""
+    flow = data.tables["flow"]
+    if flow.empty or not (flow["n"] > 0).any() or flow["vx_um_s"].isna().all():
+        return "No particle was followed long enough for a velocity, so there is no flow to draw."
+    pits = data.tables["pits"].sort_values("n_ejected", ascending=False)
+    height, width = data.shape
+    wide_in = 5.1 * min(width / height, 1.0)
+    tall_in = wide_in * height / width + 0.85
+    figure = new_figure(max(tall_in, 4.4))
+    tall = figure.get_figheight()
+    bottom, high = 0.5 / tall, 1 - 0.85 / tall
+    field = figure.add_axes((0.07, bottom, wide_in / 10, high))
+    field.set_anchor("NW")
+    drawn: dict[str, Any] = draw_field(field, data)
+    field.set_title("Mean velocity", loc="left")
+    radial_high = min(high * tall - 0.65, 3.6) / tall
+    radial = figure.add_axes((0.67, bottom + high - radial_high, 0.31, radial_high))
+    known = floats(data.tracks, "distance_px")
+    reach = float(np.nanmax(known, initial=1.0)) * data.um_per_px
+    ring_um = 2 * round_below(reach / RINGS)
+    drawn["radial"] = draw_radial(radial, data, [int(p) for p in pits["pit"].head(10)], ring_um)
+    radial.set_title("Speed over distance", loc="left")
+    return Panel(
+        figure,
+        f"Left: mean velocity in cells of {data.parameters.measure.flow.cell_px:g} px; the colour "
+        "is the pit whose particles prevail there (grey: none), so the line where two colours meet "
+        "is where two flow domains meet. Discs: the final pits. Right: median speed of each pit's "
+        f"particles over their distance from its centre, in rings of {ring_um:g} µm with at least "
+        f"{FEWEST} speeds.",
+        drawn=drawn,
+    )
+
+
+def _spacing(x: Floats, y: Floats) -> float:
+    """Return the side of a grid cell from the cells' centres."""
+    gaps = [np.diff(np.unique(axis)) for axis in (x, y)]
+    steps = np.concatenate([gap[gap > 1e-6] for gap in gaps])
+    return float(steps.min()) if steps.size else 30.0

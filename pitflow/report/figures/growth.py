@@ -1,0 +1,117 @@
+"""Area of the pits and number of ejected particles over time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from pitflow.report.data import ReportData, by_pit, floats, ints
+from pitflow.report.panel import Panel
+from pitflow.report.style import BAND, new_figure, pit_colour
+
+
+def draw_areas(ax: Axes, data: ReportData, labelled: list[int]) -> dict[int, float]:
+    """Draw the area of every pit over time, the labelled ones in colour; return the last areas."""
+    last: dict[int, float] = {}
+    ends: list[tuple[float, float, int]] = []
+    for pit, own in by_pit(data.tables["growth"]):
+        time = ints(own, "frame") / data.fps
+        area = floats(own, "area_px") * data.um_per_px**2
+        last[pit] = float(area[-1])
+        if pit in labelled:
+            ax.plot(time, area, color=pit_colour(pit), zorder=3)
+            ends.append((float(time[-1]), float(area[-1]), pit))
+        else:
+            ax.plot(time, area, color=BAND, lw=1.0, zorder=1)
+    ax.set_xlim(0, data.n_frames / data.fps)
+    ax.set_ylim(bottom=0)
+    _label_ends(ax, ends)
+    ax.set_xlabel("time (s)")
+    ax.set_ylabel("area (µm²)")
+    return last
+
+
+def draw_ejections(ax: Axes, data: ReportData, labelled: list[int]) -> dict[int, int]:
+    """Draw how many particles each pit has ejected by a time; return the totals."""
+    total: dict[int, int] = {}
+    ends: list[tuple[float, float, int]] = []
+    until = data.n_frames / data.fps
+    for pit, own in by_pit(data.tables["ejections"]):
+        time = np.sort(ints(own, "frame")) / data.fps
+        total[pit] = len(time)
+        steps = np.concatenate([[0.0], time, [until]])
+        so_far = np.concatenate([[0], np.arange(1, len(time) + 1), [len(time)]])
+        if pit in labelled:
+            ax.step(steps, so_far, where="post", color=pit_colour(pit), zorder=3)
+            ends.append((until, float(len(time)), pit))
+        else:
+            ax.step(steps, so_far, where="post", color=BAND, lw=1.0, zorder=1)
+    ax.set_xlim(0, until)
+    ax.set_ylim(bottom=0)
+    _label_ends(ax, ends)
+    ax.set_xlabel("time (s)")
+    ax.set_ylabel("particles ejected so far")
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    return total
+
+
+def make(data: ReportData) -> Panel | str:
+    """Draw area and ejected particles over time for all pits."""
+    if data.tables["growth"].empty:
+        return "No pit was found, so there is no area to draw over time."
+    pits = data.tables["pits"].sort_values("area_px", ascending=False)
+    labelled = [int(pit) for pit in pits["pit"].head(data.config.max_pits)]
+    figure = new_figure(3.6)
+    left = figure.add_axes((0.075, 0.14, 0.385, 0.77))
+    right = figure.add_axes((0.565, 0.14, 0.385, 0.77))
+    drawn: dict[str, Any] = {"area_um2": draw_areas(left, data, labelled)}
+    left.set_title("Area of each pit", loc="left")
+    right.set_title("Particles ejected", loc="left")
+    if data.tables["ejections"].empty:
+        right.set_axis_off()
+        right.text(0.5, 0.5, "no particle could be traced\nback to a pit", ha="center")
+        drawn["ejected"] = {}
+    else:
+        drawn["ejected"] = draw_ejections(right, data, labelled)
+    caption = (
+        "Left: area of each pit from its onset on. Right: how many particles each pit has ejected "
+        "by that time; a steep stretch is a burst, a flat one a pause. The numbers at the line "
+        "ends are the pits."
+    )
+    if len(pits) > len(labelled):
+        caption += f" The {len(labelled)} largest pits are in colour, the others in grey."
+    return Panel(figure, caption, drawn=drawn)
+
+
+def _label_ends(ax: Axes, ends: list[tuple[float, float, int]]) -> None:
+    """Write the pit's number beside each line's end, moved apart where they would overlap."""
+    bottom, top = ax.get_ylim()
+    ends = sorted(ends, key=lambda end: end[1])
+    places = spread_out([value for _, value, _ in ends], 0.052 * (top - bottom), top)
+    for (_, _, pit), place in zip(ends, places, strict=True):
+        ax.annotate(
+            str(pit),
+            (ax.get_xlim()[1], place),
+            xytext=(4, 0),
+            textcoords="offset points",
+            color=pit_colour(pit),
+            fontweight="bold",
+            fontsize=8.5,
+            va="center",
+            annotation_clip=False,
+        )
+
+
+def spread_out(values: list[float], apart: float, top: float) -> list[float]:
+    """Return ascending values moved as little as needed to be ``apart`` and not above ``top``."""
+    places: list[float] = []
+    for value in values:
+        places.append(max(value, places[-1] + apart) if places else value)
+    limit = top
+    for index in range(len(places) - 1, -1, -1):
+        places[index] = min(places[index], limit)
+        limit = places[index] - apart
+    return places

@@ -1,0 +1,142 @@
+"""One frame with its pits and particles, and the busiest pit enlarged (paper 002, Fig. 2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import EllipseCollection, LineCollection
+
+from pitflow.frame import Image
+from pitflow.report.data import ReportData, floats, ints
+from pitflow.report.example import busiest_frame, busiest_pit, pit_centre, pit_radius
+from pitflow.report.outline import Outline, pit_outlines
+from pitflow.report.panel import Panel
+from pitflow.report.style import (
+    new_figure,
+    on_image,
+    pit_colour,
+    pit_colours,
+    scale_bar,
+    show_image,
+)
+from pitflow.report.window import Window, reduce, whole, window_around
+
+
+def draw_outlines(ax: Axes, outlines: dict[int, Outline], *, width: float = 1.2) -> list[int]:
+    """Draw and number the pits; return the numbers of those whose label is in view."""
+    for pit, lines in outlines.items():
+        ax.add_collection(LineCollection(lines, colors=pit_colour(pit), linewidths=width))
+    left, right = ax.get_xlim()
+    bottom, top = ax.get_ylim()
+    gap = 0.008 * (right - left)
+    drawn = []
+    for pit, lines in outlines.items():
+        points = np.concatenate(lines)
+        x, y = points[:, 0].max() + gap, points[:, 1].min()
+        if not (left <= points[:, 0].mean() <= right and top <= points[:, 1].mean() <= bottom):
+            continue
+        near_edge = x > right - 0.06 * (right - left)
+        if near_edge:
+            x = points[:, 0].min() - gap
+        y = min(max(y, top + 0.03 * (bottom - top)), bottom)
+        align = "right" if near_edge else "left"
+        on_image(ax, min(x, right), y, f"{pit}", pit_colour(pit), ha=align, va="center")
+        drawn.append(pit)
+    return drawn
+
+
+def draw_particles(ax: Axes, data: ReportData, frame: int, *, smallest_px: float) -> int:
+    """Circle the tracked particles of a frame in their pit's colour; return how many in view."""
+    tracks = data.tracks[data.tracks["frame"] == frame]
+    dx, dy = data.shift(frame)
+    x, y = floats(tracks, "x") + dx, floats(tracks, "y") + dy
+    left, right = ax.get_xlim()
+    bottom, top = ax.get_ylim()
+    inside = (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
+    diameters = np.maximum(1.5 * np.nan_to_num(floats(tracks, "diameter_px")), smallest_px)[inside]
+    ax.add_collection(
+        EllipseCollection(
+            diameters,
+            diameters,
+            np.zeros_like(diameters),
+            units="xy",
+            offsets=np.column_stack([x, y])[inside],
+            offset_transform=ax.transData,
+            facecolors="none",
+            edgecolors=pit_colours(ints(tracks, "pit")[inside]),
+            linewidths=0.9,
+        )
+    )
+    return int(inside.sum())
+
+
+def draw_frame(
+    ax: Axes, data: ReportData, frame: int, image: Image, window: Window, *, max_px: int
+) -> dict[str, Any]:
+    """Draw a window of a frame with scale bar, numbered pits and circled particles.
+
+    Returns
+    -------
+    ``pits`` (numbers in view), ``particles`` (circles in view), ``bar_um`` (scale bar).
+    """
+    show_image(ax, reduce(window.of(image), max_px), window)
+    left, right, bottom, top = window.extent
+    ax.set_xlim(left, right)
+    ax.set_ylim(bottom, top)
+    bar = scale_bar(ax, data.um_per_px)
+    particles = draw_particles(ax, data, frame, smallest_px=0.011 * window.width)
+    pits = draw_outlines(ax, pit_outlines(data, frame))
+    return {"pits": pits, "particles": particles, "bar_um": bar}
+
+
+def make(data: ReportData) -> Panel | str:
+    """Draw the frame with most particles, and its busiest pit enlarged."""
+    if data.good_frames.size == 0:
+        return "No frame of the recording could be shown: all of them are lost or damaged."
+    frame = busiest_frame(data)
+    image = data.frame_at(frame)
+    pit = busiest_pit(data)
+    height, width = data.shape
+    wide_in = 5.7 * min(width / height, 1.0) if pit is not None else 7.0
+    tall_in = max(wide_in * height / width, 4.2 if pit is not None else 0.0) + 0.3
+    figure = new_figure(tall_in)
+    tall = 1 - 0.28 / tall_in
+    ax = figure.add_axes((0.0, 0.0, wide_in / 10, tall))
+    ax.set_anchor("NW")
+    drawn: dict[str, Any] = {"frame": frame}
+    drawn["full"] = draw_frame(ax, data, frame, image, whole(data.shape), max_px=1000)
+    ax.set_title(f"Frame {frame}, {data.seconds(frame):.1f} s", loc="left")
+    unlinked = int(
+        ((data.tables["particles"]["frame"] == frame) & (data.tables["particles"]["particle"] < 0))
+        .to_numpy()
+        .sum()
+    )
+    caption = (
+        f"Frame {frame} ({data.seconds(frame):.1f} s), the one in which most particles are under "
+        f"way: {len(drawn['full']['pits'])} pits (outlined and numbered) and "
+        f"{drawn['full']['particles']} tracked particles (circled, in the colour of the pit they "
+        "came from; grey: no source pit). Every pit keeps its colour and number on this page."
+    )
+    if unlinked:
+        caption += f" {unlinked} further detections belong to no track and are not drawn."
+    if pit is not None:
+        x, y = pit_centre(data, pit)
+        dx, dy = data.shift(frame)
+        half = float(np.clip(3.0 * pit_radius(data, pit) + 60, 80, 280))
+        zoom = window_around(x + dx, y + dy, half, data.shape)
+        left, right, bottom, top = zoom.extent
+        ax.plot(
+            [left, right, right, left, left],
+            [top, top, bottom, bottom, top],
+            "w-",
+            lw=1.0,
+            alpha=0.9,
+        )
+        zoom_ax = figure.add_axes((wide_in / 10 + 0.015, 0.0, 0.985 - wide_in / 10, tall))
+        zoom_ax.set_anchor("NW")
+        drawn["zoom"] = draw_frame(zoom_ax, data, frame, image, zoom, max_px=700)
+        zoom_ax.set_title(f"Around pit {pit} (white frame on the left)", loc="left")
+        caption += f" Right: the surroundings of pit {pit}, which ejected most particles."
+    return Panel(figure, caption, photo=True, drawn=drawn)

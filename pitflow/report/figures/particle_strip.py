@@ -1,0 +1,118 @@
+"""One particle over time, with its blur or height (paper 002, Fig. 8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from pitflow.report.data import ReportData, floats, ints
+from pitflow.report.example import example_track
+from pitflow.report.panel import Panel
+from pitflow.report.style import ALARM, FAINT, INK, REFERENCE, new_figure, scale_bar, show_image
+from pitflow.report.window import limits, window_around
+
+CROPS = 8
+
+
+def spread_frames(frames: npt.NDArray[np.int64], number: int) -> list[int]:
+    """Return up to ``number`` of the frames, evenly spaced, first and last among them."""
+    at = np.linspace(0, len(frames) - 1, min(number, len(frames)))
+    return [int(frame) for frame in frames[np.round(at).astype(int)]]
+
+
+def draw_quantity(
+    ax: Axes, track: pd.DataFrame, name: str, colour: str, label: str, error: str | None = None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Draw a column of the particles table over the frames of one track; return what is drawn."""
+    known = track[track[name].notna()]
+    frame, value = ints(known, "frame"), floats(known, name)
+    ax.plot(frame, value, ".-", color=colour, ms=4, lw=0.9)
+    if error is not None:
+        around = floats(known, error)
+        ax.fill_between(frame, value - around, value + around, color=colour, alpha=0.2, lw=0)
+    ax.set_ylim(bottom=0)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("frame")
+    ax.set_ylabel(label)
+    return frame, value
+
+
+def make(data: ReportData) -> Panel | str:
+    """Draw crops that travel with the example particle, and its blur (or height) and contrast."""
+    number = example_track(data)
+    if number is None:
+        return "No particle was followed over five frames or more, so none is shown by itself."
+    track = data.tracks[data.tracks["particle"] == number]
+    shown = spread_frames(ints(track[track["frame"].isin(data.good_frames)], "frame"), CROPS)
+    half = float(np.clip(2.0 * np.nanmax(floats(track, "diameter_px"), initial=8.0), 16, 40))
+    windows, crops, places = [], [], []
+    for frame in shown:
+        row = track[track["frame"] == frame].iloc[0]
+        dx, dy = data.shift(frame)
+        place = float(row["x"]) + dx, float(row["y"]) + dy
+        windows.append(window_around(*place, half, data.shape))
+        crops.append(windows[-1].of(data.frame_at(frame)).astype(np.float32) / data.gain(frame))
+        places.append(place)
+    between = limits(*crops, low=0.2, high=99.8)
+
+    columns = max(len(shown), 6)
+    side = 10 / columns
+    circle = 72 * 0.97 * side * 0.5
+    height = side + 0.3 + 2.45
+    figure = new_figure(height)
+    for column, (frame, crop, window, place) in enumerate(
+        zip(shown, crops, windows, places, strict=True)
+    ):
+        ax = figure.add_axes(
+            (
+                (column + 0.015) / columns,
+                1 - (side + 0.22) / height,
+                0.97 / columns,
+                0.97 * side / height,
+            )
+        )
+        show_image(ax, crop, window, between)
+        ax.plot(*place, "o", mfc="none", mec=ALARM, ms=circle, mew=1.3)
+        ax.set_xlim(*window.extent[:2])
+        ax.set_ylim(*window.extent[2:])
+        ax.set_title(f"frame {frame}", fontsize=8.5, fontweight="normal")
+        if column == 0:
+            scale_bar(ax, data.um_per_px)
+
+    calibrated = bool(track["z_um"].notna().any())
+    left = figure.add_axes((0.075, 0.48 / height, 0.39, 1.75 / height))
+    right = figure.add_axes((0.575, 0.48 / height, 0.39, 1.75 / height))
+    drawn: dict[str, Any] = {"particle": number, "frames": shown, "calibrated": calibrated}
+    if calibrated:
+        drawn["z_um"] = draw_quantity(left, track, "z_um", REFERENCE, "height (µm)", "z_err_um")
+        meaning = "its height above the steel, with the standard error as a band."
+    elif track["blur_px"].notna().any():
+        drawn["blur_px"] = draw_quantity(left, track, "blur_px", REFERENCE, "blur (px)")
+        meaning = (
+            "its blur, which rises with its height above the steel. The height itself is not "
+            "given, as this recording is not calibrated."
+        )
+    else:
+        left.set_axis_off()
+        left.text(0.5, 0.5, "blur was not measured", ha="center", color=FAINT)
+        meaning = "no blur was measured."
+    drawn["contrast"] = draw_quantity(
+        right, track, "contrast", INK, "contrast (share of\nthe background)"
+    )
+    for ax in (left, right):
+        ax.set_xlim(int(track["frame"].iloc[0]) - 1, int(track["frame"].iloc[-1]) + 1)
+    pit = int(track["pit"].iloc[0])
+    origin = f"which left pit {pit}" if pit >= 0 else "whose source is not known"
+    return Panel(
+        figure,
+        f"Particle {number}, {origin}, from frame {shown[0]} to {shown[-1]}, chosen as a long and "
+        "well visible track. Top: crops that travel with it, all with the same grey scale, so that "
+        f"a fainter and wider image means out of focus. Below: its contrast (right) and {meaning}",
+        photo=True,
+        drawn=drawn,
+    )

@@ -1,0 +1,101 @@
+"""The same crop through different segmenters (paper 002, Figs. 11, 13 and 14)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from matplotlib.axes import Axes
+
+from pitflow.frame import CLASS_PARTICLE, CLASS_PIT, Image
+from pitflow.report.data import ClassMap, ReportData
+from pitflow.report.example import busiest_frame, busiest_pit, pit_centre, pit_radius
+from pitflow.report.panel import Panel
+from pitflow.report.style import new_figure, scale_bar
+from pitflow.report.window import Window, limits, stretch, window_around
+
+PARTICLE_RGB = (213, 94, 0)
+PIT_RGB = (0, 114, 178)
+
+
+def overlay(image: Image, classes: ClassMap, between: tuple[float, float]) -> Image:
+    """Return the stretched crop as RGB with particles filled orange and pits tinted blue."""
+    colour = np.repeat(stretch(image, between)[..., None], 3, axis=2).astype(np.float32)
+    for value, ink, opacity in ((CLASS_PIT, PIT_RGB, 0.45), (CLASS_PARTICLE, PARTICLE_RGB, 0.9)):
+        where = classes == value
+        colour[where] = (1 - opacity) * colour[where] + opacity * np.array(ink, np.float32)
+    return np.round(colour).astype(np.uint8)
+
+
+def draw_classes(
+    ax: Axes, image: Image, classes: ClassMap, window: Window, between: tuple[float, float]
+) -> dict[str, int]:
+    """Draw a class map over its crop; return the number of particles and of pixels per class."""
+    ax.imshow(overlay(image, classes, between), extent=window.extent)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(False)
+    particle = (classes == CLASS_PARTICLE).astype(np.uint8)
+    return {
+        "particles": cv2.connectedComponents(particle, connectivity=8)[0] - 1,
+        "particle_px": int(particle.sum()),
+        "pit_px": int((classes == CLASS_PIT).sum()),
+    }
+
+
+def make(data: ReportData) -> Panel | str:
+    """Draw a crop near the busiest pit: raw, this run's classes, and the baselines'."""
+    if data.good_frames.size == 0:
+        return "No frame of the recording could be shown, so there is nothing to compare on."
+    frame = busiest_frame(data)
+    pit = busiest_pit(data)
+    if pit is None:
+        centre, half = (data.shape[1] / 2, data.shape[0] / 2), 110.0
+    else:
+        centre = pit_centre(data, pit)
+        half = float(np.clip(1.6 * pit_radius(data, pit) + 55, 80, 170))
+    dx, dy = data.shift(frame)
+    window = window_around(centre[0] + dx, centre[1] + dy, half, data.shape)
+    image = window.of(data.frame_at(frame))
+    between = limits(image)
+    own = data.parameters.segment.segmenter
+    maps = {f"{own} (this run)": window.of(data.mask_at(frame)).astype(np.uint8)}
+    if data.baselines is not None:
+        maps |= {name: made for name, made in data.baselines(frame, window).items() if name != own}
+
+    columns = len(maps) + 1
+    side = 10 / max(columns, 3)
+    height = side + 0.25
+    figure = new_figure(height)
+    drawn: dict[str, Any] = {"frame": frame, "window": window}
+    empty = np.zeros(image.shape, np.uint8)
+    for column, (name, classes) in enumerate([("raw", empty), *maps.items()]):
+        ax = figure.add_axes(
+            ((column + 0.01) * side / 10, 0.01 / height, 0.098 * side, 0.98 * side / height)
+        )
+        drawn[name] = draw_classes(ax, image, classes, window, between)
+        found = drawn[name]["particles"]
+        ax.set_title(
+            "raw" if column == 0 else f"{name}: {found} particle{'' if found == 1 else 's'}",
+            loc="left",
+        )
+        ax.set_xlim(*window.extent[:2])
+        ax.set_ylim(*window.extent[2:])
+        if column == 0:
+            scale_bar(ax, data.um_per_px)
+    caption = (
+        f"A crop of frame {frame}"
+        + (f" around pit {pit}" if pit is not None else " from the middle of the frame")
+        + ": the raw image and what the segmenter of this run makes of it (particles orange, pits "
+        "blue)."
+    )
+    if len(maps) > 1:
+        caption += (
+            " Beside it, the same crop through the other methods, each with its default "
+            "parameters; a method that knows only one frame also marks settled specks and "
+            "scratches, which do not move."
+        )
+    else:
+        caption += " No other segmenter was run for comparison."
+    return Panel(figure, caption, photo=True, drawn=drawn)

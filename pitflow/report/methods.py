@@ -1,0 +1,185 @@
+"""How each number was made, and what it cannot tell, in plain words with the parameters used."""
+
+from __future__ import annotations
+
+from pitflow.report.data import ReportData, floats
+from pitflow.report.words import count
+
+SEGMENTERS = {
+    "change": "Each frame is compared with the median image of the frames around it, drift of "
+    "stage and light removed; what is darker than the noise allows, at any of several blob sizes, "
+    "is a particle. Specks that do not move are part of the median image and so are not found.",
+    "clahe": "The contrast of each frame is equalised locally (CLAHE) and dark contours of a "
+    "plausible size are taken for particles. Time is not used, so settled specks are found too.",
+    "report": "The first frame is subtracted, the histogram equalised, and what a running Gaussian "
+    "mixture (MOG2) does not expect is a particle.",
+}
+
+
+def methods(data: ReportData) -> list[tuple[str, str]]:
+    """Return (quantity, how it was made) for everything on the page."""
+    run = data.parameters
+    segment, measure = run.segment, run.measure
+    ejection, focus = measure.ejection, measure.focus
+    chosen = SEGMENTERS.get(
+        segment.segmenter, "See the documentation of this segmenter for how it finds them."
+    )
+    thresholds = {
+        "change": f" Threshold: {segment.change.threshold:g} standard deviations of the noise.",
+        "clahe": f" Clip limit {segment.clahe.clip_limit:g}, tiles of {segment.clahe.tile_px} px.",
+        "report": f" History of {segment.report.history} frames.",
+    }.get(segment.segmenter, "")
+    coverage = f"{100 * ejection.confidence:g} %"
+    correlated = (
+        "circular correlation coefficient of Jammalamadaka and SenGupta"
+        if measure.correlation.method == "circular"
+        else "Pearson correlation of the mean angles, as in the published analysis"
+    )
+    calibrated = focus.k_px_per_um is not None and focus.sigma0_px is not None
+    return [
+        (
+            "Scale and time",
+            (
+                f"{data.um_per_px:g} µm per px and {data.fps:g} frames per second. Lost frames "
+                "keep their numbers, so times stay right across gaps."
+            ),
+        ),
+        ("Particles", f"Found with the method “{segment.segmenter}”. {chosen}{thresholds}"),
+        (
+            "Pits",
+            (
+                f"Regions darker than {100 * segment.pits.darkness:.0f} % of the steel around "
+                f"them that stay dark and end with at least {segment.pits.min_area_px:g} px². The "
+                "centre is that of the final pit."
+            ),
+        ),
+        (
+            "Tracks",
+            (
+                "Detections of successive frames are joined to tracks, each particle expected "
+                f"where its motion so far leads it, within {run.link.search_range_px:g} px; it "
+                f"may be missed for {run.link.memory} frames. Tracks of fewer than "
+                f"{run.link.min_length} detections are dropped."
+            ),
+        ),
+        (
+            "Source pit",
+            (
+                "A particle belongs to the pit to whose rim its track leads back (within "
+                f"{ejection.rim_distance_px:g} px), not to the pit it happens to be near. Tracks "
+                "that start in the open field have no source."
+            ),
+        ),
+        (
+            "Ejection angle",
+            (
+                "Direction from the centre of the final pit, 0° to the right, clockwise on the "
+                "screen. For tests each particle counts once, with the angle at its departure: "
+                "positions of one particle in successive frames are not independent, and counting "
+                "them all makes any test far too confident."
+            ),
+        ),
+        (
+            "Preferred direction",
+            (
+                "Rayleigh test of the departures against all directions alike (p), adjusted over "
+                "the pits by Benjamini and Hochberg (q). Mean direction and resultant R with "
+                f"{coverage} bootstrap intervals ({ejection.bootstrap:,} resamples). The number of "
+                "preferred directions is that of the mixture of von Mises distributions with the "
+                "best BIC; 0 means uniform."
+            ),
+        ),
+        (
+            "Pit growth",
+            (
+                "Every pixel is given the frame in which it became pit and stayed so. The growth "
+                "direction of a frame is the circular mean direction of its new pixels about the "
+                "pit's first pixels."
+            ),
+        ),
+        (
+            "Growth against ejection",
+            (
+                f"{correlated[0].upper()}{correlated[1:]} between the growth direction and the "
+                "ejection direction a number of frames later, up to "
+                f"{measure.correlation.max_lag} frames either way. The band and p come from "
+                f"{measure.correlation.surrogates} surrogate series that keep each series' own "
+                "memory but break the relation between the two; p compares the largest |r| over "
+                "all lags."
+            ),
+        ),
+        (
+            "Speed and outliers",
+            (
+                "Speed from successive positions of a track. An outlier lies more than "
+                f"{measure.velocity.threshold:g} robust standard deviations from the track's own "
+                "smooth trend."
+            ),
+        ),
+        (
+            "Blur and height",
+            "Blur is the width (Gaussian sigma) of the defocus. "
+            + (
+                f"Height follows from sigma² = sigma0² + (k·z)² with sigma0 = {focus.sigma0_px:g} "
+                f"px and k = {focus.k_px_per_um:g} px/µm."
+                if calibrated
+                else "Height would follow from sigma² = sigma0² + (k·z)², but sigma0 and k are not "
+                "calibrated, so no height is given."
+            ),
+        ),
+        (
+            "Flow",
+            (
+                f"Mean velocity of all tracked particles in cells of {measure.flow.cell_px:g} px; "
+                "a cell belongs to the pit whose particles prevail in it."
+            ),
+        ),
+    ]
+
+
+def limits(data: ReportData) -> list[str]:
+    """Return what a reader should keep in mind about this run, from its own numbers."""
+    pits, particles = data.tables["pits"], data.tables["particles"]
+    frames = data.tables["frames"]
+    known = [
+        (
+            "The image shows motion along the surface only; a particle that rises steeply seems "
+            "slow and close to its pit."
+        ),
+        "A preferred direction or a correlation says that two things go together, not why.",
+        "Sizes are those of the image: a particle out of focus looks larger than it is.",
+    ]
+    few = pits[(pits["n_ejected"] > 0) & (pits["n_ejected"] < 10)]
+    if not few.empty:
+        named = "its" if len(few) == 1 else "their"
+        known.append(
+            f"{count(len(few), 'pit')} ejected fewer than 10 particles; {named} mean direction is "
+            "uncertain and a preference could hardly show."
+        )
+    sourceless = data.tracks.loc[data.tracks["pit"] < 0, "particle"].nunique()
+    total = data.tracks["particle"].nunique()
+    if total and sourceless / total > 0.2:
+        known.append(
+            f"{100 * sourceless / total:.0f} % of the tracks could not be traced back to a pit; "
+            "they are in no angle statistics."
+        )
+    if len(particles) and (particles["particle"] < 0).mean() > 0.2:
+        known.append(
+            f"{100 * (particles['particle'] < 0).mean():.0f} % of the detections belong to no "
+            "track; most of them are noise or crossings."
+        )
+    bad = int((frames["quality"] != "ok").sum())
+    if bad:
+        known.append(
+            f"{count(bad, 'frame')} of {len(frames)} could not be used; particles that moved far "
+            "meanwhile start a new track."
+        )
+    gain = floats(frames, "gain")
+    if len(gain) and gain[gain > 0].size and gain[gain > 0].max() / gain[gain > 0].min() > 1.2:
+        known.append(
+            "The brightness changed by more than 20 %; faint particles may be missed where it is "
+            "low."
+        )
+    if not (particles["z_um"].notna()).any():
+        known.append("No height is given: the focus of this recording is not calibrated.")
+    return known

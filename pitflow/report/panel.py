@@ -1,0 +1,79 @@
+"""A finished figure, and how it becomes files and part of the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image as PilImage
+
+DPI = 150
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A figure with its caption.
+
+    Parameters
+    ----------
+    figure:
+        What is drawn.
+    caption:
+        What is shown and how to read it, in plain words.
+    photo:
+        True if most of it is an image; the page then holds it as JPEG.
+    drawn:
+        The numbers that were drawn, by name.
+    """
+
+    figure: Figure
+    caption: str
+    photo: bool = False
+    drawn: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A figure as the page holds it: a data URI and its size on the page, px at 100 per inch."""
+
+    uri: str
+    width: int
+    height: int
+
+
+def render(panel: Panel, stem: Path, *, svg: bool) -> Embedded:
+    """Write ``stem``.png, and ``stem``.svg if asked, and return the figure for the page.
+
+    The figure is drawn once for the PNG and the page together, and once more for the SVG.
+    """
+    panel.figure.set_dpi(DPI)
+    canvas: Any = FigureCanvasAgg(panel.figure)
+    canvas.draw()
+    picture = PilImage.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    # A noisy photograph hardly shrinks with effort; a chart does.
+    png = io.BytesIO()
+    picture.save(png, "png", compress_level=2 if panel.photo else 6, dpi=(DPI, DPI))
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    stem.with_name(stem.name + ".png").write_bytes(png.getvalue())
+    if svg:
+        panel.figure.savefig(
+            stem.with_name(stem.name + ".svg"), format="svg", dpi=DPI, metadata={"Date": None}
+        )
+    kind, content = "png", png.getvalue()
+    if panel.photo:
+        jpeg = io.BytesIO()
+        picture.save(jpeg, "jpeg", quality=85)
+        kind, content = "jpeg", jpeg.getvalue()
+    width_in, height_in = panel.figure.get_size_inches()
+    return Embedded(
+        f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}",
+        round(100 * width_in),
+        round(100 * height_in),
+    )

@@ -1,0 +1,64 @@
+"""The table of pits, as text for the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pitflow.report.data import ReportData
+from pitflow.report.lag import strongest_lag
+from pitflow.report.style import pit_colour
+from pitflow.report.words import angle_interval, p_value, significant
+
+HEADINGS = (
+    ("pit", ""),
+    ("centre", "x, y in px"),
+    ("onset", "s"),
+    ("area", "µm²"),
+    ("at the end", ""),
+    ("particles", ""),
+    ("mean direction", "95 % interval"),
+    ("R", "0 to 1"),
+    ("q", "Rayleigh"),
+    ("directions", "0: uniform"),
+    ("growth leads", "by frames"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PitRow:
+    """One pit: its colour and its cells, in the order of ``HEADINGS``."""
+
+    colour: str
+    cells: tuple[str, ...]
+
+
+def pit_rows(data: ReportData) -> list[PitRow]:
+    """Return one row per pit, in order of their numbers."""
+    rows = []
+    for _, row in data.tables["pits"].sort_values("pit").iterrows():
+        pit = int(row["pit"])
+        answer = strongest_lag(data.tables["correlation"], pit)
+        lag = "–" if answer is None else f"{answer.lag}" if answer.is_evidence else "no evidence"
+        modes = int(row["n_modes"])
+        direction = angle_interval(
+            *(float(row[f"mean_angle_{end}deg"]) for end in ("", "lo_", "hi_"))
+        )
+        rows.append(
+            PitRow(
+                pit_colour(pit),
+                (
+                    str(pit),
+                    f"{row['x']:.0f}, {row['y']:.0f}",
+                    f"{data.seconds(int(row['onset_frame'])):.1f}",
+                    significant(float(row["area_um2"])),
+                    "growing" if row["is_stable"] else "stopped",
+                    f"{int(row['n_ejected'])}",
+                    direction,
+                    significant(float(row["resultant_length"])),
+                    p_value(float(row["rayleigh_q"]), "").strip().removeprefix("= "),
+                    str(modes),
+                    lag,
+                ),
+            )
+        )
+    return rows

@@ -1,0 +1,134 @@
+"""The look of all figures: colours, sizes, and the small things drawn on images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from pitflow.frame import Image
+from pitflow.report.window import Window, stretch
+
+PIT_COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#882255",
+    "#999933",
+    "#332288",
+    "#44AA99",
+)
+"""Okabe and Ito's colours, continued with Tol's muted set: apart for every common colour vision."""
+
+INK = "#222222"
+FAINT = "#8a8a8a"
+BAND = "#d9d9d9"
+NO_PIT = "#8a8a8a"
+ALARM = "#D55E00"
+REFERENCE = "#0072B2"
+
+WIDTH_IN = 10.0
+"""Width of a full-width figure, inch: the page shows it at about 100 px per inch."""
+
+# Any: matplotlib's stubs want each key as a literal.
+RC: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 9.5,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.color": INK,
+    "lines.linewidth": 1.4,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "figure.facecolor": "white",
+    "image.cmap": "gray",
+    "image.interpolation": "nearest",
+    # Text stays text in SVG, so that a journal's editor can set it in its own font.
+    "svg.fonttype": "none",
+    # The same data give the same file.
+    "svg.hashsalt": "pitflow",
+}
+
+
+def pit_colour(pit: int) -> str:
+    """Return the colour of a pit, the same in every figure; grey for none (-1)."""
+    return NO_PIT if pit < 0 else PIT_COLOURS[pit % len(PIT_COLOURS)]
+
+
+def pit_colours(pits: Iterable[int]) -> list[str]:
+    """Return the colour of each pit."""
+    return [pit_colour(int(pit)) for pit in pits]
+
+
+def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
+    """Return an empty figure."""
+    return Figure(figsize=(width_in, height_in))
+
+
+def show_image(
+    ax: Axes, image: Image, window: Window, between: tuple[float, float] | None = None
+) -> None:
+    """Show an image that covers ``window``, in px of the frame, without axes."""
+    ax.imshow(
+        stretch(image, between), cmap="gray", vmin=0, vmax=255, extent=window.extent, aspect="equal"
+    )
+    bare(ax)
+
+
+def bare(ax: Axes) -> None:
+    """Leave an image without ticks and frame."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(False)
+
+
+def on_image(ax: Axes, x: float, y: float, text: str, colour: str = "white", **more: Any) -> None:
+    """Write on an image so that it reads on light and dark."""
+    look: dict[str, Any] = {"fontsize": 9.0, "fontweight": "bold", "clip_on": True} | more
+    edge = "white" if colour != "white" else "black"
+    ax.text(
+        x,
+        y,
+        text,
+        color=colour,
+        path_effects=[withStroke(linewidth=2.2, foreground=edge)],
+        **look,
+    )
+
+
+def scale_bar(ax: Axes, um_per_px: float) -> float:
+    """Draw a bar of a round length, about a fifth of the image wide; return its length in um."""
+    left, right = ax.get_xlim()
+    bottom, top = ax.get_ylim()
+    length_um = round_below((right - left) * um_per_px / 4)
+    length_px = length_um / um_per_px
+    x1 = right - 0.04 * (right - left)
+    y = bottom + 0.05 * (top - bottom)
+    for colour, width in (("black", 5.0), ("white", 3.0)):
+        ax.plot([x1 - length_px, x1], [y, y], color=colour, lw=width, solid_capstyle="butt")
+    above = y + 0.02 * (top - bottom)
+    on_image(ax, x1 - length_px / 2, above, f"{length_um:g} µm", ha="center", va="bottom")
+    return length_um
+
+
+def round_below(value: float) -> float:
+    """Return the largest 1, 2 or 5 times a power of ten that does not exceed ``value``."""
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(max(step for step in (1, 2, 5) if step * power <= value * (1 + 1e-9)) * power)

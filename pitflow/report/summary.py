@@ -1,0 +1,152 @@
+"""The findings of the run as a list of sentences, for the head of the page."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pitflow.report.data import ReportData, floats, ints
+from pitflow.report.lag import ALPHA, in_words, strongest_lag
+from pitflow.report.words import angle_interval, count, listing, p_value, significant
+
+
+def findings(data: ReportData) -> list[str]:
+    """Return the run's answers, most important first, each a sentence with its numbers."""
+    return [_recording(data), *_pits(data), _particles(data), *_directions(data), *_lag(data),
+            *_speed(data), *_height(data)]  # fmt: skip
+
+
+def _recording(data: ReportData) -> str:
+    frames = data.tables["frames"]
+    height, width = data.shape
+    faults = [
+        count(int((frames["quality"] == quality).sum()), f"{word} frame")
+        for quality, word in (("gap", "lost"), ("damaged", "damaged"), ("duplicate", "repeated"))
+        if (frames["quality"] == quality).any()
+    ]
+    field = f"{width * data.um_per_px / 1000:.2f} mm by {height * data.um_per_px / 1000:.2f} mm"
+    return (
+        f"The recording has {count(len(frames), 'frame')} ({len(frames) / data.fps:.1f} s at "
+        f"{data.fps:g} frames per second) of {width} by {height} px, {field} of steel at "
+        f"{data.um_per_px:g} µm per px; "
+        + (listing(faults) if faults else "no frame is lost, damaged or repeated")
+        + "."
+    )
+
+
+def _pits(data: ReportData) -> list[str]:
+    pits = data.tables["pits"]
+    if pits.empty:
+        return ["No pit was found."]
+    area = floats(pits, "area_um2")
+    growing = int(pits["is_stable"].sum())
+    first = int(pits["onset_frame"].min())
+    if len(pits) == 1:
+        state = "is still growing" if growing else "has stopped growing"
+        return [
+            (
+                f"1 pit was found, first seen at {data.seconds(first):.1f} s (frame {first}); its "
+                f"final area is {significant(area[0])} µm² and it {state} at the end."
+            )
+        ]
+    return [
+        (
+            f"{len(pits)} pits were found, the first at {data.seconds(first):.1f} s (frame "
+            f"{first}); their final areas run from {significant(area.min())} to "
+            f"{significant(area.max())} µm², and {growing if growing else 'none'} of them still "
+            f"{'grows' if growing == 1 else 'grow'} at the end."
+        )
+    ]
+
+
+def _particles(data: ReportData) -> str:
+    particles, tracks = data.tables["particles"], data.tracks
+    if particles.empty:
+        return "No moving particle was detected."
+    number = tracks["particle"].nunique()
+    left = data.tables["ejections"]["particle"].nunique()
+    diameter = np.nanmedian(floats(particles, "diameter_px")) * data.um_per_px
+    sentence = (
+        f"{count(number, 'particle')} {'was' if number == 1 else 'were'} followed "
+        f"({count(len(particles), 'detection')}), {diameter:.1f} µm wide in the median as imaged"
+    )
+    if left == 0:
+        return f"{sentence}; none of them could be traced back to a pit."
+    rate = left * data.fps / max(len(data.tables["frames"]), 1)
+    which = "all of them" if left == number else f"{left:,} of them"
+    return f"{sentence}; {which} could be traced back to a pit, {significant(rate)} per second."
+
+
+def _directions(data: ReportData) -> list[str]:
+    pits = data.tables["pits"]
+    tested = pits[pits["rayleigh_q"].notna()].sort_values("rayleigh_q")
+    if tested.empty:
+        return []
+    preferring = tested[tested["rayleigh_q"] <= ALPHA]
+    of_all = count(len(tested), "tested pit")
+    if preferring.empty:
+        return [
+            (
+                f"Of {of_all}, none shows a preferred direction of ejection "
+                f"(smallest {p_value(float(tested['rayleigh_q'].iloc[0]), 'q')})."
+            )
+        ]
+    named = [
+        f"pit {pit} towards {angle_interval(mean, low, high)}"
+        for pit, mean, low, high in zip(
+            ints(preferring, "pit")[:4],
+            floats(preferring, "mean_angle_deg"),
+            floats(preferring, "mean_angle_lo_deg"),
+            floats(preferring, "mean_angle_hi_deg"),
+            strict=False,
+        )
+    ]
+    if len(preferring) > 4:
+        named.append("others (see the table)")
+    return [
+        (
+            f"Of {of_all}, {len(preferring)} eject{'s' if len(preferring) == 1 else ''} in a "
+            f"preferred direction (q ≤ {ALPHA:g}): {listing(named)}; 0° is right, 90° down."
+        )
+    ]
+
+
+def _lag(data: ReportData) -> list[str]:
+    correlation = data.tables["correlation"]
+    if data.tables["pits"].empty:
+        return []
+    pits = ints(correlation, "pit")
+    return [in_words(strongest_lag(correlation, int(pits.min())) if pits.size else None, data.fps)]
+
+
+def _speed(data: ReportData) -> list[str]:
+    speed = floats(data.tables["ejections"], "speed_um_s")
+    speed = speed[np.isfinite(speed)]
+    sentences = []
+    if speed.size:
+        low, middle, high = np.percentile(speed, [25, 50, 75])
+        sentences.append(
+            f"Particles leave their pit at {significant(middle)} µm/s in the median "
+            f"(middle half {significant(low)} to {significant(high)} µm/s)."
+        )
+    outliers = data.tables["outliers"]
+    if not outliers.empty:
+        number = outliers["particle"].nunique()
+        sentences.append(
+            f"{count(number, 'particle')} suddenly {'changes' if number == 1 else 'change'} speed "
+            f"({count(len(outliers), 'velocity outlier')})."
+        )
+    return sentences
+
+
+def _height(data: ReportData) -> list[str]:
+    height = floats(data.tracks, "z_um")
+    if data.tracks.empty:
+        return []
+    if not np.isfinite(height).any():
+        return [
+            (
+                "The height of the particles is not given, since the recording is not calibrated; "
+                "their blur stands for it."
+            )
+        ]
+    return [f"Half of all positions lie below {significant(float(np.nanmedian(height)))} µm."]

@@ -1,0 +1,93 @@
+"""Windows of a frame, and how an image is made ready for the eye."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pitflow.frame import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle of whole pixels: columns x0 to x1 and rows y0 to y1, ends excluded."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """(left, right, bottom, top) in px for ``imshow``, y down, pixel centres on integers."""
+        return self.x0 - 0.5, self.x1 - 0.5, self.y1 - 0.5, self.y0 - 0.5
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.y1 - self.y0
+
+    def of(self, image: npt.NDArray[np.generic]) -> Image:
+        """Return this part of ``image``."""
+        return image[self.y0 : self.y1, self.x0 : self.x1]
+
+    def contains(self, x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Return which of the positions lie inside."""
+        x, y = np.asarray(x), np.asarray(y)
+        inside: npt.NDArray[np.bool_] = (
+            (x >= self.x0 - 0.5) & (x < self.x1 - 0.5) & (y >= self.y0 - 0.5) & (y < self.y1 - 0.5)
+        )
+        return inside
+
+
+def whole(shape: tuple[int, int]) -> Window:
+    """Return the window that is the whole frame of (height, width)."""
+    return Window(0, 0, shape[1], shape[0])
+
+
+def window_around(x: float, y: float, half: float, shape: tuple[int, int]) -> Window:
+    """Return a square window about (x, y), moved to lie inside a frame of (height, width).
+
+    Its side is ``2 * half + 1``, or the frame's where the frame is smaller.
+    """
+    spans = []
+    for centre, size in ((x, shape[1]), (y, shape[0])):
+        side = min(2 * round(half) + 1, size)
+        start = min(max(round(centre) - side // 2, 0), size - side)
+        spans.append((start, start + side))
+    (x0, x1), (y0, y1) = spans
+    return Window(x0, y0, x1, y1)
+
+
+def limits(*images: Image, low: float = 0.5, high: float = 99.5) -> tuple[float, float]:
+    """Return the grey levels at two percentiles over all the images, for one common stretch."""
+    values = np.concatenate([image[::2, ::2].ravel() for image in images])
+    bottom, top = np.percentile(values, [low, high])
+    return float(bottom), float(max(top, bottom + 1e-6))
+
+
+def stretch(image: Image, between: tuple[float, float] | None = None) -> npt.NDArray[np.uint8]:
+    """Return the image as 8 bit with the levels ``between`` spread over black to white."""
+    bottom, top = limits(image) if between is None else between
+    spread = (image.astype(np.float32) - bottom) * (255.0 / (top - bottom))
+    bright: npt.NDArray[np.uint8] = np.clip(spread, 0, 255).astype(np.uint8)
+    return bright
+
+
+def reduce(image: Image, max_px: int) -> Image:
+    """Return the image shrunk by area averaging until no side exceeds ``max_px``."""
+    factor = max_px / max(image.shape)
+    if factor >= 1:
+        return image
+    height, width = image.shape[:2]
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    small: Image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return small

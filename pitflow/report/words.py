@@ -1,0 +1,52 @@
+"""Numbers in words: rounding, units, p-values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+def count(number: int, singular: str, plural: str | None = None) -> str:
+    """Return "1 pit", "no pits", "1,204 particles"."""
+    many = plural or singular + "s"
+    if number == 0:
+        return f"no {many}"
+    return f"1 {singular}" if number == 1 else f"{number:,} {many}"
+
+
+def significant(value: float, digits: int = 2) -> str:
+    """Return a number with at least ``digits`` significant digits and no exponent below 1e6."""
+    if not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{decimals}f}"
+
+
+def p_value(p: float, name: str = "p") -> str:
+    """Return "p = 0.034", "p < 0.001" or "p –" when it was not computed."""
+    if not math.isfinite(p):
+        return f"{name} –"
+    if p < 0.001:
+        return f"{name} < 0.001"
+    return f"{name} = {p:.3f}" if p < 0.1 else f"{name} = {p:.2f}"
+
+
+def angle(value: float) -> str:
+    """Return a direction in whole degrees from 0 to 359."""
+    return f"{round(value) % 360}°" if math.isfinite(value) else "–"
+
+
+def angle_interval(mean: float, low: float, high: float) -> str:
+    """Return "120° (101° to 139°)"; the interval runs clockwise."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return angle(mean)
+    return f"{angle(mean)} ({angle(low)} to {angle(high)})"
+
+
+def listing(items: Sequence[str]) -> str:
+    """Return "a, b and c"."""
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"

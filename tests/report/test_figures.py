@@ -1,0 +1,281 @@
+"""What the figures draw is what the tables say."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import EllipseCollection, LineCollection
+from matplotlib.figure import Figure
+
+from pitflow.report.contents import SECTIONS
+from pitflow.report.data import ReportData
+from pitflow.report.figures import (
+    angle,
+    correlation,
+    flow,
+    focus,
+    growth,
+    growth_strip,
+    outlier_crops,
+    overview,
+    particle_strip,
+    polar,
+    quality,
+    segmenters,
+    speed,
+    trajectories,
+)
+from pitflow.report.panel import Panel
+from pitflow.report.style import RC, pit_colour
+
+
+@pytest.fixture(autouse=True)
+def _style():
+    with mpl.rc_context(RC):
+        yield
+
+
+def drawn(made: Panel | str) -> dict:
+    assert isinstance(made, Panel), made
+    return dict(made.drawn)
+
+
+def axes(projection: str | None = None):
+    return Figure().add_subplot(projection=projection)
+
+
+def test_overview_shows_every_pit_and_every_tracked_particle_of_its_frame(run):
+    made = overview.make(run)
+    frame = drawn(made)["frame"]
+    tracks = run.tracks[run.tracks["frame"] == frame]
+    assert drawn(made)["full"]["pits"] == [0, 1, 2]
+    assert drawn(made)["full"]["particles"] == len(tracks) > 10
+    assert "3 pits" in made.caption
+    assert f"{len(tracks)} tracked particles" in made.caption
+
+
+def test_overview_moves_the_tables_positions_by_the_frames_drift(run):
+    ax = axes()
+    frame = 55
+    assert run.shift(frame) == (1.0, -1.0)
+    ax.set_xlim(-0.5, 319.5)
+    ax.set_ylim(239.5, -0.5)
+    overview.draw_particles(ax, run, frame, smallest_px=5)
+    (circles,) = (c for c in ax.collections if isinstance(c, EllipseCollection))
+    tracks = run.tracks[run.tracks["frame"] == frame]
+    np.testing.assert_allclose(circles.get_offsets(), tracks[["x", "y"]] + [1.0, -1.0])
+
+
+def test_a_pit_outline_encloses_the_pits_pixels(run):
+    from pitflow.report.outline import pit_outlines
+
+    outlines = pit_outlines(run, 0)
+    assert list(outlines) == [0]
+    pixels = run.tables["pit_pixels"].query("pit == 0 and frame == 0")
+    points = np.concatenate(outlines[0])
+    np.testing.assert_array_equal(points.min(axis=0), pixels[["x", "y"]].min())
+    np.testing.assert_array_equal(points.max(axis=0), pixels[["x", "y"]].max())
+
+
+@pytest.mark.parametrize(
+    ("particle", "expected"), [((20, 10), 0), ((10, 20), 90), ((0, 10), 180), ((10, 0), 270)]
+)
+def test_the_angle_runs_clockwise_on_the_screen(particle, expected):
+    assert angle.draw_construction(axes(), (10, 10), particle, "red") == pytest.approx(expected)
+
+
+def test_the_angle_construction_uses_a_row_of_the_particles_table(run):
+    made = drawn(angle.make(run))
+    rows = run.tracks[(run.tracks["frame"] == made["frame"]) & (run.tracks["pit"] == made["pit"])]
+    assert np.abs(rows["angle_deg"] - made["angle_deg"]).min() < 1e-6
+
+
+def test_shares_are_percentages_of_the_sectors():
+    shares = polar.shares(np.array([0.0, 1.0, 14.9, 359.0, np.nan]))
+    assert shares[0] == pytest.approx(75)
+    assert shares[-1] == pytest.approx(25)
+    assert shares.sum() == pytest.approx(100)
+
+
+def test_the_rose_is_clockwise_from_the_right_with_the_arrow_at_the_mean():
+    ax = axes("polar")
+    made = polar.draw_rose(
+        ax,
+        np.full(10, 100.0),
+        np.full(4, 95.0),
+        "red",
+        mean_deg=95.0,
+        interval_deg=(350.0, 20.0),
+        resultant_length=0.5,
+    )
+    assert ax.get_theta_direction() == -1
+    assert ax.get_theta_offset() == 0
+    (arrow,) = ax.texts
+    assert arrow.xy == pytest.approx((np.radians(95), 0.5 * made["top"]))
+    arc = ax.lines[0].get_xdata()
+    assert np.degrees(arc[-1] - arc[0]) == pytest.approx(30)
+    right, down = (ax.transData.transform((np.radians(a), 1.0)) for a in (0, 90))
+    centre = ax.transData.transform((0, 0))
+    assert right[0] > centre[0] + 1
+    assert down[1] < centre[1] - 1
+
+
+def test_polar_plots_hold_both_views_of_every_pit(run):
+    made = drawn(polar.make(run))
+    assert list(made) == ["pit 0", "pit 1", "pit 2"]
+    own = run.tables["ejections"].query("pit == 1")["angle_deg"].to_numpy()
+    np.testing.assert_allclose(made["pit 1"]["departures"], polar.shares(own))
+    every = run.tables["particles"].query("pit == 1")["angle_deg"].to_numpy()
+    np.testing.assert_allclose(made["pit 1"]["positions"], polar.shares(every))
+
+
+def test_polar_plots_are_limited_and_say_so(run):
+    few = dataclasses.replace(run, config=run.config.model_copy(update={"max_pits": 2}))
+    made = polar.make(few)
+    assert len(drawn(made)) == 2
+    assert "1 more pit" in made.caption
+
+
+def test_growth_strip_steps_by_equal_areas(run):
+    made = drawn(growth_strip.make(run))
+    areas = np.array(made["areas_px"])
+    assert areas[-1] == run.tables["pits"]["area_px"].max()
+    assert np.ptp(np.diff(areas)) < 0.35 * areas[-1]
+
+
+def test_growth_strip_arrow_points_to_the_new_pixels():
+    new = pd.DataFrame({"x": [20, 20, 21], "y": [29, 30, 31]})
+    direction = growth_strip.draw_change(
+        axes(), np.zeros((40, 40)), growth_strip.Window(0, 0, 40, 40), new, (20, 10), "red", 1.0
+    )
+    assert direction == pytest.approx(90, abs=2)
+
+
+def test_area_and_ejections_end_at_the_tables_values(run):
+    made = drawn(growth.make(run))
+    pits = run.tables["pits"].set_index("pit")
+    assert made["area_um2"] == pytest.approx(pits["area_um2"].to_dict())
+    assert made["ejected"] == pits["n_ejected"].to_dict()
+
+
+def test_labels_are_spread_out_below_the_top():
+    assert growth.spread_out([1.0, 5.0], 1.0, 10.0) == [1.0, 5.0]
+    assert growth.spread_out([9.8, 9.9, 10.0], 1.0, 10.0) == pytest.approx([8.0, 9.0, 10.0])
+
+
+def test_correlation_answers_in_words(run):
+    made = correlation.make(run)
+    assert drawn(made)["answer"].lag == 10
+    assert made.caption.startswith("Ejection follows growth by 10 frames (0.67 s)")
+    table = run.tables["correlation"].query("pit == -1")
+    np.testing.assert_allclose(drawn(made)["r"], table["r"])
+
+
+def test_every_track_is_one_line_in_its_pits_colour(run):
+    ax = axes()
+    made = trajectories.draw_trajectories(ax, run, (0.0, 0.0))
+    assert made == {"tracks": run.tracks["particle"].nunique(), "no_source": 0}
+    without, lines = (c for c in ax.collections if isinstance(c, LineCollection))
+    assert len(without.get_segments()) == 0
+    segments = lines.get_segments()
+    assert sum(len(segment) for segment in segments) == len(run.tracks)
+    first = run.tracks[run.tracks["particle"] == run.tracks["particle"].iloc[0]]
+    np.testing.assert_allclose(segments[0], first[["x", "y"]])
+    assert mpl.colors.same_color(
+        lines.get_colors()[0][:3], mpl.colors.to_rgb(pit_colour(int(first["pit"].iloc[0])))
+    )
+
+
+def test_flow_draws_every_cell_and_the_constant_speed(run):
+    made = drawn(flow.make(run))
+    assert made["cells"] == len(run.tables["flow"])
+    for _, median in made["radial"].values():
+        np.testing.assert_allclose(median, 2.0 * 0.48 * 15, rtol=0.05)
+
+
+def test_radial_speed_leaves_out_thin_rings():
+    middles, medians = flow.radial_speed(
+        np.array([1.0, 2, 3, 4, 5, 25, np.nan]), np.array([1.0, 2, 3, 4, 5, 9, 9]), 10.0
+    )
+    np.testing.assert_allclose(middles, [5.0])
+    np.testing.assert_allclose(medians, [3.0])
+
+
+def test_the_example_is_one_particle_in_strip_and_speed(run):
+    strip, pace = drawn(particle_strip.make(run)), drawn(speed.make(run))
+    assert strip["particle"] == pace["particle"]
+    track = run.tracks[run.tracks["particle"] == strip["particle"]]
+    assert set(strip["frames"]) <= set(track["frame"])
+    np.testing.assert_allclose(strip["blur_px"][1], track["blur_px"])
+    np.testing.assert_allclose(pace["speed_px"], track["speed_px"])
+    assert list(pace["outliers"]) == list(track.loc[track["is_outlier"], "frame"])
+
+
+def test_uncalibrated_height_is_never_drawn(run, make):
+    made = particle_strip.make(run)
+    assert "z_um" not in drawn(made)
+    labels = [ax.get_ylabel() for ax in made.figure.axes]
+    assert "blur (px)" in labels
+    assert not any("height" in label for label in labels)
+    calibrated = make(calibrated=True)
+    made = particle_strip.make(calibrated)
+    assert "height (µm)" in [ax.get_ylabel() for ax in made.figure.axes]
+    assert drawn(focus.make(calibrated))["calibrated"]
+
+
+def test_blur_over_age_follows_the_planted_arc(run):
+    made = drawn(focus.make(run))
+    np.testing.assert_allclose(
+        made["quartiles"][:, 1], 1 + 3 * np.sin(np.pi * (made["age"] + 1) / 42), rtol=1e-6
+    )
+
+
+def test_outliers_are_the_strongest_and_their_arrows_follow_the_motion(run):
+    events = drawn(outlier_crops.make(run))["events"]
+    strongest = run.tables["outliers"].sort_values("score", ascending=False).head(len(events))
+    assert [event[0] for event in events] == list(strongest["particle"])
+    for particle, frame, direction in events:
+        tracks = run.tracks
+        row = tracks[(tracks["particle"] == particle) & (tracks["frame"] == frame)].iloc[0]
+        assert direction == pytest.approx(row["angle_deg"], abs=1e-6)
+
+
+def test_background_free_crop_is_dark_at_the_particle(run):
+    row = run.tracks.query("frame == 40").sort_values("contrast").iloc[-1]
+    x, y = round(row["x"]), round(row["y"])
+    window = outlier_crops.Window(x - 5, y - 5, x + 6, y + 6)
+    crop = outlier_crops.background_free(run, 40, window)
+    assert crop.shape == (11, 11)
+    assert crop[4:7, 4:7].mean() < -10
+
+
+def test_segmenters_are_counted_on_the_same_crop(run):
+    def baselines(frame, window):
+        return {"clahe": np.zeros((window.height, window.width), np.uint8)}
+
+    made = drawn(segmenters.make(dataclasses.replace(run, baselines=baselines)))
+    assert made["clahe"] == {"particles": 0, "particle_px": 0, "pit_px": 0}
+    window = made["window"]
+    own = window.of(run.mask_at(made["frame"]))
+    assert made["change (this run)"]["particle_px"] == (own == 1).sum() > 0
+    assert made["change (this run)"]["pit_px"] == (own == 2).sum() > 0
+
+
+def test_quality_counts_the_faults(run):
+    assert drawn(quality.make(run))["faults"] == {"gap": 2, "damaged": 1, "duplicate": 0}
+
+
+@pytest.mark.parametrize(
+    "entry", [entry for section in SECTIONS for entry in section.entries], ids=lambda e: e.name
+)
+def test_an_empty_run_gives_a_sentence_or_a_figure_without_emptiness(entry, empty_run: ReportData):
+    made = entry.make(empty_run)
+    if entry.name in {"overview", "segmenters", "quality"}:
+        assert isinstance(made, Panel)
+    else:
+        assert isinstance(made, str)
+        assert made.endswith(".")

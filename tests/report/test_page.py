@@ -1,0 +1,149 @@
+"""The page: complete, self-contained, safe, and readable when there is little to show."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from pitflow.errors import UserError
+from pitflow.report.contents import SECTIONS
+from pitflow.report.page import write_report
+
+ENTRIES = [entry for section in SECTIONS for entry in section.entries]
+
+
+class Links(HTMLParser):
+    """Everything a browser would load or follow, and all tags."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.targets: list[str] = []
+        self.tags: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.targets += [value for name, value in attrs if name in {"src", "href", "srcset"}]
+
+
+@pytest.fixture(scope="module")
+def written(run, tmp_path_factory):
+    """A written report of the small run: its folder and its HTML."""
+    folder = tmp_path_factory.mktemp("run")
+    steps = []
+    page = write_report(run, folder, lambda done, total: steps.append((done, total)))
+    assert steps == [(k + 1, len(ENTRIES)) for k in range(len(ENTRIES))]
+    return folder, page.read_text(encoding="utf-8")
+
+
+def test_every_figure_is_written_in_both_formats(written):
+    folder, _ = written
+    names = {path.name for path in (folder / "figures").iterdir()}
+    assert names == {f"{entry.name}.{kind}" for entry in ENTRIES for kind in ("png", "svg")}
+    assert not list(folder.glob("*.partial"))
+
+
+def test_the_page_loads_nothing(written):
+    _, html = written
+    links = Links(html)
+    assert len([target for target in links.targets if target.startswith("data:image/")]) == len(
+        ENTRIES
+    )
+    assert all(target.startswith(("data:image/", "#")) for target in links.targets)
+    assert "script" not in links.tags
+    assert "link" not in links.tags
+    assert not re.search(r"@import|url\(", html)
+    anchors = {target[1:] for target in links.targets if target.startswith("#")}
+    assert all(f'id="{anchor}"' in html for anchor in anchors)
+
+
+def test_the_page_states_the_findings(written):
+    _, html = written
+    assert "3 pits were found" in html
+    assert "Ejection follows growth by 10 frames (0.67 s)" in html
+    assert "frames 21 and 22 are lost" in html
+    assert "2 lost frames and 1 damaged frame" in html
+    assert "height of the particles is not given" in html
+    assert "nan" not in re.sub(r'src="[^"]*"', "", html).lower().replace("finance", "")
+
+
+def test_text_from_outside_is_escaped(empty_run, tmp_path):
+    evil = '<script>alert("x")</script>.avi'
+    data = dataclasses.replace(
+        empty_run,
+        name=evil,
+        provenance={"input": evil, "warnings": [evil], "config": f"# {evil}\nseed = 1\n",
+                    "versions": {evil: evil}, "notes": [evil]},
+    )  # fmt: skip
+    html = write_report(data, tmp_path).read_text(encoding="utf-8")
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;") >= 6
+
+
+def test_a_run_without_anything_is_readable_and_drops_old_figures(empty_run, tmp_path):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "polar.png").write_bytes(b"old")
+    html = write_report(empty_run, tmp_path).read_text(encoding="utf-8")
+    assert "No pit was found" in html
+    assert "No moving particle was detected" in html
+    assert "there are no ejection angles" in html
+    assert "<table>" not in html
+    assert not (tmp_path / "figures" / "polar.png").exists()
+
+
+def test_pits_without_particles_are_readable(make, tmp_path):
+    html = write_report(make(per_pit=0), tmp_path).read_text(encoding="utf-8")
+    assert "3 pits were found" in html
+    assert "No particle was tracked" in html
+    assert "could not be compared" in html
+    assert "<table>" in html
+
+
+def test_a_single_pit_with_a_single_particle_is_readable(make, tmp_path):
+    html = write_report(make(n_pits=1, per_pit=1), tmp_path).read_text(encoding="utf-8")
+    assert "1 pit was found" in html
+    assert "1 particle was followed" in html
+
+
+def test_no_frame_can_be_shown(run, tmp_path):
+    frames = run.tables["frames"].assign(quality="damaged")
+    data = dataclasses.replace(run, tables=dict(run.tables) | {"frames": frames})
+
+    def refuse(index):
+        raise AssertionError("a damaged frame was read")
+
+    data = dataclasses.replace(data, frame_at=refuse, mask_at=refuse)
+    html = write_report(data, tmp_path).read_text(encoding="utf-8")
+    assert "could be shown" in html
+
+
+def test_svg_can_be_left_out_and_the_title_set(empty_run, tmp_path):
+    config = empty_run.config.model_copy(update={"svg": False, "title": "Coupon 7"})
+    html = write_report(dataclasses.replace(empty_run, config=config), tmp_path).read_text("utf-8")
+    assert "<h1>Coupon 7</h1>" in html
+    assert not list((tmp_path / "figures").glob("*.svg"))
+
+
+def test_sixteen_bit_and_odd_frames(make, tmp_path):
+    data = make(shape=(130, 401), n_pits=2)
+    deep = dataclasses.replace(data, frame_at=lambda index: data.frame_at(index).astype("u2") * 200)
+    assert write_report(deep, tmp_path).stat().st_size > 100_000
+
+
+def test_the_same_data_give_the_same_page(run, written, tmp_path):
+    folder, html = written
+    assert write_report(dataclasses.replace(run), tmp_path).read_text("utf-8") == html
+    for entry in ENTRIES:
+        name = f"{entry.name}.svg"
+        assert (tmp_path / "figures" / name).read_bytes() == (
+            folder / "figures" / name
+        ).read_bytes()
+
+
+def test_a_folder_that_cannot_be_written(empty_run, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write the report"):
+        write_report(empty_run, tmp_path / "file")
