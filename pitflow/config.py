@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,6 +19,9 @@ class Model(BaseModel):
     """Frozen, and refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
 class AcquireConfig(Model):
@@ -171,16 +174,7 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> C
     UserError
         If the file is missing or not TOML, or a key is unknown or out of range.
     """
-    values: dict[str, Any] = {}
-    if path is not None:
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UserError(
-                f"cannot read the configuration ({error.strerror})", where=path
-            ) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UserError(f"not a TOML file ({error})", where=path) from error
+    values = {} if path is None else read_toml(path)
     for dotted, value in (overrides or {}).items():
         if value is None:
             continue
@@ -189,20 +183,45 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> C
         for parent in parents:
             target = target.setdefault(parent, {})
         target[name] = value
+    return build(Config, values, where=path or "configuration")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file holds.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or not TOML.
+    """
     try:
-        return Config.model_validate(values)
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read the configuration ({error.strerror})", where=path) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"not a TOML file ({error})", where=path) from error
+
+
+def build(model: type[AnyModel], values: dict[str, Any], *, where: object) -> AnyModel:
+    """Return a validated model of ``values``.
+
+    Raises
+    ------
+    UserError
+        If a key is unknown, with the keys that are known there, or a value is out of range.
+    """
+    try:
+        return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
+            known = ", ".join(_keys_at(model, first["loc"][:-1]))
             raise UserError(
-                f"unknown key {key!r}",
-                where=path or "configuration",
-                hint=f"known keys there: {', '.join(_keys_at(first['loc'][:-1]))}",
+                f"unknown key {key!r}", where=where, hint=f"known keys there: {known}"
             ) from error
-        raise UserError(
-            f"{key} = {first['input']!r}: {first['msg']}", where=path or "configuration"
-        ) from error
+        place = f"{key} = {first['input']!r}: " if key else ""
+        raise UserError(f"{place}{first['msg']}", where=where) from error
 
 
 def dump_config(config: Config) -> str:
@@ -215,8 +234,7 @@ def dump_config(config: Config) -> str:
     return "\n".join(lines).strip() + "\n"
 
 
-def _keys_at(location: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = Config
+def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     for part in location:
         annotation = model.model_fields[str(part)].annotation
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):

@@ -223,10 +223,11 @@ class RunFolder:
         return state.get("key") == key and state.get("state") == "done"
 
     def begin(self, stage: str, key: str) -> None:
-        """Start or resume a stage; what belongs to another key is dropped."""
+        """Start or resume a stage; what belongs to another key, or is incomplete, is dropped."""
         parts = self.parts(stage)
         mark = parts / "key"
-        if not mark.is_file() or mark.read_text() != key:
+        # A stage that is done and begun again has lost some of its files.
+        if self.is_done(stage, key) or not mark.is_file() or mark.read_text() != key:
             shutil.rmtree(parts, ignore_errors=True)
             parts.mkdir(parents=True)
             mark.write_text(key)

@@ -1,0 +1,237 @@
+"""The whole pipeline on one screen: acquire, segment, link, measure, report.
+
+A stage is declared as data. From the stages it needs, the parameters it uses and the code that
+decides its result follows a key; from the key follow resume, invalidation and provenance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pitflow import stages
+from pitflow.compute import Compute, Progress, Silent
+from pitflow.config import Config
+from pitflow.errors import UserError
+from pitflow.provenance import (
+    RunFolder,
+    Stopwatch,
+    code_version,
+    fingerprint,
+    open_run,
+    select,
+    stage_key,
+)
+from pitflow.stages import Job
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of the pipeline.
+
+    Parameters
+    ----------
+    name:
+        Its name in the manifest and on the progress bar.
+    needs:
+        Stages whose results it reads.
+    uses:
+        Dotted names of the parameters that decide its result.
+    code:
+        Sub-packages whose code decides its result.
+    files:
+        What it leaves in the run directory; if one of them is gone the stage is done again.
+    function:
+        Does it, and returns one line on what came of it.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    uses: tuple[str, ...]
+    code: tuple[str, ...]
+    files: tuple[str, ...]
+    function: Callable[[Job], str]
+
+
+STAGES = (
+    Stage(
+        "acquire",
+        needs=(),
+        uses=(
+            "acquire.start",
+            "acquire.stop",
+            "acquire.store_frames",
+            "acquire.block_frames",
+            "acquire.background_samples",
+        ),
+        code=("acquire",),
+        files=("background.zarr", "parts/acquire/frames.parquet"),
+        function=stages.acquire,
+    ),
+    Stage(
+        "segment",
+        needs=("acquire",),
+        uses=("segment",),
+        code=("segment",),
+        files=("masks.zarr", "parts/segment/detections.parquet", "tables/pit_pixels.parquet"),
+        function=stages.segment,
+    ),
+    Stage(
+        "link",
+        needs=("segment",),
+        uses=("link",),
+        code=("link",),
+        files=("parts/link/particles.parquet",),
+        function=stages.link,
+    ),
+    Stage(
+        "measure",
+        needs=("link",),
+        uses=("measure", "acquire.um_per_px", "acquire.fps", "seed"),
+        code=("measure",),
+        files=tuple(f"tables/{name}.parquet" for name in stages.MEASURED_TABLES),
+        function=stages.measure,
+    ),
+    Stage(
+        "report",
+        needs=("measure",),
+        uses=("report",),
+        code=("report",),
+        files=("report.html",),
+        function=stages.report,
+    ),
+)
+
+
+def run(
+    video: Path,
+    folder: Path | None = None,
+    config: Config | None = None,
+    compute: Compute | None = None,
+    progress: Progress | None = None,
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Analyse a recording; what a run in the folder has already computed is kept.
+
+    Parameters
+    ----------
+    video:
+        AVI, MP4, MKV, MOV, or a folder or zip of snapshots.
+    folder:
+        The run directory; None: ``VIDEO.pitflow`` in the working directory.
+    config, compute, progress:
+        Parameters, how tasks are executed, and who is told; each has a default.
+    overwrite:
+        Drop a run that is in the folder.
+
+    Returns
+    -------
+    Path of the report.
+
+    Raises
+    ------
+    UserError
+        If the recording cannot be read or the folder cannot be written.
+    """
+    config, progress = config or Config(), progress or Silent()
+    target = RunFolder(folder or default_folder(video))
+    source = stages.open_recording(video, target, config)
+    with target.open_for_writing(overwrite=overwrite):
+        target.describe(video, fingerprint(video), config)
+        job = Job(source, target, config, compute or Compute(), progress)
+        stages.describe_recording(job)
+        for stage, key in zip(STAGES, stage_keys(config), strict=True):
+            _do(stage, key, job)
+    return target.path / "report.html"
+
+
+def stage_keys(config: Config) -> list[str]:
+    """Return the key of every stage, in the order of ``STAGES``."""
+    keys: dict[str, str] = {}
+    for stage in STAGES:
+        parameters = {name: select(config, name) for name in stage.uses}
+        needs = [keys[name] for name in stage.needs]
+        keys[stage.name] = stage_key(stage.name, parameters, code_version(*stage.code), needs)
+    return list(keys.values())
+
+
+def write_report_again(folder: Path, progress: Progress | None = None) -> Path:
+    """Write the report of a finished run anew and return its path.
+
+    Raises
+    ------
+    UserError
+        If there is no run, or its measurements are not done.
+    """
+    target = open_run(folder)
+    if target.manifest.stages.get("measure", {}).get("state") != "done":
+        raise UserError(
+            "the run is not finished", where=folder, hint="continue it with `pitflow run`"
+        )
+    config = Config.model_validate(target.manifest.config)
+    video = Path(target.manifest.input["path"])
+    if not video.exists() and not target.video.exists():
+        raise UserError(
+            "the recording is gone and its frames were not stored",
+            where=video,
+            hint="put it back there, or run again with --overwrite",
+        )
+    source = stages.open_recording(video, target, config)
+    with target.open_for_writing(overwrite=False):
+        job = Job(source, target, config, Compute(), progress or Silent())
+        _do(STAGES[-1], "", job)
+    return target.path / "report.html"
+
+
+def default_folder(video: Path) -> Path:
+    """Return ``VIDEO.pitflow`` in the working directory."""
+    return Path(f"{video.name if video.is_dir() else video.stem}.pitflow")
+
+
+def parse_frames(text: str | None) -> tuple[int | None, int | None]:
+    """Return (first, one past the last) from "A:B"; either side may be empty.
+
+    Raises
+    ------
+    UserError
+        If it is not of that form.
+    """
+    if text is None:
+        return None, None
+    try:
+        first, last = (int(part) if part.strip() else None for part in text.split(":"))
+    except ValueError as error:
+        raise UserError(
+            f"{text!r} is not a range of frames", where="--frames", hint="write A:B, as in 0:300"
+        ) from error
+    if min(first or 0, last or 1) < 0 or (last is not None and last <= (first or 0)):
+        raise UserError(
+            f"{text!r} is an empty range", where="--frames", hint="A:B needs 0 <= A < B"
+        )
+    return first, last
+
+
+def _do(stage: Stage, key: str, job: Job) -> None:
+    target = job.run
+    if target.is_done(stage.name, key) and all(
+        (target.path / name).exists() for name in stage.files
+    ):
+        job.progress.start(stage.name, 1)
+        job.progress.finish("unchanged")
+        return
+    job.notes, job.warnings = [], []
+    watch = Stopwatch()
+    target.begin(stage.name, key)
+    target.log("begin", stage=stage.name)
+    try:
+        summary = stage.function(job)
+    except BaseException as error:
+        target.log("stopped", stage=stage.name, error=repr(error))
+        raise
+    target.end(stage.name, watch.seconds, job.notes, job.warnings)
+    for text in job.notes + job.warnings:
+        target.log("note", stage=stage.name, text=text)
+    target.log("end", stage=stage.name, seconds=round(watch.seconds, 3), summary=summary)
+    job.progress.finish(summary)

@@ -1,0 +1,364 @@
+"""What each stage does in a run directory: which files it reads, computes in parts, and leaves.
+
+The stages' own code knows no run directory; this is where tables and pixels are opened for it. A
+part is a file named by the frames it covers, written when all of it is done, so that a stopped run
+goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pitflow import schema
+from pitflow.compute import Compute, Progress
+from pitflow.config import Config, dump_config
+from pitflow.errors import UserError
+from pitflow.provenance import RunFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pitflow.acquire.background import StoredScene
+    from pitflow.acquire.blocks import Block
+    from pitflow.acquire.frames import FrameReader
+    from pitflow.acquire.source import Source
+    from pitflow.segment.pits import PitMap
+    from pitflow.segment.protocol import Segmenter
+
+MEASURED_TABLES = (
+    "frames",
+    "particles",
+    "pits",
+    "growth",
+    "ejections",
+    "correlation",
+    "outliers",
+    "flow",
+)
+
+
+@dataclass
+class Job:
+    """One run: the recording, where it is written, and how.
+
+    ``notes`` says what a stage adapted; ``warnings`` what the reader of the report must know.
+    """
+
+    source: Source
+    run: RunFolder
+    config: Config
+    compute: Compute
+    progress: Progress
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def frames(self) -> range:
+        """The frames analysed."""
+        return range(self.config.acquire.start, self.config.acquire.stop or self.source.n_frames)
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The blocks of time, each with a background of its own."""
+        from pitflow.acquire.blocks import plan_blocks
+
+        return plan_blocks(self.frames.start, self.frames.stop, self.config.acquire.block_frames)
+
+    def table(self, stage: str, name: str) -> Path:
+        """Path of a table that one stage leaves for the next."""
+        return self.run.parts(stage) / f"{name}.parquet"
+
+
+def open_recording(video: Path, run: RunFolder, config: Config) -> Source:
+    """Open the recording; its index is kept in the run directory.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, or the frames asked for are not in it.
+    """
+    from pitflow.acquire.source import open_source
+
+    index = run.path / "index.parquet" if run.exists else None
+    source = open_source(video, fps=config.acquire.fps, index_file=index)
+    start, stop = config.acquire.start, config.acquire.stop or source.n_frames
+    if not 0 <= start < stop <= source.n_frames:
+        raise UserError(
+            f"frames {start}:{stop} are not all in the recording, which has {source.n_frames}",
+            where=video,
+            hint=f"--frames A:B needs 0 <= A < B <= {source.n_frames}",
+        )
+    return source
+
+
+def describe_recording(job: Job) -> None:
+    """Note in the manifest what the recording is."""
+    height, width = job.source.shape
+    job.run.manifest.recording = {
+        "n_frames": job.source.n_frames,
+        "height": height,
+        "width": width,
+        "type": str(job.source.dtype),
+        "fps": job.source.fps,
+        "um_per_px": job.config.acquire.um_per_px,
+        "first_frame": job.frames.start,
+        "last_frame": job.frames.stop - 1,
+        "notes": job.source.notes,
+    }
+    job.run.save()
+
+
+def acquire(job: Job) -> str:
+    """Read, check and store the frames; measure drift, and the background of every block."""
+    from pitflow.acquire.acquire import acquire_blocks, first_good_frame
+    from pitflow.acquire.blocks import plan_tasks
+    from pitflow.acquire.quality import FrameCheck
+    from pitflow.acquire.registration import Registration
+    from pitflow.acquire.store import create_stack, open_stack
+
+    source, run, parts = job.source, job.run, job.run.parts("acquire")
+    blocks = job.blocks
+    background = run.path / "background.zarr"
+    scale = {"interval_s": 1 / source.fps, "um_per_px": job.config.acquire.um_per_px}
+    if not any(parts.glob("blocks-*.parquet")):
+        create_stack(background, (len(blocks), *source.shape), source.dtype, **scale)
+        if job.config.acquire.store_frames:
+            create_stack(run.video, (source.n_frames, *source.shape), source.dtype, **scale)
+    number, reference = first_good_frame(source, job.frames.start, job.frames.stop)
+    task = partial(
+        acquire_blocks,
+        source,
+        config=job.config.acquire,
+        registration=Registration(reference),
+        check=FrameCheck(reference),
+        video=open_stack(run.video, writable=True) if job.config.acquire.store_frames else None,
+        background=open_stack(background, writable=True),
+    )
+    _in_parts(job, "acquire", task, plan_tasks(blocks, source))
+    frames = _read_parts(parts, "blocks")
+    schema.write_table(frames, schema.FRAMES, job.table("acquire", "frames"))
+    (parts / "reference").write_text(str(number))
+    bad = frames.loc[~frames["quality"].isin(["ok"]), "quality"].value_counts()
+    job.notes += source.notes
+    job.warnings += [f"{count} frames are {quality}" for quality, count in bad.items()]
+    return f"{len(frames)} frames in {len(blocks)} blocks"
+
+
+def segment(job: Job) -> str:
+    """Find the pits over the whole recording, then particles and pit pixels in every frame."""
+    import pandas as pd
+
+    from pitflow.acquire.store import create_masks, open_stack
+    from pitflow.segment.block import combine_arrivals
+    from pitflow.segment.pits import find_pits
+    from pitflow.segment.registry import create_segmenter
+
+    parts = job.run.parts("segment")
+    segmenter = create_segmenter(job.config.segment)
+    scene, reader = _scene(job), _reader(job)
+    blocks = job.blocks
+    if not any(parts.glob("blocks-*.parquet")):
+        create_masks(
+            job.run.masks,
+            (job.source.n_frames, *job.source.shape),
+            interval_s=1 / job.source.fps,
+            um_per_px=job.config.acquire.um_per_px,
+            image="../video.zarr" if job.config.acquire.store_frames else None,
+        )
+    masks = open_stack(job.run.masks, writable=True)
+    pits = find_pits(scene, job.config.segment.pits)
+    task = partial(_segment_blocks, segmenter, pits, reader, scene, masks, parts)
+    # A segmenter that carries state from frame to frame must see all of them in one go.
+    tasks = [tuple(blocks)] if segmenter.in_order else [(block,) for block in blocks]
+    _in_parts(job, "segment", task, tasks)
+    detections = _read_parts(parts, "blocks")
+    detections.to_parquet(job.table("segment", "detections"), index=False)
+    pit_pixels = combine_arrivals([pd.read_parquet(path) for path in _part_files(parts, "pits")])
+    schema.write_table(pit_pixels, schema.PIT_PIXELS, job.run.table("pit_pixels"))
+    return f"{pit_pixels['pit'].nunique()} pits, {len(detections)} detections"
+
+
+def link(job: Job) -> str:
+    """Join the detections into tracks, and drop what does not move."""
+    import pandas as pd
+
+    from pitflow.link.tracks import link_detections
+
+    detections = pd.read_parquet(job.table("segment", "detections"))
+    frames = _frames(job)
+    steady = _without_drift(detections, frames)
+    job.progress.start("link", len(job.frames))
+    done = 0
+
+    def count(frame: int, total: int) -> None:
+        nonlocal done
+        job.progress.advance(frame - done)
+        done = frame
+
+    lost = frames.loc[~frames["quality"].isin(["ok", "duplicate"]), "frame"]
+    linked = link_detections(steady, job.config.link, progress=count, lost_frames=set(lost))
+    particles = detections.assign(particle=linked.particles["particle"].to_numpy())
+    job.notes += linked.notes
+    particles.to_parquet(job.table("link", "particles"), index=False)
+    return f"{particles['particle'].max() + 1 if len(particles) else 0} tracks"
+
+
+def measure(job: Job) -> str:
+    """Compute every table of the answer."""
+    import pandas as pd
+
+    from pitflow.measure.measure import measure_all
+
+    job.progress.start("measure", 1)
+    tables = measure_all(
+        pd.read_parquet(job.table("link", "particles")),
+        schema.read_table(job.run.table("pit_pixels"), schema.PIT_PIXELS),
+        _frames(job),
+        config=job.config.measure,
+        um_per_px=job.config.acquire.um_per_px,
+        fps=job.source.fps,
+        shape=job.source.shape,
+        seed=job.config.seed,
+    )
+    for name in MEASURED_TABLES:
+        schema.write_table(tables[name], schema.TABLES[name], job.run.table(name))
+    return f"{len(tables['ejections'])} particles ejected from {len(tables['pits'])} pits"
+
+
+def report(job: Job) -> str:
+    """Write the page and its figures."""
+    from pitflow.acquire.store import open_stack, read_frame
+    from pitflow.report.data import Provenance, ReportData
+    from pitflow.report.page import write_report
+
+    run, scene, reader = job.run, _scene(job), _reader(job)
+    masks = open_stack(run.masks)
+    tables = {
+        name: schema.read_table(run.table(name), table) for name, table in schema.TABLES.items()
+    }
+    manifest = run.manifest
+    data = ReportData(
+        name=manifest.input["name"],
+        tables=tables,
+        shape=job.source.shape,
+        fps=job.source.fps,
+        um_per_px=job.config.acquire.um_per_px,
+        n_frames=job.source.n_frames,
+        frame_at=lambda index: next(iter(reader.read(index, index + 1))).image,
+        mask_at=lambda index: read_frame(masks, index),
+        background_at=lambda index: scene.background(scene.block_of(index)),
+        provenance=Provenance(
+            input=manifest.input["path"],
+            input_hash=manifest.input["fingerprint"],
+            config=dump_config(job.config),
+            versions=manifest.versions,
+            timings={
+                name: state["seconds"]
+                for name, state in manifest.stages.items()
+                if "seconds" in state
+            },
+            warnings=manifest.warnings,
+            notes=manifest.notes,
+        ),
+        config=job.config.report,
+    )
+    job.progress.start("report", 1)
+    return str(write_report(data, run.path))
+
+
+def _segment_blocks(
+    segmenter: Segmenter,
+    pits: PitMap,
+    reader: FrameReader,
+    scene: StoredScene,
+    masks: Any,
+    parts: Path,
+    blocks: tuple[Block, ...],
+) -> pd.DataFrame:
+    """Segment blocks that follow each other; leave their pit pixels, return their detections."""
+    from pitflow.segment.block import segment_block
+
+    frames = reader.read(blocks[0].start, blocks[-1].stop)
+    result = segment_block(segmenter, pits, frames, scene, masks)
+    path = parts / f"pits-{_span(blocks)}.parquet"
+    result.arrivals.to_parquet(path, index=False)
+    return result.detections
+
+
+def _in_parts(
+    job: Job,
+    stage: str,
+    task: Callable[[tuple[Block, ...]], pd.DataFrame],
+    tasks: list[tuple[Block, ...]],
+) -> None:
+    """Run tasks that are not done yet; each leaves ``blocks-START-STOP.parquet``."""
+    parts = job.run.parts(stage)
+    job.progress.start(stage, len(job.frames))
+
+    def count(blocks: tuple[Block, ...], table: pd.DataFrame | None = None) -> None:
+        job.progress.advance(sum(len(block) for block in blocks))
+
+    def keep(blocks: tuple[Block, ...], table: pd.DataFrame) -> None:
+        path = parts / f"blocks-{_span(blocks)}.parquet"
+        partial_path = path.with_suffix(".partial")
+        table.to_parquet(partial_path, index=False)
+        partial_path.replace(path)
+        count(blocks)
+
+    todo = []
+    for blocks in tasks:
+        if (parts / f"blocks-{_span(blocks)}.parquet").exists():
+            count(blocks)
+        else:
+            todo.append(blocks)
+    job.compute.map(task, todo, keep)
+
+
+def _span(blocks: tuple[Block, ...]) -> str:
+    """Return "START-STOP" of blocks in a form that sorts by time."""
+    return f"{blocks[0].start:09d}-{blocks[-1].stop:09d}"
+
+
+def _part_files(parts: Path, kind: str) -> list[Path]:
+    return sorted(parts.glob(f"{kind}-*.parquet"))
+
+
+def _read_parts(parts: Path, kind: str) -> pd.DataFrame:
+    import pandas as pd
+
+    tables = [pd.read_parquet(path) for path in _part_files(parts, kind)]
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled or tables[:1], ignore_index=True)
+
+
+def _frames(job: Job) -> pd.DataFrame:
+    return schema.read_table(job.table("acquire", "frames"), schema.FRAMES)
+
+
+def _reader(job: Job) -> FrameReader:
+    from pitflow.acquire.frames import FrameReader
+    from pitflow.acquire.store import open_stack
+
+    video = open_stack(job.run.video) if job.config.acquire.store_frames else None
+    return FrameReader(job.source, video, _frames(job))
+
+
+def _scene(job: Job) -> StoredScene:
+    from pitflow.acquire.background import StoredScene
+    from pitflow.acquire.store import open_stack
+
+    frames, reference = _frames(job), int((job.run.parts("acquire") / "reference").read_text())
+    image = next(iter(_reader(job).read(reference, reference + 1))).image
+    background = open_stack(job.run.path / "background.zarr")
+    return StoredScene(background, frames, image, job.config.acquire.block_frames)
+
+
+def _without_drift(detections: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
+    """Return the detections at the places they would have had without stage drift."""
+    shifts = frames.set_index("frame")[["shift_x_px", "shift_y_px"]].fillna(0.0)
+    shift = shifts.loc[detections["frame"]].to_numpy()
+    return detections.assign(x=detections["x"] - shift[:, 0], y=detections["y"] - shift[:, 1])
