@@ -1,0 +1,60 @@
+"""Blocks of time: each has one background, and tasks are made of whole blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pitflow.acquire.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Frames ``start`` up to ``stop`` of a recording; ``number`` is the block's own, from 0."""
+
+    number: int
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def sample_frames(self, samples: int) -> list[int]:
+        """Return up to ``samples`` frame numbers, evenly over the block."""
+        inner = np.linspace(self.start, self.stop - 1, min(samples, len(self)))
+        return [int(number) for number in np.rint(inner)]
+
+
+def plan_blocks(start: int, stop: int, block_frames: int) -> list[Block]:
+    """Cut frames ``start`` up to ``stop`` into blocks of ``block_frames``.
+
+    The plan depends on nothing else, so neither do the backgrounds. A rest shorter than half a
+    block joins the block before it: few frames make a poor median.
+    """
+    n_blocks = max(1, (stop - start + block_frames // 2) // block_frames)
+    edges = [start + i * block_frames for i in range(n_blocks)] + [stop]
+    return [Block(i, edges[i], edges[i + 1]) for i in range(n_blocks)]
+
+
+def plan_tasks(blocks: list[Block], source: Source) -> list[tuple[Block, ...]]:
+    """Group blocks into tasks, each to be decoded in one go.
+
+    To reach its first frame a task decodes from the key frame before it. Where key frames are far
+    apart, blocks are joined until that lead is less than a quarter of what the task itself reads.
+    """
+    index = source.index
+    keys = index["frame"].to_numpy()[index["is_key"].to_numpy(dtype=bool)]
+    tasks: list[tuple[Block, ...]] = []
+    task: list[Block] = []
+    for block in blocks:
+        task.append(block)
+        earlier = keys[keys <= block.stop]
+        lead = block.stop - int(earlier[-1]) if len(earlier) else block.stop
+        # The next task would start here, and pay for the lead.
+        if sum(map(len, task)) >= 4 * lead:
+            tasks.append(tuple(task))
+            task = []
+    if task:
+        tasks.append(tuple(task))
+    return tasks

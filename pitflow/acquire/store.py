@@ -1,0 +1,138 @@
+"""Stacks of images on disk: OME-Zarr 0.5, one chunk per frame.
+
+The arrays stand under "0" in their group, as image viewers expect it. A chunk is one frame, so
+frames can be written by many threads or processes at once. Whether a chunk's file exists says
+nothing about whether its frame was done.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import ZstdCodec
+
+from pitflow.errors import UserError
+from pitflow.frame import CLASS_PARTICLE, CLASS_PIT, Image
+
+_COLOURS = {CLASS_PARTICLE: [255, 140, 0, 255], CLASS_PIT: [0, 114, 178, 255]}
+_MEANINGS = {CLASS_PARTICLE: "particle", CLASS_PIT: "pit"}
+
+
+def create_stack(
+    path: Path,
+    shape: tuple[int, int, int],
+    dtype: np.dtype[Any] | type[np.generic],
+    *,
+    interval_s: float,
+    um_per_px: float,
+    start_s: float = 0.0,
+) -> zarr.Array[Any]:
+    """Create an empty stack of images, replacing one that is there, and return its array.
+
+    Parameters
+    ----------
+    path:
+        The group, such as ``video.zarr``.
+    shape:
+        (n, height, width).
+    dtype:
+        uint8 or uint16.
+    interval_s:
+        Time between images, s.
+    um_per_px:
+        Size of a pixel, um.
+    start_s:
+        Time of the first image, s.
+    """
+    group = zarr.open_group(path, mode="w", zarr_format=3)
+    group.attrs["ome"] = {
+        "version": "0.5",
+        "multiscales": [
+            {
+                "name": path.stem,
+                "axes": [
+                    {"name": "t", "type": "time", "unit": "second"},
+                    {"name": "y", "type": "space", "unit": "micrometer"},
+                    {"name": "x", "type": "space", "unit": "micrometer"},
+                ],
+                "datasets": [
+                    {
+                        "path": "0",
+                        "coordinateTransformations": [
+                            {"type": "scale", "scale": [interval_s, um_per_px, um_per_px]},
+                            {"type": "translation", "translation": [start_s, 0.0, 0.0]},
+                        ],
+                    }
+                ],
+            }
+        ],
+    }
+    return group.create_array(
+        "0",
+        shape=shape,
+        chunks=(1, *shape[1:]),
+        dtype=dtype,
+        fill_value=0,
+        compressors=ZstdCodec(level=1, checksum=True),
+        dimension_names=["t", "y", "x"],
+        # Finding out that a frame is not all zero costs more than compressing it.
+        config={"write_empty_chunks": True},
+    )
+
+
+def create_masks(
+    path: Path,
+    shape: tuple[int, int, int],
+    *,
+    interval_s: float,
+    um_per_px: float,
+    image: str | None = None,
+) -> zarr.Array[Any]:
+    """Create an empty stack of class maps (0 background, 1 particle, 2 pit), uint8.
+
+    Parameters
+    ----------
+    path, shape, interval_s, um_per_px:
+        As for ``create_stack``.
+    image:
+        The stack that the masks label, relative to ``path``.
+    """
+    masks = create_stack(path, shape, np.uint8, interval_s=interval_s, um_per_px=um_per_px)
+    group = zarr.open_group(path, mode="r+")
+    label: dict[str, Any] = {
+        "colors": [{"label-value": value, "rgba": rgba} for value, rgba in _COLOURS.items()],
+        "properties": [{"label-value": value, "class": name} for value, name in _MEANINGS.items()],
+    }
+    if image is not None:
+        label["source"] = {"image": image}
+    group.attrs["ome"] = {**group.attrs["ome"], "image-label": label}  # type: ignore[dict-item]
+    return masks
+
+
+def open_stack(path: Path, *, writable: bool = False) -> zarr.Array[Any]:
+    """Open the array of a stack.
+
+    Raises
+    ------
+    UserError
+        If there is none at ``path``.
+    """
+    try:
+        array = zarr.open_array(path / "0", mode="r+" if writable else "r", zarr_format=3)
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        raise UserError("not a stack of images", where=path) from error
+    # Not kept in the metadata: it is a property of the writing.
+    return array.with_config({"write_empty_chunks": True}) if writable else array
+
+
+def write_frame(array: zarr.Array[Any], number: int, image: Image) -> None:
+    """Write one image of a stack; different ones may be written at the same time."""
+    array[number] = image
+
+
+def read_frame(array: zarr.Array[Any], number: int) -> Image:
+    """Return one image of a stack, black where none was written."""
+    return np.asarray(array[number])
