@@ -17,7 +17,6 @@ import av
 import numpy as np
 import pandas as pd
 
-from pitflow.acquire.numbering import Integers
 from pitflow.errors import UserError
 
 _KINDS = "Give an AVI, MP4, MKV or MOV file, or a folder or zip of TIFF or PNG images"
@@ -45,7 +44,13 @@ class PacketTable:
     def key_before(self, frame: int) -> int:
         """Return the packet at which decoding must start to reach ``frame``."""
         keys = self._packet[self._is_key & (self._frame <= frame)]
-        return int(keys[-1]) if len(keys) else 0
+        if not len(keys):
+            return 0
+        key = keys[-1]
+        # Frames shown before the key frame and stored after it lean on the stretch before. Starting
+        # there, the decoder finds no fault with them.
+        leading = (self._packet > key) & (self._frame < self.frame_of(key))
+        return int(keys[-2]) if leading.any() and len(keys) > 1 else int(key)
 
     def key_frame_after(self, packet: int) -> float:
         """Return the first frame after ``packet`` that leans on no other, infinity if none."""
@@ -139,20 +144,15 @@ class Faults:
     ----------
     table:
         The packets of the file.
-    first:
-        The packet at which decoding starts.
     """
 
-    def __init__(self, table: PacketTable, first: int) -> None:
+    def __init__(self, table: PacketTable) -> None:
         self._table = table
-        self._first = first
         self._spans: list[tuple[int, float]] = []
 
     def note(self, packet: int) -> None:
         """Take note of a fault in a packet."""
-        # Frames shown before the first lean on packets that were never fed; nobody wants them.
-        if self._table.frame_of(packet) >= self._table.frame_of(self._first):
-            self._spans.append((packet, self._table.key_frame_after(packet)))
+        self._spans.append((packet, self._table.key_frame_after(packet)))
 
     def touch(self, packet: int) -> bool:
         """Whether the frame of a packet is spoilt."""

@@ -93,7 +93,7 @@ class VideoSource:
             first = self._packets.key_before(start + int(np.argmax(wanted >= 0)))
             with packets_from(self.path, self._packets, first) as (stream, packets):
                 needed = islice(packets, int(wanted.max()) - first + 1)
-                faults = Faults(self._packets, first)
+                faults = Faults(self._packets)
                 for frame in decode(stream, needed, faults.note, strict=self._strict):
                     number = self._packets.frame_of(frame.pts)
                     if not following <= number < stop:
