@@ -22,7 +22,7 @@ class PitGrowthConfig(Model):
         0.25, ge=0, le=1, description="onsets are spread over this first share of the recording"
     )
     area_px_per_frame: float = Field(
-        9.0, gt=0, description="mean area that a stable pit gains per frame, px^2"
+        12.0, gt=0, description="mean area that a stable pit gains per frame, px^2"
     )
     metastable_share: float = Field(
         0.2, ge=0, le=1, description="share of pits that stop growing before the end"
@@ -139,9 +139,12 @@ class SimulateConfig(Model):
         None, description="direction preferred by all pits (law vonmises); None: each pit its own"
     )
     noise: float = Field(
-        2.0, ge=0, description="camera noise on bright steel, in grey levels of 256"
+        2.6, ge=0, description="camera noise on bright steel, in grey levels of 256"
     )
-    codec: Codec = Field("mjpeg", description="mjpeg, ffv1, raw, h264 or tiff (folder or .zip)")
+    codec: Codec | None = Field(
+        None,
+        description="mjpeg, ffv1, raw, h264 or tiff (a folder or a .zip); None: by the file's name",
+    )
     bits: Literal[8, 16] = Field(8, description="bits per pixel")
     growth: PitGrowthConfig = PitGrowthConfig()
     motion: MotionConfig = MotionConfig()

@@ -25,6 +25,8 @@ N_DIRECTIONS = 90
 FIRST_RADIUS_PX = 2.5
 """Radius of a pit in its first frame."""
 
+_LACE_PX = 1.4
+_YOUNG_LACE = 0.3
 _RAMP_FRAMES = 15.0
 _QUIET = 0.02
 
@@ -77,7 +79,15 @@ def grow_pits(config: SimulateConfig, rng: np.random.Generator) -> Pits:
         direction[:, config.lag :], onset_frame, stop_frame, rate, config.growth.directedness
     )
     parts = [
-        _black_pixels(pit, front[pit], onset[pit], int(onset_frame[pit]), config.growth.lace, rng)
+        _black_pixels(
+            pit,
+            front[pit],
+            onset[pit],
+            int(onset_frame[pit]),
+            # A pit that dies young has not been undermined.
+            config.growth.lace * (1.0 if stop_frame[pit] >= frames else _YOUNG_LACE),
+            rng,
+        )
         for pit in range(n)
     ]
     pixels = _inside_and_once(parts, config.height, config.width)
@@ -204,17 +214,20 @@ def _black_pixels(
     dx, dy = np.meshgrid(side, side)
     distance = np.hypot(dx, dy)
     angle = np.arctan2(dy, dx)
-    ragged = _smooth_noise(distance.shape, max(1.5, 0.06 * reach), rng)
-    effective = distance * (1 + 0.12 * ragged)
     column = np.round(angle * (N_DIRECTIONS / (2 * np.pi))).astype(np.int64) % N_DIRECTIONS
+    ragged = _smooth_noise(distance.shape, max(2.5, 0.1 * reach), rng)
+    effective = distance * (1 + 0.07 * ragged)
     # How far out a pixel lies between the onset (0) and the final front (1).
     depth = effective / final[column]
-    # Dissolution undermines the rim first; the lace sets in beyond a depth that varies around it.
-    around = np.cos(angle - rng.uniform(0, 2 * np.pi)) * 0.22
-    start = 1.0 - lace * (0.75 + around)
-    covered = np.clip((depth - start) / np.maximum(1 - start, 0.05), 0, 1)
-    holes = _smooth_noise(distance.shape, float(np.clip(0.045 * reach, 1.1, 3.0)), rng)
-    solid = (distance <= FIRST_RADIUS_PX) | (holes > -2.2 + 2.6 * np.sqrt(covered)) | (covered <= 0)
+    # The core is open and nearly round; beyond it the metal is undermined, and only the holes of
+    # its cover are black.
+    size = float(np.sqrt(np.mean(final**2)))
+    core = size * (1.1 - lace) * (1 + 0.15 * np.cos(angle - rng.uniform(0, 2 * np.pi)))
+    beyond = effective - core
+    covered = np.clip(beyond / max(size * lace, 1.0), 0, 1)
+    holes = _lace_noise(distance, angle, float(final.max()), rng)
+    bridge = 0.7 * np.exp(-((beyond / 2.0) ** 2))
+    solid = (beyond <= 0) | (holes > 0.1 + 0.4 * covered + bridge)
     ever = (depth <= 1) & solid | (distance <= FIRST_RADIUS_PX)
     when = np.full(distance.shape, onset_frame, dtype=np.int64)
     for direction in range(N_DIRECTIONS):
@@ -237,6 +250,20 @@ def _smooth_noise(shape: tuple[int, ...], scale: float, rng: np.random.Generator
     """Return noise of unit variance, correlated over ``scale`` px."""
     noise = ndimage.gaussian_filter(rng.normal(0, 1, shape), scale, mode="wrap")
     result: Floats = noise / max(float(noise.std()), 1e-12)
+    return result
+
+
+def _lace_noise(distance: Floats, angle: Floats, radius: float, rng: np.random.Generator) -> Floats:
+    """Return noise of unit variance whose blobs are arcs around the pit, wider than deep."""
+    rings, sectors = max(8, int(1.3 * radius)), 128
+    polar = rng.normal(0, 1, (rings, sectors))
+    arc_px = 2 * np.pi * 0.7 * radius / sectors
+    polar = ndimage.gaussian_filter(
+        polar, (_LACE_PX, 1.4 * _LACE_PX / max(arc_px, 0.1)), mode=("nearest", "wrap")
+    )
+    at = np.stack([distance, (angle % (2 * np.pi)) * (sectors / (2 * np.pi))])
+    noise = ndimage.map_coordinates(polar, at, order=1, mode="grid-wrap")
+    result: Floats = noise / max(float(polar.std()), 1e-12)
     return result
 
 

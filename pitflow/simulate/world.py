@@ -67,6 +67,8 @@ class World:
         particle, frame, x, y of those that came to rest, from where on they are static specks.
     light:
         Brightness and stage position in each frame.
+    pits:
+        Fronts and activity of the pits.
     """
 
     config: SimulateConfig
@@ -76,6 +78,7 @@ class World:
     bodies: Bodies
     landed: pd.DataFrame
     light: Light
+    pits: Pits
 
 
 def stream(seed: int, name: str) -> np.random.Generator:
@@ -118,7 +121,7 @@ def simulate_world(config: SimulateConfig, seed: int) -> World:
         name: schema.validate_table(data, schema.TABLES[name])[schema.TABLES[name].names]
         for name, data in tables.items()
     }
-    return World(config, seed, tables, _truth(config, seed), bodies, landed, light)
+    return World(config, seed, tables, _truth(config, seed), bodies, landed, light, pits)
 
 
 def _truth(config: SimulateConfig, seed: int) -> dict[str, Any]:

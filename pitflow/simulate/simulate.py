@@ -1,0 +1,90 @@
+"""A recording on disk, and the truth about it beside."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from pitflow import schema
+from pitflow.errors import UserError
+from pitflow.frame import Image
+from pitflow.simulate.config import SimulateConfig
+from pitflow.simulate.output import codec_for, open_writer
+from pitflow.simulate.render import Camera, scenes
+from pitflow.simulate.world import World, simulate_world
+
+Progress = Callable[[int, int], None]
+"""Called with the number of frames written and their total."""
+
+
+def simulate(
+    out: Path,
+    config: SimulateConfig,
+    truth_dir: Path | None,
+    *,
+    seed: int = 0,
+    workers: int = 2,
+    progress: Progress | None = None,
+    overwrite: bool = False,
+) -> World:
+    """Simulate a recording, write it to ``out`` and its truth to ``truth_dir``.
+
+    The frames and tables depend on ``config`` and ``seed`` alone, not on ``workers``. Memory is
+    bounded: a few frames are under way at a time.
+
+    Parameters
+    ----------
+    out:
+        A video (.avi, .mkv, .mp4, .mov), a .zip of TIFF snapshots, or a folder of them.
+    truth_dir:
+        Gets one parquet file per table and ``truth.json``; None: no truth is written.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be written, or the name, codec, bits and size do not go together.
+    """
+    codec = codec_for(out, config)
+    world = simulate_world(config, seed)
+    with open_writer(out, config, workers, overwrite) as writer:
+        for count, image in enumerate(_images(world, workers), start=1):
+            writer.write(image)
+            if progress is not None:
+                progress(count, config.frames)
+    if truth_dir is not None:
+        write_truth(world, truth_dir, recording=out.name, codec=codec)
+    return world
+
+
+def write_truth(world: World, folder: Path, **about: str) -> None:
+    """Write the truth: ``<table>.parquet`` each, and ``truth.json``.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in world.tables.items():
+            schema.write_table(data, schema.TABLES[name], folder / f"{name}.parquet")
+        text = json.dumps(world.truth | about, indent=2)
+        (folder / "truth.json").write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror})", where=folder) from error
+
+
+def _images(world: World, workers: int) -> Iterator[Image]:
+    """Yield the frames in order; scenes are composed here, and exposed in threads."""
+    camera = Camera(world)
+    under_way: deque[Future[Image]] = deque()
+    with ThreadPoolExecutor(max(workers, 1)) as pool:
+        for scene in scenes(world):
+            under_way.append(pool.submit(camera.expose, scene))
+            if len(under_way) > workers:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
