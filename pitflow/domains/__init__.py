@@ -1,0 +1,1 @@
+"""One recipe each: the only place where the domains differ."""
