@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from pitflow.config import Model
-from pitflow.errors import UserError
 
 Law = Literal["growth", "vonmises", "uniform"]
 Codec = Literal["mjpeg", "ffv1", "raw", "h264", "tiff"]
@@ -59,7 +58,7 @@ class MotionConfig(Model):
     speed_spread: float = Field(0.2, ge=0, le=1, description="spread of log speed among particles")
     jitter_px: float = Field(0.12, ge=0, description="random step per frame and axis, px")
     flight_frames: float = Field(70.0, ge=2, description="mean time from departure to landing")
-    height_um: float = Field(14.0, ge=0, description="mean greatest height above the steel, um")
+    height_um: float = Field(12.0, ge=0, description="mean greatest height above the steel, um")
     burst_share: float = Field(
         0.3, ge=0, le=1, description="share of the particles headed for a near pit that it draws in"
     )
@@ -77,7 +76,7 @@ class OpticsConfig(Model):
 
     sigma0_px: float = Field(0.9, ge=0.5, description="blur in focus (Gaussian sigma), px")
     k_px_per_um: float = Field(0.25, ge=0, description="blur per height, px/um")
-    radius_px: float = Field(1.9, gt=0, le=20, description="median radius of a particle, px")
+    radius_px: float = Field(1.6, gt=0, le=20, description="median radius of a particle, px")
     radius_spread: float = Field(0.4, ge=0, le=1.5, description="spread of the log radius")
     opacity: tuple[float, float] = Field(
         (0.45, 0.85), description="range of a particle's darkening where it covers the steel"
@@ -151,22 +150,3 @@ class SimulateConfig(Model):
     optics: OpticsConfig = OpticsConfig()
     steel: SteelConfig = SteelConfig()
     camera: CameraConfig = CameraConfig()
-
-
-def simulate_config(**values: Any) -> SimulateConfig:
-    """Build a configuration; values that are None keep their default.
-
-    Raises
-    ------
-    UserError
-        If a key is unknown or a value out of range.
-    """
-    given = {name: value for name, value in values.items() if value is not None}
-    try:
-        return SimulateConfig.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise UserError(f"unknown key {key!r}", where="simulate") from error
-        raise UserError(f"{key} = {first['input']!r}: {first['msg']}", where="simulate") from error

@@ -80,27 +80,63 @@ def fly(
     planned = np.maximum(2.0, np.round(rng.gamma(6.0, motion.flight_frames / 6.0, n)))
     pace = rng.lognormal(0.0, motion.speed_spread, n)
     target = _targets(motion, pits, centre, starts, rng)
-    free = np.flatnonzero(target < 0)
-    steps, landed = _carried(config, pits, centre, starts, free, planned, pace, rng)
+    log = _Log()
+    _carry(config, pits, centre, starts, np.flatnonzero(target < 0), planned, pace, log, rng)
     rim = _rim_radius(pits, config)
     for index in np.flatnonzero(target >= 0):
-        path = _drawn_in(
-            motion, starts, int(index), centre[target[index]], rim[target[index]], pace[index], rng
+        planned[index] = _draw_in(
+            config,
+            starts,
+            int(index),
+            centre[target[index]],
+            rim[target[index]],
+            pace[index],
+            log,
+            rng,
         )
-        planned[index] = path.flight_frames
-        seen = path.steps[_in_view(path.steps["x"], path.steps["y"], config).cummin()]
-        steps.append(seen)
-        end = int(starts.frame[index] + path.flight_frames)
-        if path.rests and len(seen) == len(path.steps) and end < config.frames:
-            landed.append((end, int(index), *path.end))
-    table = pd.concat(steps, ignore_index=True) if steps else _no_steps()
-    table = table.sort_values(["frame", "index"], kind="stable").reset_index(drop=True)
-    rested = pd.DataFrame(landed, columns=["frame", "index", "x", "y"])
-    rested = rested.sort_values(["frame", "index"], kind="stable").reset_index(drop=True)
-    return Flight(table, planned, rested)
+    return Flight(log.steps(), planned, log.landed())
 
 
-def _carried(
+class _Log:
+    """Collects steps and landings; tables only at the end."""
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[npt.NDArray[Any], ...]] = []
+        self._landed: list[tuple[int, int, float, float]] = []
+
+    def step(
+        self,
+        frame: int,
+        index: Ints,
+        position: Floats,
+        velocity: Floats,
+        trend: Floats,
+        bursting: npt.NDArray[np.bool_],
+    ) -> None:
+        """Note where the particles ``index`` are in ``frame`` and how they move on."""
+        speed = np.hypot(trend[:, 0], trend[:, 1])
+        frames = np.full(index.size, frame, dtype=np.int64)
+        self._steps.append((frames, index, *position.T, *velocity.T, speed, bursting))
+
+    def land(self, frame: int, index: int, position: Floats) -> None:
+        """Note that a particle has come to rest."""
+        self._landed.append((frame, index, float(position[0]), float(position[1])))
+
+    def steps(self) -> pd.DataFrame:
+        """Return the steps by frame, then particle."""
+        names = ("frame", "index", "x", "y", "vx", "vy", "trend", "bursting")
+        empty = [np.empty(0, dtype=t) for t in (np.int64, np.int64, *5 * (float,), bool)]
+        columns = [np.concatenate(parts) for parts in zip(empty, *self._steps, strict=True)]
+        table = pd.DataFrame(dict(zip(names, columns, strict=True)))
+        return table.sort_values(["frame", "index"], kind="stable").reset_index(drop=True)
+
+    def landed(self) -> pd.DataFrame:
+        """Return the landings by frame, then particle."""
+        table = pd.DataFrame(self._landed, columns=["frame", "index", "x", "y"])
+        return table.sort_values(["frame", "index"], kind="stable").reset_index(drop=True)
+
+
+def _carry(
     config: SimulateConfig,
     pits: Pits,
     centre: Floats,
@@ -108,8 +144,9 @@ def _carried(
     chosen: Ints,
     planned: Floats,
     pace: Floats,
+    log: _Log,
     rng: np.random.Generator,
-) -> tuple[list[pd.DataFrame], list[tuple[int, int, float, float]]]:
+) -> None:
     """Carry the ``chosen`` particles with the flow until they land."""
     motion = config.motion
     position = starts.position.copy()
@@ -121,91 +158,81 @@ def _carried(
     waiting = chosen[np.argsort(starts.frame[chosen], kind="stable")]
     born = np.searchsorted(starts.frame[waiting], np.arange(config.frames + 1))
     active = np.empty(0, dtype=np.int64)
-    steps: list[pd.DataFrame] = []
-    landed: list[tuple[int, int, float, float]] = []
     for frame in range(config.frames):
         active = np.concatenate([active, waiting[born[frame] : born[frame + 1]]])
-        active = active[_in_view(position[active, 0], position[active, 1], config)]
+        active = active[_in_view(position[active], config)]
         age = frame - starts.frame[active]
         rests = age >= planned[active]
-        landed += [(frame, int(i), position[i, 0], position[i, 1]) for i in active[rests]]
+        for index in active[rests]:
+            log.land(frame, int(index), position[index])
         active, age = active[~rests], age[~rests]
         flow = flow_velocity(position[active], centre, pits.activity[:, frame], motion)
         trend = pace[active, None] * (flow + drift[active])
         bursting = (age >= burst[active]) & (age < burst[active] + _BURST_FRAMES)
         velocity = np.where(bursting[:, None], motion.burst_factor, 1.0) * trend
         velocity = velocity + rng.normal(0.0, motion.jitter_px, velocity.shape)
-        steps.append(_steps(frame, active, position[active], velocity, trend, bursting))
+        log.step(frame, active, position[active], velocity, trend, bursting)
         position[active] += velocity
-    return steps, landed
 
 
-@dataclass(frozen=True, slots=True)
-class _Path:
-    steps: pd.DataFrame
-    flight_frames: int
-    rests: bool
-    end: tuple[float, float]
-
-
-def _drawn_in(
-    motion: MotionConfig,
+def _draw_in(
+    config: SimulateConfig,
     starts: Departures,
     index: int,
     goal: Floats,
     rim: Floats,
     pace: float,
+    log: _Log,
     rng: np.random.Generator,
-) -> _Path:
-    """Fly one particle to the rim of the pit at ``goal``; it bursts shortly before.
+) -> float:
+    """Fly one particle to the rim of the pit at ``goal``, with a burst shortly before.
 
     Parameters
     ----------
     rim:
         (t,) radius of that pit in each frame.
+
+    Returns
+    -------
+    float
+        Frames from departure to landing.
     """
-    first = int(starts.frame[index])
+    motion = config.motion
+    first, last = int(starts.frame[index]), _LONGEST_DRAWN_FLIGHT * motion.flight_frames
     position = starts.position[index].copy()
     heading = float(np.radians(starts.angle_deg[index]))
-    steps: list[pd.DataFrame] = []
     burst = np.inf
-    rests = False
-    for frame in range(first, rim.size):
-        age = frame - first
+    for age, frame in enumerate(range(first, config.frames)):
+        if not _in_view(position, config):
+            break
         to = goal - position
         gap = float(np.hypot(*to)) - rim[frame]
-        rests = age >= 2 and gap <= 1.0
-        if rests or age >= _LONGEST_DRAWN_FLIGHT * motion.flight_frames:
-            break
+        if age >= 2 and (gap <= 1.0 or age >= last):
+            log.land(frame, index, position)
+            return float(age)
         slowing = max(_CRUISE, float(np.exp(-age / _SLOWING_FRAMES)))
         speed = pace * motion.speed_px * slowing
         if gap <= speed * (motion.burst_factor * _BURST_FRAMES + _FRAMES_AFTER_BURST):
             burst = min(burst, age)
         turn = (float(np.arctan2(to[1], to[0])) - heading + np.pi) % (2 * np.pi) - np.pi
-        # Near the pit it must turn faster than it passes by.
+        # Near the pit it turns faster, or it would circle it.
         most = np.radians(_TURN_DEG) * max(1.0, 60.0 / max(gap, 5.0))
         heading += float(np.clip(turn, -most, most)) if age else 0.0
         bursting = burst <= age < burst + _BURST_FRAMES
         trend = speed * np.array([np.cos(heading), np.sin(heading)])
         velocity = trend * (motion.burst_factor if bursting else 1.0)
         velocity = velocity + rng.normal(0.0, motion.jitter_px, 2)
-        steps.append(
-            _steps(
-                frame,
-                np.array([index]),
-                position[None],
-                velocity[None],
-                trend[None],
-                np.array([bursting]),
-            )
+        log.step(
+            frame,
+            np.array([index]),
+            position[None],
+            velocity[None],
+            trend[None],
+            np.array([bursting]),
         )
         position = position + velocity
-    return _Path(
-        pd.concat(steps, ignore_index=True) if steps else _no_steps(),
-        max(frame - first, 1),
-        rests,
-        (float(position[0]), float(position[1])),
-    )
+    # Still under way when it leaves the view or the recording ends.
+    return last
 
 
 def _targets(
@@ -243,34 +270,7 @@ def _rim_radius(pits: Pits, config: SimulateConfig) -> Floats:
     return result
 
 
-def _in_view(x: Any, y: Any, config: SimulateConfig) -> Any:
-    return (x > -0.5) & (x < config.width - 0.5) & (y > -0.5) & (y < config.height - 0.5)
-
-
-def _steps(
-    frame: int, index: Ints, position: Floats, velocity: Floats, trend: Floats, bursting: Any
-) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "frame": np.full(index.size, frame, dtype=np.int64),
-            "index": index,
-            "x": position[:, 0],
-            "y": position[:, 1],
-            "vx": velocity[:, 0],
-            "vy": velocity[:, 1],
-            "trend": np.hypot(trend[:, 0], trend[:, 1]),
-            "bursting": bursting,
-        }
-    )
-
-
-def _no_steps() -> pd.DataFrame:
-    empty = np.empty(0)
-    return _steps(
-        0,
-        empty.astype(np.int64),
-        empty.reshape(0, 2),
-        empty.reshape(0, 2),
-        empty.reshape(0, 2),
-        empty.astype(bool),
-    )
+def _in_view(position: Floats, config: SimulateConfig) -> npt.NDArray[np.bool_]:
+    """Return whether positions (..., 2) fall on a pixel."""
+    size = np.array([config.width, config.height])
+    return np.asarray(((position > -0.5) & (position < size - 0.5)).all(axis=-1))

@@ -227,7 +227,7 @@ def _black_pixels(
     covered = np.clip(beyond / max(size * lace, 1.0), 0, 1)
     holes = _lace_noise(distance, angle, float(final.max()), rng)
     bridge = 0.7 * np.exp(-((beyond / 2.0) ** 2))
-    solid = (beyond <= 0) | (holes > 0.1 + 0.4 * covered + bridge)
+    solid = (beyond <= 0) | (holes > 0.25 + 0.35 * covered + bridge)
     ever = (depth <= 1) & solid | (distance <= FIRST_RADIUS_PX)
     when = np.full(distance.shape, onset_frame, dtype=np.int64)
     for direction in range(N_DIRECTIONS):
@@ -259,7 +259,7 @@ def _lace_noise(distance: Floats, angle: Floats, radius: float, rng: np.random.G
     polar = rng.normal(0, 1, (rings, sectors))
     arc_px = 2 * np.pi * 0.7 * radius / sectors
     polar = ndimage.gaussian_filter(
-        polar, (_LACE_PX, 1.4 * _LACE_PX / max(arc_px, 0.1)), mode=("nearest", "wrap")
+        polar, (_LACE_PX, 1.25 * _LACE_PX / max(arc_px, 0.1)), mode=("nearest", "wrap")
     )
     at = np.stack([distance, (angle % (2 * np.pi)) * (sectors / (2 * np.pi))])
     noise = ndimage.map_coordinates(polar, at, order=1, mode="grid-wrap")

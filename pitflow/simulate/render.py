@@ -210,7 +210,7 @@ def _halo(onset: npt.NDArray[np.int64], rng: np.random.Generator) -> tuple[Plane
     Corrosion products stain the steel more on one side than on the other.
     """
     length, lean = rng.uniform(28, 55), rng.uniform(0, 2 * np.pi)
-    depth = rng.uniform(0.2, 0.42)
+    depth = rng.uniform(0.22, 0.5)
     reach = int(4 * length)
     away = np.arange(-reach, reach + 1)
     distance = np.hypot(away[None, :], away[:, None])

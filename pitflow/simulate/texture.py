@@ -20,7 +20,7 @@ _SCRATCHES_PER_MPX = 420.0
 _BRUSH_TILES = ((1024, -1.2), (900, 1.7))
 """Side in px and direction off the polishing's, deg."""
 
-_STREAKS = ((5.0, 0.6, 0.0040), (25.0, 0.8, 0.0048), (110.0, 1.3, 0.0038), (60.0, 6.0, 0.0018))
+_STREAKS = ((5.0, 0.6, 0.0040), (25.0, 0.7, 0.0050), (120.0, 0.9, 0.0042), (60.0, 6.0, 0.0015))
 """Length and width (Gaussian sigma) in px, and strength (standard deviation, share)."""
 
 
@@ -116,9 +116,9 @@ def _draw_scratches(surface: Plane, angle_deg: float, rng: np.random.Generator) 
     count = int(rng.poisson(_SCRATCHES_PER_MPX * height * width * 1e-6))
     for _ in range(count):
         astray = rng.random() < 0.02
-        angle = rng.uniform(0, 180) if astray else angle_deg + 2.0 * rng.standard_t(3)
-        length = float(np.clip(rng.lognormal(4.9, 0.9), 25, 2500))
-        depth = float(np.clip(rng.lognormal(-4.2, 0.85), 0.004, 0.22))
+        angle = rng.uniform(0, 180) if astray else angle_deg + 1.2 * rng.standard_t(3)
+        length = float(np.clip(rng.lognormal(5.1, 1.0), 25, 2500))
+        depth = float(np.clip(rng.lognormal(-4.15, 0.95), 0.004, 0.22))
         if astray:
             depth = min(depth, 0.02)
         sign = 1.0 if rng.random() < 0.85 else -0.5
@@ -128,7 +128,7 @@ def _draw_scratches(surface: Plane, angle_deg: float, rng: np.random.Generator) 
             angle_deg=angle,
             length=length,
             depth=depth * sign,
-            half_width=rng.uniform(0.4, 0.9) * (1 + 3.0 * depth),
+            half_width=rng.uniform(0.35, 0.8) * (1 + 3.0 * depth),
             rng=rng,
         )
 

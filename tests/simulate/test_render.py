@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pitflow.frame import CLASS_PARTICLE, CLASS_PIT
-from pitflow.simulate.config import SimulateConfig, simulate_config
+from pitflow.simulate.config import SimulateConfig
 from pitflow.simulate.render import Camera, classes, render, scenes
 from pitflow.simulate.world import World, simulate_world
 
@@ -20,7 +20,7 @@ PLAIN = {
 
 
 def _plain(**changes: object) -> SimulateConfig:
-    return simulate_config(
+    return SimulateConfig(
         **{"frames": 60, "height": 260, "width": 300, "pits": 2} | PLAIN | changes
     )
 
@@ -137,7 +137,7 @@ def test_bits_set_the_type_and_the_scale(bits: int, top: int) -> None:
 
 @pytest.mark.parametrize("shape", [(16, 16), (33, 47), (64, 201)])
 def test_any_size_is_rendered(shape: tuple[int, int]) -> None:
-    config = simulate_config(frames=3, height=shape[0], width=shape[1], pits=1)
+    config = SimulateConfig(frames=3, height=shape[0], width=shape[1], pits=1)
     assert [image.shape for image in render(simulate_world(config, 1))] == [shape] * 3
 
 

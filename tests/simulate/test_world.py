@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from pitflow import schema
+from pitflow.config import build
 from pitflow.errors import UserError
-from pitflow.simulate.config import SimulateConfig, simulate_config
+from pitflow.simulate.config import SimulateConfig
 from pitflow.simulate.world import World, simulate_world
 
 SMALL = SimulateConfig(frames=150, height=500, width=600, pits=4, rate=0.4)
@@ -197,7 +198,7 @@ def test_uniform_law_has_no_direction() -> None:
 def test_extreme_worlds_keep_their_columns(
     changes: dict[str, object], rows: dict[str, int]
 ) -> None:
-    config = simulate_config(**{"frames": 40, "height": 65, "width": 121, "pits": 2} | changes)
+    config = SimulateConfig(**{"frames": 40, "height": 65, "width": 121, "pits": 2} | changes)
     tables = simulate_world(config, 1).tables
     for name, data in tables.items():
         schema.validate_table(data, schema.TABLES[name])
@@ -224,5 +225,5 @@ def test_positions_stay_in_view(world: World) -> None:
 )
 def test_bad_configuration_is_one_clear_line(values: dict[str, object], told: str) -> None:
     with pytest.raises(UserError, match=told) as caught:
-        simulate_config(**values)
+        build(SimulateConfig, values, where="simulate")
     assert "\n" not in str(caught.value)
