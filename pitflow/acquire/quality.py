@@ -20,7 +20,10 @@ _JUMP = 0.15
 """A band of rows that is off by this share of the frame's brightness is not the scene's doing."""
 _TRANSIENT = 4.0
 """... if it is off this much more from both neighbours in time than those are from each other."""
+_ROUGH = 3.0
+"""A band of garbage is this many times as rough as the same band before and after."""
 _DARK = 0.1
+"""A frame this dark, as a share of the reference, shows nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +34,14 @@ class Overview:
     ----------
     cells:
         Mean grey value on a coarse grid, float32.
+    roughness:
+        Mean difference of pixels side by side, in each row of the grid.
     is_flat:
         (height,) whether all of a row has one value.
     """
 
     cells: npt.NDArray[np.float32]
+    roughness: npt.NDArray[np.float32]
     is_flat: npt.NDArray[np.bool_]
 
     @classmethod
@@ -46,12 +52,14 @@ class Overview:
         # A few rows of each cell tell its mean well enough, at a fraction of the time.
         sparse = image[:: max(1, height // (_CELLS * _CELL_ROWS))]
         cells = cv2.resize(sparse, grid, interpolation=cv2.INTER_AREA).astype(np.float32)
+        steps = cv2.absdiff(sparse[:, 1:], sparse[:, :-1]) if width > 1 else sparse
+        roughness = cv2.resize(steps, (1, grid[1]), interpolation=cv2.INTER_AREA).astype(np.float32)
         few = image[:, :: max(1, width // _COLUMNS)]
         is_flat = (few == few[:, :1]).all(axis=1)
         rows = np.flatnonzero(is_flat)
         if len(rows) >= _FLAT_RUN:
             is_flat[rows] = (image[rows] == image[rows, :1]).all(axis=1)
-        return cls(cells, is_flat)
+        return cls(cells, roughness[:, 0], is_flat)
 
 
 class FrameCheck:
@@ -75,8 +83,9 @@ class FrameCheck:
         """Whether a frame has lost part of its picture.
 
         Either rows hold one single value that do not do so in the reference, or the frame is dark,
-        or a band of rows differs from both neighbours in time where those agree. The brightness
-        of a whole frame may change at will, as may the scene from one frame to the next for good.
+        or a band of rows differs from both neighbours in time where those agree, in its picture or
+        by being far rougher. The brightness of a whole frame may change at will, as may the scene
+        from one frame to the next for good.
         """
         if _longest_run(frame.is_flat & ~self._flat_anyway) >= _FLAT_RUN:
             return True
@@ -87,7 +96,10 @@ class FrameCheck:
         now, earlier, later = (_normalised(o.cells) for o in (frame, before, after))
         off = np.minimum(_bands(now - earlier), _bands(now - later))
         agreed = _bands(earlier - later)
-        return bool(((off > _JUMP) & (off > _TRANSIENT * agreed)).any())
+        if ((off > _JUMP) & (off > _TRANSIENT * agreed)).any():
+            return True
+        usual = np.maximum(np.maximum(before.roughness, after.roughness), 1.0)
+        return bool((frame.roughness > _ROUGH * usual).any())
 
 
 def is_same(image: Image, before: Image) -> bool:
