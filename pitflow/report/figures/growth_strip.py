@@ -166,7 +166,8 @@ def make(data: ReportData) -> Panel | str:
         f"Pit {pit}, the one that grew most. Top: the pit at {columns} times, between "
         "which it grew by about the same area (its outline in colour). Bottom: the difference to "
         "the crop before, with the pixels that became pit outlined; the arrow points from the "
-        "pit's first pixels (+) in the mean direction of the new ones.",
+        "pit's first pixels (+) in the mean direction of the new ones and is the longer the more "
+        "they lie on one side.",
         photo=True,
         drawn=drawn,
     )

@@ -10,11 +10,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from pitflow.frame import Image
 from pitflow.report.data import ReportData, floats, ints
 from pitflow.report.example import example_track
 from pitflow.report.panel import Panel
 from pitflow.report.style import ALARM, FAINT, INK, REFERENCE, new_figure, scale_bar, show_image
-from pitflow.report.window import limits, window_around
+from pitflow.report.window import window_around
 
 CROPS = 8
 
@@ -23,6 +24,14 @@ def spread_frames(frames: npt.NDArray[np.int64], number: int) -> list[int]:
     """Return up to ``number`` of the frames, evenly spaced, first and last among them."""
     at = np.linspace(0, len(frames) - 1, min(number, len(frames)))
     return [int(frame) for frame in frames[np.round(at).astype(int)]]
+
+
+def grey_scale(crops: list[Image]) -> tuple[float, float]:
+    """Return one pair of grey levels for all crops that suits particles, not near-black pits."""
+    levels = np.concatenate([crop.ravel() for crop in crops])
+    levels = levels[levels > 0.4 * np.median(levels)]
+    bottom, top = np.percentile(levels, [0.1, 99.8])
+    return float(bottom), float(max(top, bottom + 1e-6))
 
 
 def draw_quantity(
@@ -58,7 +67,7 @@ def make(data: ReportData) -> Panel | str:
         windows.append(window_around(*place, half, data.shape))
         crops.append(windows[-1].of(data.frame_at(frame)).astype(np.float32) / data.gain(frame))
         places.append(place)
-    between = limits(*crops, low=0.2, high=99.8)
+    between = grey_scale(crops)
 
     columns = max(len(shown), 6)
     side = 10 / columns
