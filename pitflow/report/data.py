@@ -52,7 +52,8 @@ class ReportData:
     name:
         Name of the recording.
     tables:
-        Every table of ``schema.TABLES`` by name. Positions have the stage drift removed.
+        Every table of ``schema.TABLES`` by name. The particles' positions are in the geometry of
+        their own frame, all others have the stage drift removed.
     shape:
         (height, width) of a frame, px.
     fps, um_per_px:
@@ -100,10 +101,13 @@ class ReportData:
 
     @cached_property
     def tracks(self) -> pd.DataFrame:
-        """The linked particles, sorted by track and frame."""
+        """The linked particles, sorted by track and frame, with the stage drift removed."""
         particles = self.tables["particles"]
         linked = particles[particles["particle"] >= 0]
-        return linked.sort_values(["particle", "frame"], ignore_index=True)
+        tracks = linked.sort_values(["particle", "frame"], ignore_index=True)
+        frames, at = np.unique(ints(tracks, "frame"), return_inverse=True)
+        drift = np.array([self.shift(int(frame)) for frame in frames]).reshape(-1, 2)[at]
+        return tracks.assign(x=tracks["x"] - drift[:, 0], y=tracks["y"] - drift[:, 1])
 
     @cached_property
     def _states(self) -> dict[int, tuple[float, float, float, float]]:
@@ -121,7 +125,7 @@ class ReportData:
         return {str(name): value for name, value in pits[pits["pit"] == pit].iloc[0].items()}
 
     def shift(self, frame: int) -> tuple[float, float]:
-        """Return (dx, dy) in px that leads from the tables' positions to those in ``frame``."""
+        """Return (dx, dy) in px that leads from a position without drift to that in ``frame``."""
         _, _, dx, dy = self._state(frame)
         return (float(dx), float(dy)) if np.isfinite([dx, dy]).all() else (0.0, 0.0)
 

@@ -189,7 +189,9 @@ def make_run(
         tables["correlation"] = _filled("correlation", _correlation(n_pits))
 
     background = steel(shape, rng)
-    blank = tables["particles"]
+    still = tables["particles"]
+    drift = shift_x[still["frame"].to_numpy(dtype=int)]
+    tables["particles"] = still.assign(x=still["x"] + drift, y=still["y"] - drift)
 
     def pits_at(index: int) -> np.ndarray:
         mask = np.zeros(shape, bool)
@@ -201,7 +203,7 @@ def make_run(
         return mask
 
     def particles_at(index: int) -> list[tuple[int, int, float, float]]:
-        own = blank[(blank["frame"] == index) & (blank["particle"] >= 0)]
+        own = still[(still["frame"] == index) & (still["particle"] >= 0)]
         return [
             (round(x + shift_x[index]), round(y - shift_x[index]), blur, contrast)
             for x, y, blur, contrast in own[["x", "y", "blur_px", "contrast"]].to_numpy()

@@ -58,6 +58,15 @@ def test_overview_shows_every_pit_and_every_tracked_particle_of_its_frame(run):
     assert f"{len(tracks)} tracked particles" in made.caption
 
 
+def test_tracks_have_the_drift_removed(run):
+    tracks = run.tracks.merge(
+        run.tables["particles"], on=["particle", "frame"], suffixes=("", "_own")
+    )
+    late = tracks["frame"] >= 25
+    np.testing.assert_allclose((tracks["x_own"] - tracks["x"]), np.where(late, 1.0, 0.0))
+    np.testing.assert_allclose((tracks["y_own"] - tracks["y"]), np.where(late, -1.0, 0.0))
+
+
 def test_overview_moves_the_tables_positions_by_the_frames_drift(run):
     ax = axes()
     frame = 55
