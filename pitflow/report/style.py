@@ -121,10 +121,10 @@ def scale_bar(ax: Axes, um_per_px: float) -> float:
     length_px = length_um / um_per_px
     x1 = right - 0.04 * (right - left)
     y = bottom + 0.05 * (top - bottom)
-    for colour, width in (("black", 5.0), ("white", 3.0)):
+    for colour, width in (("white", 5.0), (INK, 3.0)):
         ax.plot([x1 - length_px, x1], [y, y], color=colour, lw=width, solid_capstyle="butt")
     above = y + 0.02 * (top - bottom)
-    on_image(ax, x1 - length_px / 2, above, f"{length_um:g} µm", ha="center", va="bottom")
+    on_image(ax, x1, above, f"{length_um:g} µm", INK, ha="right", va="bottom")
     return length_um
 
 

@@ -81,7 +81,8 @@ def _directions(data: ReportData) -> list[str]:
     tested = pits[pits["rayleigh_q"].notna()].sort_values("rayleigh_q")
     if tested.empty:
         return []
-    preferring = tested[tested["rayleigh_q"] <= ALPHA]
+    preferring = tested[tested["rayleigh_q"] <= ALPHA].head(5).sort_values("pit")
+    found = int((tested["rayleigh_q"] <= ALPHA).sum())
     of_all = count(len(tested), "tested pit")
     if preferring.empty:
         return [
@@ -93,18 +94,18 @@ def _directions(data: ReportData) -> list[str]:
     named = [
         f"pit {pit} towards {angle_interval(mean, low, high)}"
         for pit, mean, low, high in zip(
-            ints(preferring, "pit")[:4],
+            ints(preferring, "pit"),
             floats(preferring, "mean_angle_deg"),
             floats(preferring, "mean_angle_lo_deg"),
             floats(preferring, "mean_angle_hi_deg"),
             strict=False,
         )
     ]
-    if len(preferring) > 4:
+    if found > len(preferring):
         named.append("others (see the table)")
     return [
         (
-            f"Of {of_all}, {len(preferring)} eject{'s' if len(preferring) == 1 else ''} in a "
+            f"Of {of_all}, {found} eject{'s' if found == 1 else ''} in a "
             f"preferred direction (q ≤ {ALPHA:g}): {listing(named)}; 0° is right, 90° down."
         )
     ]
@@ -133,9 +134,19 @@ def _speed(data: ReportData) -> list[str]:
         number = outliers["particle"].nunique()
         sentences.append(
             f"{count(number, 'particle')} suddenly {'changes' if number == 1 else 'change'} speed "
-            f"({count(len(outliers), 'velocity outlier')})."
+            f"({count(len(outliers), 'velocity outlier')}{_where(data)})."
         )
     return sentences
+
+
+def _where(data: ReportData) -> str:
+    distance = floats(data.tables["outliers"], "distance_px")
+    if not np.isfinite(distance).any():
+        return ""
+    return (
+        f", in the median {np.nanmedian(distance) * data.um_per_px:.0f} µm from the centre of the "
+        "nearest pit other than the source"
+    )
 
 
 def _height(data: ReportData) -> list[str]:

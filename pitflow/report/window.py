@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -67,16 +68,32 @@ def window_around(x: float, y: float, half: float, shape: tuple[int, int]) -> Wi
     return Window(x0, y0, x1, y1)
 
 
+NEAR_BLACK = 0.4
+"""A pit is darker than this share of the median; the steel and the particles on it are not."""
+
+
 def limits(*images: Image, low: float = 0.5, high: float = 99.5) -> tuple[float, float]:
     """Return the grey levels at two percentiles over all the images, for one common stretch."""
+    return _spread(np.concatenate([image[::2, ::2].ravel() for image in images]), low, high)
+
+
+def steel_limits(*images: Image, low: float = 0.2, high: float = 99.8) -> tuple[float, float]:
+    """Return limits that spend the contrast on steel and particles and leave the pits black."""
     values = np.concatenate([image[::2, ::2].ravel() for image in images])
+    return _spread(values[values >= NEAR_BLACK * np.median(values)], low, high)
+
+
+def _spread(values: npt.NDArray[Any], low: float, high: float) -> tuple[float, float]:
     bottom, top = np.percentile(values, [low, high])
     return float(bottom), float(max(top, bottom + 1e-6))
 
 
 def stretch(image: Image, between: tuple[float, float] | None = None) -> npt.NDArray[np.uint8]:
-    """Return the image as 8 bit with the levels ``between`` spread over black to white."""
-    bottom, top = limits(image) if between is None else between
+    """Return the image as 8 bit with the levels ``between`` spread over black to white.
+
+    Without ``between`` the limits suit the steel and the particles on it.
+    """
+    bottom, top = steel_limits(image) if between is None else between
     spread = (image.astype(np.float32) - bottom) * (255.0 / (top - bottom))
     bright: npt.NDArray[np.uint8] = np.clip(spread, 0, 255).astype(np.uint8)
     return bright

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from pitflow.report.style import round_below
-from pitflow.report.window import Window, limits, reduce, stretch, whole, window_around
+from pitflow.report.window import (
+    Window,
+    limits,
+    reduce,
+    steel_limits,
+    stretch,
+    whole,
+    window_around,
+)
 
 
 def test_a_window_is_moved_inside_and_keeps_its_size():
@@ -27,6 +35,15 @@ def test_stretch_spans_black_to_white():
     image = np.array([[100, 110], [120, 400]], np.uint16)
     np.testing.assert_array_equal(stretch(image, (100, 120)), [[0, 127], [255, 255]])
     assert limits(np.full((9, 9), 7, np.uint8))[1] > 7
+
+
+def test_steel_limits_leave_pits_black():
+    image = np.full((40, 40), 150.0)
+    image[::2] += np.linspace(-20, 20, 40)
+    image[:8] = 5
+    bottom, top = steel_limits(image)
+    assert 129 <= bottom < 140
+    assert 160 < top <= 170
 
 
 def test_reduce_keeps_the_mean_and_the_proportions():

@@ -141,7 +141,9 @@ def make(data: ReportData) -> Panel | str:
     known = floats(data.tracks, "distance_px")
     reach = float(np.nanmax(known, initial=1.0)) * data.um_per_px
     ring_um = 2 * round_below(reach / RINGS)
-    drawn["radial"] = draw_radial(radial, data, [int(p) for p in pits["pit"].head(10)], ring_um)
+    drawn["radial"] = draw_radial(
+        radial, data, sorted(int(p) for p in pits["pit"].head(10)), ring_um
+    )
     radial.set_title("Speed over distance", loc="left")
     return Panel(
         figure,

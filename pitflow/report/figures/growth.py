@@ -54,7 +54,7 @@ def draw_ejections(ax: Axes, data: ReportData, labelled: list[int]) -> dict[int,
     _label_ends(ax, ends)
     ax.set_xlabel("time (s)")
     ax.set_ylabel("particles ejected so far")
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     return total
 
 

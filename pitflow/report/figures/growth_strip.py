@@ -60,7 +60,7 @@ def draw_change(
     if new.empty:
         return float("nan")
     ax.add_collection(
-        LineCollection(outline(ints(new, "x"), ints(new, "y")), colors=colour, linewidths=0.9)
+        LineCollection(outline(ints(new, "x"), ints(new, "y")), colors=colour, linewidths=0.7)
     )
     away = np.arctan2(floats(new, "y") - onset[1], floats(new, "x") - onset[0])
     resultant = np.mean(np.exp(1j * away))
@@ -103,8 +103,8 @@ def make(data: ReportData) -> Panel | str:
 
     columns = len(frames)
     side = 10 / columns
-    figure = new_figure(2 * side + 0.3)
-    height = 2 * side + 0.3
+    figure = new_figure(2 * side + 0.42)
+    height = 2 * side + 0.42
     drawn: dict[str, Any] = {"pit": pit, "frames": frames, "areas_px": [], "directions_deg": []}
     um2 = data.um_per_px**2
     for column, (frame, crop) in enumerate(zip(frames, crops, strict=True)):
@@ -123,12 +123,12 @@ def make(data: ReportData) -> Panel | str:
                 LineCollection(
                     outline(ints(now, "x"), ints(now, "y")),
                     colors=pit_colour(pit),
-                    linewidths=1.0,
+                    linewidths=0.7,
                 )
             )
         drawn["areas_px"].append(len(now))
         ax.set_title(
-            f"frame {frame}, {data.seconds(frame):.1f} s: {len(now) * um2:,.0f} µm²",
+            f"frame {frame} ({data.seconds(frame):.1f} s)\n{len(now) * um2:,.0f} µm²",
             fontsize=8.5,
             fontweight="normal",
         )

@@ -43,12 +43,16 @@ def draw_outlier(
         return float("nan")
     along = np.array(step) / length
     start = np.array(place) + 0.13 * window.width * along
-    ax.annotate(
+    arrow = ax.annotate(
         "",
         xy=tuple(start + 0.2 * window.width * along),
         xytext=tuple(start),
         arrowprops={"arrowstyle": "-|>", "color": ALARM, "lw": 1.8, "shrinkA": 0, "shrinkB": 0},
+        # An arrow that leaves the crop is cut at its edge, not left out.
+        annotation_clip=False,
     )
+    if arrow.arrow_patch is not None:
+        arrow.arrow_patch.set_clip_path(ax.patch)
     return float(np.degrees(np.arctan2(step[1], step[0])) % 360)
 
 

@@ -14,6 +14,7 @@ from pitflow.report.example import busiest_frame, busiest_pit, pit_centre, pit_r
 from pitflow.report.outline import Outline, pit_outlines
 from pitflow.report.panel import Panel
 from pitflow.report.style import (
+    INK,
     new_figure,
     on_image,
     pit_colour,
@@ -130,13 +131,12 @@ def make(data: ReportData) -> Panel | str:
         ax.plot(
             [left, right, right, left, left],
             [top, top, bottom, bottom, top],
-            "w-",
-            lw=1.0,
-            alpha=0.9,
+            color=INK,
+            lw=1.2,
         )
         zoom_ax = figure.add_axes((wide_in / 10 + 0.015, 0.0, 0.985 - wide_in / 10, tall))
         zoom_ax.set_anchor("NW")
         drawn["zoom"] = draw_frame(zoom_ax, data, frame, image, zoom, max_px=700)
-        zoom_ax.set_title(f"Around pit {pit} (white frame on the left)", loc="left")
+        zoom_ax.set_title(f"Around pit {pit} (black frame on the left)", loc="left")
         caption += f" Right: the surroundings of pit {pit}, which ejected most particles."
     return Panel(figure, caption, photo=True, drawn=drawn)

@@ -10,12 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from pitflow.frame import Image
 from pitflow.report.data import ReportData, floats, ints
 from pitflow.report.example import example_track
 from pitflow.report.panel import Panel
 from pitflow.report.style import ALARM, FAINT, INK, REFERENCE, new_figure, scale_bar, show_image
-from pitflow.report.window import window_around
+from pitflow.report.window import steel_limits, window_around
 
 CROPS = 8
 
@@ -24,14 +23,6 @@ def spread_frames(frames: npt.NDArray[np.int64], number: int) -> list[int]:
     """Return up to ``number`` of the frames, evenly spaced, first and last among them."""
     at = np.linspace(0, len(frames) - 1, min(number, len(frames)))
     return [int(frame) for frame in frames[np.round(at).astype(int)]]
-
-
-def grey_scale(crops: list[Image]) -> tuple[float, float]:
-    """Return one pair of grey levels for all crops that suits particles, not near-black pits."""
-    levels = np.concatenate([crop.ravel() for crop in crops])
-    levels = levels[levels > 0.4 * np.median(levels)]
-    bottom, top = np.percentile(levels, [0.1, 99.8])
-    return float(bottom), float(max(top, bottom + 1e-6))
 
 
 def draw_quantity(
@@ -45,7 +36,7 @@ def draw_quantity(
         around = floats(known, error)
         ax.fill_between(frame, value - around, value + around, color=colour, alpha=0.2, lw=0)
     ax.set_ylim(bottom=0)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     ax.set_xlabel("frame")
     ax.set_ylabel(label)
     return frame, value
@@ -67,7 +58,7 @@ def make(data: ReportData) -> Panel | str:
         windows.append(window_around(*place, half, data.shape))
         crops.append(windows[-1].of(data.frame_at(frame)).astype(np.float32) / data.gain(frame))
         places.append(place)
-    between = grey_scale(crops)
+    between = steel_limits(*crops)
 
     columns = max(len(shown), 6)
     side = 10 / columns

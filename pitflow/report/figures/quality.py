@@ -45,10 +45,10 @@ def make(data: ReportData) -> Panel | str:
     if frames.empty:
         return "The recording has no frames."
     frame = ints(frames, "frame")
-    figure = new_figure(4.6)
+    figure = new_figure(4.9)
     rows = []
     for place in range(3):
-        rows.append(figure.add_axes((0.085, 0.69 - 0.295 * place, 0.9, 0.25)))
+        rows.append(figure.add_axes((0.085, 0.705 - 0.31 * place, 0.9, 0.24)))
     gain, drift, number = rows
     gain.plot(frame, floats(frames, "gain"), color=INK, lw=1.0)
     gain.set_ylabel("brightness\n(first frame = 1)")
@@ -60,7 +60,7 @@ def make(data: ReportData) -> Panel | str:
     low, high = drift.get_ylim()
     drift.set_ylim(min(low, -0.5), max(high, 0.5))
     drift.axhline(0, color=FAINT, lw=0.5)
-    drift.legend(loc="upper left", ncols=2, borderaxespad=0.1)
+    drift.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.0)
     seen = floats(frames, "n_particles")
     seen[(frames["quality"] != "ok").to_numpy()] = np.nan
     number.plot(frame, seen, color=INK, lw=1.0)

@@ -13,7 +13,7 @@ from pitflow.report.data import ClassMap, ReportData
 from pitflow.report.example import busiest_frame, busiest_pit, pit_centre, pit_radius
 from pitflow.report.panel import Panel
 from pitflow.report.style import new_figure, scale_bar
-from pitflow.report.window import Window, limits, stretch, window_around
+from pitflow.report.window import Window, steel_limits, stretch, window_around
 
 PARTICLE_RGB = (213, 94, 0)
 PIT_RGB = (0, 114, 178)
@@ -22,7 +22,7 @@ PIT_RGB = (0, 114, 178)
 def overlay(image: Image, classes: ClassMap, between: tuple[float, float]) -> Image:
     """Return the stretched crop as RGB with particles filled orange and pits tinted blue."""
     colour = np.repeat(stretch(image, between)[..., None], 3, axis=2).astype(np.float32)
-    for value, ink, opacity in ((CLASS_PIT, PIT_RGB, 0.45), (CLASS_PARTICLE, PARTICLE_RGB, 0.9)):
+    for value, ink, opacity in ((CLASS_PIT, PIT_RGB, 0.45), (CLASS_PARTICLE, PARTICLE_RGB, 0.75)):
         where = classes == value
         colour[where] = (1 - opacity) * colour[where] + opacity * np.array(ink, np.float32)
     return np.round(colour).astype(np.uint8)
@@ -58,7 +58,7 @@ def make(data: ReportData) -> Panel | str:
     dx, dy = data.shift(frame)
     window = window_around(centre[0] + dx, centre[1] + dy, half, data.shape)
     image = window.of(data.frame_at(frame))
-    between = limits(image)
+    between = steel_limits(image)
     own = data.parameters.segment.segmenter
     maps = {f"{own} (this run)": window.of(data.mask_at(frame)).astype(np.uint8)}
     if data.baselines is not None:

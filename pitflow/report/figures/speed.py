@@ -29,7 +29,7 @@ def draw_speed(ax: Axes, track: pd.DataFrame, um_s_per_px: float) -> dict[str, A
     outlier = known["is_outlier"].to_numpy(dtype=bool)
     ax.plot(frame[outlier], speed[outlier], "s", mfc="none", mec=ALARM, ms=12, mew=1.6)
     ax.set_ylim(0, 1.15 * max(float(speed.max(initial=0.0)), 1e-3))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     ax.set_xlabel("frame")
     ax.set_ylabel("speed (px/frame)")
     right = ax.secondary_yaxis(

@@ -13,7 +13,7 @@ from pitflow.report.figures.overview import draw_outlines
 from pitflow.report.outline import pit_outlines
 from pitflow.report.panel import Panel
 from pitflow.report.style import new_figure, pit_colours, scale_bar, show_image
-from pitflow.report.window import limits, reduce, whole
+from pitflow.report.window import reduce, steel_limits, whole
 
 
 def draw_trajectories(ax: Axes, data: ReportData, shift: tuple[float, float]) -> dict[str, int]:
@@ -55,7 +55,7 @@ def make(data: ReportData) -> Panel | str:
     figure = new_figure(tall, tall * width / height)
     ax = figure.add_axes((0, 0, 1, 1))
     image = reduce(data.frame_at(frame), 1400)
-    bottom, top = limits(image)
+    bottom, top = steel_limits(image)
     # The frame is background here: lifted towards white, it leaves the contrast to the tracks.
     show_image(ax, image, window, (bottom - 0.8 * (top - bottom), top + 0.1 * (top - bottom)))
     ax.set_xlim(window.extent[0], window.extent[1])
