@@ -1,0 +1,149 @@
+"""What a link is worth: the log odds that a detection continues a track rather than starts one.
+
+A detection at z continues a track expected at m with covariance S with likelihood
+``N(z; m, S)``, or with a small chance after a jump of any direction. Otherwise it is one of the
+detections that continue nothing (new particles, false alarms), whose density at z is known from
+the data. A link is made if it is more likely than that, so no distance has to be chosen.
+
+Source: Blackman and Popoli, Design and Analysis of Modern Tracking Systems (1999), section 6.2
+(track score as a log-likelihood ratio).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from pitflow.link.motion import Prediction
+
+Floats = npt.NDArray[np.float64]
+
+JUMP_CHANCE = 0.02
+"""Share of steps that do not follow from the motion before: bursts and deflections."""
+
+_NEIGHBOURS = 10
+_MOST_EVENTS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How tracks behave, as shares.
+
+    Parameters
+    ----------
+    seen:
+        Share of the frames of its life in which a particle is detected.
+    ends:
+        Share of tracks that end in a frame.
+    real:
+        Share of tracks seen once that are particles and go on.
+    """
+
+    seen: float = 0.9
+    ends: float = 0.03
+    real: float = 0.5
+
+    def log_odds(self, prediction: Prediction) -> Floats:
+        """Return (n,) the log odds that each track is seen in the frame predicted."""
+        unseen = (1 - self.seen) * (1 - self.ends)
+        hidden = (1 - self.ends) * unseen**prediction.missed
+        # A track missed m times has ended in one of the frames since, or is there unseen.
+        ended = self.ends * (1 - unseen ** (prediction.missed + 1)) / (1 - unseen)
+        alive = hidden / (hidden + ended)
+        chance = self.seen * alive * np.where(prediction.seen > 1, 1.0, self.real)
+        odds: Floats = np.log(chance / (1 - chance))
+        return odds
+
+
+@dataclass(frozen=True, slots=True)
+class LinkScore:
+    """Log odds of links out of one frame's tracks.
+
+    Parameters
+    ----------
+    mean_x, mean_y, ixx, ixy, iyy:
+        Expected position and inverse covariance of each track.
+    offset:
+        Of each track: log odds that it is seen, less the Gaussian's normalisation.
+    jump_offset:
+        The same for a jump.
+    jump_scale:
+        1 / (2 J^2) for jumps of standard deviation J per axis.
+    """
+
+    mean_x: list[float]
+    mean_y: list[float]
+    ixx: list[float]
+    ixy: list[float]
+    iyy: list[float]
+    offset: list[float]
+    jump_offset: list[float]
+    jump_scale: float
+
+    @classmethod
+    def of(cls, prediction: Prediction, habits: Habits, jump_px: float) -> LinkScore:
+        """Prepare the scores of a frame; lists, since links are scored one by one."""
+        s = prediction.covariance
+        determinant = s[:, 0, 0] * s[:, 1, 1] - s[:, 0, 1] ** 2
+        odds = habits.log_odds(prediction)
+        follow = odds + math.log(1 - JUMP_CHANCE) - 0.5 * np.log(4 * math.pi**2 * determinant)
+        jump = odds + math.log(JUMP_CHANCE) - math.log(2 * math.pi * jump_px**2)
+        return cls(
+            mean_x=prediction.mean[:, 0].tolist(),
+            mean_y=prediction.mean[:, 1].tolist(),
+            ixx=(s[:, 1, 1] / determinant).tolist(),
+            ixy=(-s[:, 0, 1] / determinant).tolist(),
+            iyy=(s[:, 0, 0] / determinant).tolist(),
+            offset=follow.tolist(),
+            jump_offset=jump.tolist(),
+            jump_scale=0.5 / jump_px**2,
+        )
+
+    def __call__(self, row: int, x: float, y: float) -> float:
+        """Return the log odds of track ``row`` at (x, y), before the density of new detections."""
+        dx, dy = x - self.mean_x[row], y - self.mean_y[row]
+        follow = self.offset[row] - 0.5 * (
+            dx * dx * self.ixx[row] + 2 * dx * dy * self.ixy[row] + dy * dy * self.iyy[row]
+        )
+        jump = self.jump_offset[row] - self.jump_scale * (dx * dx + dy * dy)
+        top = max(follow, jump)
+        return top + math.log(math.exp(follow - top) + math.exp(jump - top))
+
+
+def log_density(events: Floats, positions: Floats, n_frames: int, share: float = 1.0) -> Floats:
+    """Return the log density of events per px^2 and frame, from the nearest events.
+
+    Parameters
+    ----------
+    events:
+        (n, 2) positions of the events of all frames, px.
+    positions:
+        (m, 2) where the density is wanted.
+    n_frames:
+        Frames in which the events happened.
+    share:
+        Share of the events that count.
+
+    Returns
+    -------
+    log_density:
+        (m,); with fewer than two events a negligible density.
+
+    Notes
+    -----
+    k-nearest-neighbour estimate ``(k - 1) / (pi d_k^2)`` with k = 10, unbiased for a uniform
+    density.
+    """
+    thin = max(1, math.ceil(len(events) / _MOST_EVENTS))
+    known = events[::thin]
+    k = min(_NEIGHBOURS, len(known))
+    if k < 2:
+        return np.full(len(positions), math.log(1e-9))
+    distance = cKDTree(known).query(positions, k=[k])[0][:, 0]
+    area = math.pi * np.maximum(distance, 1.0) ** 2
+    density: Floats = np.log(share * thin * (k - 1) / (area * max(n_frames, 1)))
+    return density

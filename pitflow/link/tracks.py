@@ -1,0 +1,306 @@
+"""Detections to tracks, with trackpy.
+
+trackpy streams the frames, finds the candidates and keeps the tracks; ours are the predictor
+(`pitflow.link.motion`), what a link is worth (`pitflow.link.likelihood`) and the solver of crowded
+groups (`pitflow.link.subnets`). Two passes: the first, over a part of the recording, knows nothing
+and learns how particles move there; the second links with that knowledge.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.spatial import cKDTree
+from trackpy.linking import Linker
+
+from pitflow.config import LinkConfig
+from pitflow.link.likelihood import Habits, LinkScore, log_density
+from pitflow.link.motion import MotionModel, MotionNoise, estimate_noise
+from pitflow.link.subnets import SubnetSolver
+from pitflow.link.velocity_prior import VelocityPrior
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+Progress = Callable[[int, int], None]
+"""Called with the frames done and the frames in all."""
+
+_LEARN_DETECTIONS = 40_000
+_LEARN_STRETCHES = 4
+_RELIABLE = 5
+_CROWDING = 3.0
+_FIRST_NOISE = MotionNoise(position_px=0.5, acceleration_px=0.7)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkResult:
+    """Linked detections.
+
+    Parameters
+    ----------
+    particles:
+        The detections in their order, with ``particle``: tracks numbered from 0 in order of their
+        first detection, -1 for a detection in no track.
+    notes:
+        What was adapted to the data, one sentence each; empty if nothing was.
+    """
+
+    particles: pd.DataFrame
+    notes: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Knowledge:
+    noise: MotionNoise
+    prior: VelocityPrior
+    habits: Habits
+    events: Floats
+    event_frames: int
+    event_share: float
+
+
+class _Frames:
+    """Detections sorted by frame, with the rows of any frame at hand."""
+
+    def __init__(self, frame: Ints, positions: Floats, lost: Collection[int]) -> None:
+        self.frame, self.positions = frame, positions
+        self.lost = frozenset(lost)
+        self.first, self.last = int(frame[0]), int(frame[-1])
+
+    def rows(self, frame: int) -> slice:
+        a, b = np.searchsorted(self.frame, [frame, frame + 1])
+        return slice(int(a), int(b))
+
+    def part(self, start: int, stop: int) -> _Frames:
+        rows = slice(self.rows(start).start, self.rows(stop).start)
+        return _Frames(self.frame[rows], self.positions[rows], self.lost)
+
+
+def link_detections(
+    detections: pd.DataFrame,
+    config: LinkConfig,
+    progress: Progress | None = None,
+    lost_frames: Collection[int] = (),
+) -> LinkResult:
+    """Join detections of successive frames into tracks.
+
+    Parameters
+    ----------
+    detections:
+        Table with ``frame``, ``x``, ``y`` (px), in any order; further columns are kept.
+    config:
+        Search range, memory and shortest track.
+    progress:
+        Called after every frame of the second pass.
+    lost_frames:
+        Frames whose image could not be trusted. Nothing can be seen in them, so up to ``memory``
+        of them in a row do not count as a miss.
+
+    Returns
+    -------
+    LinkResult
+        As many rows as ``detections``, in the same order.
+
+    Notes
+    -----
+    The result depends on the detections and ``config`` only, not on chance. Besides the table,
+    memory holds a few numbers per detection and the tracks still alive.
+    """
+    table = detections.reset_index(drop=True)
+    frame = table["frame"].to_numpy(np.int64)
+    positions = table[["x", "y"]].to_numpy(np.float64)
+    usable = np.flatnonzero(np.isfinite(positions).all(axis=1))
+    order = usable[np.argsort(frame[usable], kind="stable")]
+    track = np.full(len(table), -1, np.int64)
+    notes: list[str] = []
+    if len(order):
+        data = _Frames(frame[order], positions[order], lost_frames)
+        knowledge = _learn(data, config)
+        linked, adapted = _link(data, config, knowledge, progress)
+        track[order] = linked
+        notes = adapted
+    table["particle"] = _drop_short(track, order, config.min_length)
+    return LinkResult(table, notes)
+
+
+def _link(
+    data: _Frames, config: LinkConfig, known: _Knowledge, progress: Progress | None = None
+) -> tuple[Ints, list[str]]:
+    """Link all frames; return the track of each detection and what was adapted."""
+    model = MotionModel(known.noise, known.prior, config.memory)
+    log_new = log_density(
+        known.events, data.positions, known.event_frames, known.event_share
+    ).tolist()
+    x, y = data.positions[:, 0].tolist(), data.positions[:, 1].tolist()
+    score = LinkScore.of(model.prediction, known.habits, config.search_range_px / 2)
+
+    def predict(frame: int, particles: Any) -> Floats:
+        nonlocal score
+        expected = model.predict(frame, particles)
+        score = LinkScore.of(model.prediction, known.habits, config.search_range_px / 2)
+        return expected
+
+    def worth(source: Any, target: Any) -> float:
+        row = int(target.pos[2])
+        return score(model.prediction.row[source.track.id], x[row], y[row]) - log_new[row]
+
+    solver = SubnetSolver(worth)
+    linker = Linker(
+        config.search_range_px,
+        memory=config.memory,
+        predictor=predict,
+        link_strategy=solver,
+        to_eucl=_position,
+    )
+    track = np.empty(len(data.frame), np.int64)
+    narrowed: list[tuple[int, float]] = []
+    unseen = 0
+    total = data.last - data.first + 1
+    for done, frame in enumerate(range(data.first, data.last + 1), start=1):
+        unseen = unseen + 1 if frame in data.lost else 0
+        if 0 < unseen <= config.memory:
+            continue
+        rows = data.rows(frame)
+        here = data.positions[rows]
+        # The detection's row travels along as a third coordinate, so that a link can be scored.
+        points = np.column_stack([here, np.arange(rows.start, rows.stop)])
+        if frame == data.first:
+            linker.init_level(points, frame)
+        else:
+            linker.search_range = crowded_range(here, config.search_range_px)
+            if linker.search_range < config.search_range_px:
+                narrowed.append((frame, linker.search_range))
+            linker.next_level(points, frame)
+        track[rows] = linker.particle_ids
+        model.observe(frame, track[rows], here)
+        if progress is not None:
+            progress(done, total)
+    return track, _notes(narrowed, solver.thinned, config)
+
+
+def crowded_range(positions: Floats, search_range_px: float) -> float:
+    """Return the search range, less where so many detections share a frame that all compete.
+
+    At 4.5 neighbours in range on average one group spans the frame (percolation of discs), and the
+    work grows with its square. So a detection in a place denser than nine tenths of the others has
+    at most three.
+
+    Parameters
+    ----------
+    positions:
+        (n, 2) detections of a frame, px.
+    search_range_px:
+        The configured range.
+    """
+    k = 5
+    if len(positions) <= 20 * k:
+        return search_range_px
+    reach = cKDTree(positions).query(positions, k=[k + 1])[0][:, 0]
+    return float(min(search_range_px, np.quantile(reach, 0.1) * math.sqrt(_CROWDING / k)))
+
+
+def _learn(data: _Frames, config: LinkConfig) -> _Knowledge:
+    """Link a part of the recording without knowledge, and learn from it how particles move."""
+    known = _Knowledge(
+        noise=_FIRST_NOISE,
+        prior=VelocityPrior.unknown(config.search_range_px / 2),
+        habits=Habits(),
+        events=data.positions,
+        event_frames=data.last - data.first + 1,
+        event_share=0.3,
+    )
+    parts = _stretches(data)
+    for _ in range(2):
+        tracks = [_link(part, config, known)[0] for part in parts]
+        known = _lessons(parts, tracks, known, config)
+    return known
+
+
+def _stretches(data: _Frames) -> list[_Frames]:
+    """Return the whole recording, or some stretches of it if it holds too many detections."""
+    if len(data.frame) <= _LEARN_DETECTIONS:
+        return [data]
+    parts = []
+    for k in range(_LEARN_STRETCHES):
+        start = len(data.frame) * k // _LEARN_STRETCHES
+        first = int(data.frame[start])
+        last = int(data.frame[start + _LEARN_DETECTIONS // _LEARN_STRETCHES - 1])
+        parts.append(data.part(first, max(last, first + 10) + 1))
+    return parts
+
+
+def _lessons(
+    parts: list[_Frames], tracks: list[Ints], known: _Knowledge, config: LinkConfig
+) -> _Knowledge:
+    offset = 0
+    joined = []
+    for track in tracks:
+        joined.append(track + offset)
+        offset += int(track.max()) + 1
+    track = np.concatenate(joined)
+    frame = np.concatenate([part.frame for part in parts])
+    positions = np.concatenate([part.positions for part in parts])
+    order = np.lexsort((frame, track))
+    track, frame, positions = track[order], frame[order], positions[order]
+    length = np.bincount(track)
+    reliable = length[track] >= _RELIABLE
+    n_frames = sum(part.last - part.first + 1 for part in parts)
+
+    starts = np.flatnonzero(np.diff(track, prepend=-1))
+    new = np.zeros(len(track), bool)
+    new[starts] = True
+    new |= length[track] < config.min_length
+    after = np.flatnonzero(reliable[:-1] & (track[1:] == track[:-1]))
+    gap = frame[after + 1] - frame[after]
+    velocity = (positions[after + 1] - positions[after]) / gap[:, None]
+    n_steps = max(int(gap.sum()), 1)
+    n_long = max(int((length >= _RELIABLE).sum()), 1)
+    habits = Habits(
+        seen=float(np.clip(len(after) / n_steps, 0.5, 0.98)),
+        ends=float(np.clip(n_long / n_steps, 0.005, 0.2)),
+        real=float(np.clip(np.mean(length >= config.min_length), 0.1, 0.9)),
+    )
+    spread = known.prior.spread_px
+    thin = slice(None, None, max(1, math.ceil(len(after) / _LEARN_DETECTIONS)))
+    return replace(
+        known,
+        noise=estimate_noise(track[reliable], frame[reliable], positions[reliable], known.noise),
+        prior=VelocityPrior.learned(spread, positions[after][thin], velocity[thin]),
+        habits=habits,
+        events=positions[new],
+        event_frames=n_frames,
+        event_share=1.0,
+    )
+
+
+def _drop_short(track: Ints, order: Ints, min_length: int) -> Ints:
+    """Unlink tracks shorter than ``min_length`` and number the others in order of appearance."""
+    if len(order) == 0:
+        return track
+    length = np.bincount(track[order])
+    number = np.where(length >= min_length, np.cumsum(length >= min_length) - 1, -1)
+    return np.where(track >= 0, number[track], -1)
+
+
+def _notes(narrowed: list[tuple[int, float]], thinned: int, config: LinkConfig) -> list[str]:
+    notes = []
+    if narrowed:
+        frames = [frame for frame, _ in narrowed]
+        notes.append(
+            f"the search range was narrowed from {config.search_range_px:g} px to "
+            f"{min(width for _, width in narrowed):.1f} px or more in {len(narrowed)} crowded "
+            f"frames between {frames[0]} and {frames[-1]}"
+        )
+    if thinned:
+        notes.append(f"{thinned} crowded groups were linked without their least likely candidates")
+    return notes
+
+
+def _position(points: Floats) -> Floats:
+    return points[:, :2]
