@@ -10,6 +10,7 @@ Source: Bar-Shalom, Li and Kirubarajan, Estimation with Applications to Tracking
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _JUMP_CHI2 = 16.0
+_LEAST_NOISE_PX = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,7 @@ class MotionModel:
         gain = p[:, :, :2] @ inverse
         updated = state + np.einsum("nij,nj->ni", gain, off)
         covariance = p - gain @ p[:, :2, :]
+        covariance = (covariance + covariance.transpose(0, 2, 1)) / 2  # rounding errors grow else
         # A jump (a burst, a deflection) breaks the model: trust the position, and let the
         # velocity be as uncertain as the jump was large.
         jump = np.einsum("ni,nij,nj->n", off, inverse, off) > _JUMP_CHI2
@@ -178,30 +181,37 @@ class MotionModel:
 def estimate_noise(
     track: Ints, frame: Ints, positions: Floats, fallback: MotionNoise
 ) -> MotionNoise:
-    """Estimate the noise from tracks, by the covariances of second differences.
+    """Estimate the noise from tracks, by second differences over one frame and over three.
 
-    With position noise r and velocity changes q (both variances), the second difference of the
-    measured positions of three successive frames has variance 6 r + q / 2 and, with the next but
-    one, covariance r. Large values are cut off at four robust sigmas, since links go wrong.
+    With position noise r and velocity changes q (both variances), ``x(t+h) - 2 x(t) + x(t-h)`` of
+    the measured positions has the variance ``6 r + q h (4 h^2 - 1) / 6``: one frame shows the
+    noise, three the motion. Variances are robust (median absolute deviation), since links go wrong.
 
     Parameters
     ----------
     track, frame, positions:
         (n,), (n,), (n, 2): linked detections, ordered by track, then frame.
     fallback:
-        Returned when fewer than 100 stretches of five successive frames exist.
+        Returned when there are fewer than 50 such differences.
     """
-    run = np.flatnonzero((track[4:] == track[:-4]) & (frame[4:] - frame[:-4] == 4))
-    if len(run) < 100:
+    short, long = (_second_differences(track, frame, positions, h) for h in (1, 3))
+    if min(len(short), len(long)) < 50:
         return fallback
-    a, b, c = (
-        positions[run + k] - 2 * positions[run + k + 1] + positions[run + k + 2] for k in range(3)
-    )
-    limit = 4 * 1.4826 * float(np.median(np.abs(b)))
-    a, b, c = (np.clip(part, -limit, limit) for part in (a, b, c))
-    whole = float(np.mean(b**2))
-    r = min(max(float(np.mean(a * c)), 0.02 * whole), whole / 6)
+    near, far = ((1.4826 * float(np.median(np.abs(part)))) ** 2 for part in (short, long))
+    q = max((far - near) / 17.0, 0.0)
+    r = max((near - q / 2) / 6, 0.0)
     return MotionNoise(
-        position_px=max(np.sqrt(r), 0.05),
-        acceleration_px=max(np.sqrt(max(2 * (whole - 6 * r), 0.0)), 0.05),
+        position_px=max(math.sqrt(r), _LEAST_NOISE_PX),
+        acceleration_px=max(math.sqrt(q), _LEAST_NOISE_PX),
     )
+
+
+def _second_differences(track: Ints, frame: Ints, positions: Floats, h: int) -> Floats:
+    span = int(frame.max() - frame.min()) + 2 * h + 1 if len(frame) else 1
+    key = track * span + (frame - frame.min() if len(frame) else frame)
+    before, after = (np.searchsorted(key, key + shift) for shift in (-h, h))
+    inside = after < len(key)
+    ok = np.flatnonzero(inside)
+    ok = ok[(key[before[ok]] == key[ok] - h) & (key[after[ok]] == key[ok] + h)]
+    difference: Floats = positions[before[ok]] - 2 * positions[ok] + positions[after[ok]]
+    return difference

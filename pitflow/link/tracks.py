@@ -35,6 +35,9 @@ _LEARN_DETECTIONS = 40_000
 _LEARN_STRETCHES = 4
 _RELIABLE = 5
 _CROWDING = 3.0
+JF = 1.0
+BACK = False
+SF = 1.0
 _FIRST_NOISE = MotionNoise(position_px=0.5, acceleration_px=0.7)
 
 
@@ -119,6 +122,10 @@ def link_detections(
     order = usable[np.argsort(frame[usable], kind="stable")]
     track = np.full(len(table), -1, np.int64)
     notes: list[str] = []
+    if BACK:
+        frame = -frame
+        lost_frames = [-f for f in lost_frames]
+        order = usable[np.argsort(frame[usable], kind="stable")]
     if len(order):
         data = _Frames(frame[order], positions[order], lost_frames)
         knowledge = _learn(data, config)
@@ -138,12 +145,12 @@ def _link(
         known.events, data.positions, known.event_frames, known.event_share
     ).tolist()
     x, y = data.positions[:, 0].tolist(), data.positions[:, 1].tolist()
-    score = LinkScore.of(model.prediction, known.habits, config.search_range_px / 2)
+    score = LinkScore.of(model.prediction, known.habits, known.prior.spread_px * JF)
 
     def predict(frame: int, particles: Any) -> Floats:
         nonlocal score
         expected = model.predict(frame, particles)
-        score = LinkScore.of(model.prediction, known.habits, config.search_range_px / 2)
+        score = LinkScore.of(model.prediction, known.habits, known.prior.spread_px * JF)
         return expected
 
     def worth(source: Any, target: Any) -> float:
@@ -266,7 +273,8 @@ def _lessons(
         ends=float(np.clip(n_long / n_steps, 0.005, 0.2)),
         real=float(np.clip(np.mean(length >= config.min_length), 0.1, 0.9)),
     )
-    spread = known.prior.spread_px
+    rms = float(np.sqrt(np.mean(np.sum(velocity**2, axis=1)) / 2)) if len(velocity) else known.prior.spread_px
+    spread = float(np.clip(SF * rms, 1.0, config.search_range_px / 2))
     thin = slice(None, None, max(1, math.ceil(len(after) / _LEARN_DETECTIONS)))
     return replace(
         known,
