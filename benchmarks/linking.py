@@ -25,12 +25,12 @@ from pitflow.score import TrackScore, read_tables, read_truth, score_tracks
 SEARCH_RANGES_PX = (3, 4, 5, 6, 8, 10, 12, 15, 20)
 
 
-def plain_link(detections: pd.DataFrame, search_range_px: float, config: LinkConfig) -> pd.DataFrame:
+def plain_link(
+    detections: pd.DataFrame, search_range_px: float, config: LinkConfig
+) -> pd.DataFrame:
     """Link with `trackpy.link` as it is: nearest neighbours and memory, no prediction."""
     trackpy.quiet()
-    linked = trackpy.link(
-        detections, search_range_px, pos_columns=["x", "y"], memory=config.memory
-    )
+    linked = trackpy.link(detections, search_range_px, pos_columns=["x", "y"], memory=config.memory)
     length = linked.groupby("particle")["frame"].transform("size")
     linked.loc[length < config.min_length, "particle"] = -1
     return linked

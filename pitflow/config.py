@@ -88,10 +88,16 @@ class LinkConfig(Model):
     """Joining detections into tracks with trackpy."""
 
     search_range_px: float = Field(
-        12.0, gt=0, description="largest distance from the predicted position, px"
+        25.0, gt=0, description="largest distance from the predicted position, px"
     )
     memory: int = Field(3, ge=0, description="frames a particle may be missed")
     min_length: int = Field(3, ge=1, description="shortest track kept, detections")
+    rest_px: float = Field(
+        1.5, ge=0, description="a particle that stays within this of its last place is at rest, px"
+    )
+    rest_frames: int = Field(
+        15, ge=2, description="frames at rest from which on a particle counts as landed"
+    )
 
 
 class EjectionConfig(Model):

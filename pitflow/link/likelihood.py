@@ -22,7 +22,7 @@ from pitflow.link.motion import Prediction
 
 Floats = npt.NDArray[np.float64]
 
-JUMP_CHANCE = 0.02
+JUMP_CHANCE = 0.01
 """Share of steps that do not follow from the motion before: bursts and deflections."""
 
 _NEIGHBOURS = 10

@@ -165,7 +165,7 @@ class MotionModel:
         # A jump (a burst, a deflection) breaks the model: trust the position, and let the
         # velocity be as uncertain as the jump was large.
         jump = np.einsum("ni,nij,nj->n", off, inverse, off) > _JUMP_CHI2
-        updated[jump, :2] = positions[jump]
+        updated[jump, :2], updated[jump, 2:] = positions[jump], state[jump, 2:]
         covariance[jump] = 0.0
         for axis in (0, 1):
             covariance[jump, axis, axis] = self._r

@@ -116,8 +116,8 @@ def choose_links(i: Ints, j: Ints, worth: Floats) -> tuple[Ints, int]:
         better = members[worth[members] > np.median(worth[members])]
         if len(better) == 0:  # all alike: any half will do
             better = members[: len(members) // 2]
-        rows, r = np.unique(i[better], return_inverse=True)
-        columns, c = np.unique(j[better], return_inverse=True)
+        _, r = np.unique(i[better], return_inverse=True)
+        _, c = np.unique(j[better], return_inverse=True)
         part, more = choose_links(r, c, worth[better])
         chosen.append(better[part])
         thinned += 1 + more

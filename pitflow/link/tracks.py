@@ -1,5 +1,9 @@
 """Detections to tracks, with trackpy.
 
+Frames are linked from the last to the first. A particle leaves its pit fast, in a direction that
+nobody knows beforehand, and ends slowly, where the flow is even; so going backwards a track begins
+where it is easy, and by the time it nears the rim its velocity is known.
+
 trackpy streams the frames, finds the candidates and keeps the tracks; ours are the predictor
 (`pitflow.link.motion`), what a link is worth (`pitflow.link.likelihood`) and the solver of crowded
 groups (`pitflow.link.subnets`). Two passes: the first, over a part of the recording, knows nothing
@@ -35,9 +39,6 @@ _LEARN_DETECTIONS = 40_000
 _LEARN_STRETCHES = 4
 _RELIABLE = 5
 _CROWDING = 3.0
-JF = 1.0
-BACK = False
-SF = 1.0
 _FIRST_NOISE = MotionNoise(position_px=0.5, acceleration_px=0.7)
 
 
@@ -116,23 +117,17 @@ def link_detections(
     memory holds a few numbers per detection and the tracks still alive.
     """
     table = detections.reset_index(drop=True)
-    frame = table["frame"].to_numpy(np.int64)
+    # Time runs backwards in all that follows.
+    time = -table["frame"].to_numpy(np.int64)
     positions = table[["x", "y"]].to_numpy(np.float64)
     usable = np.flatnonzero(np.isfinite(positions).all(axis=1))
-    order = usable[np.argsort(frame[usable], kind="stable")]
+    order = usable[np.argsort(time[usable], kind="stable")]
     track = np.full(len(table), -1, np.int64)
     notes: list[str] = []
-    if BACK:
-        frame = -frame
-        lost_frames = [-f for f in lost_frames]
-        order = usable[np.argsort(frame[usable], kind="stable")]
     if len(order):
-        data = _Frames(frame[order], positions[order], lost_frames)
-        knowledge = _learn(data, config)
-        linked, adapted = _link(data, config, knowledge, progress)
-        track[order] = linked
-        notes = adapted
-    table["particle"] = _drop_short(track, order, config.min_length)
+        data = _Frames(time[order], positions[order], [-frame for frame in lost_frames])
+        track[order], notes = _link(data, config, _learn(data, config), progress)
+    table["particle"] = _number(track, order[::-1], config.min_length)
     return LinkResult(table, notes)
 
 
@@ -145,12 +140,12 @@ def _link(
         known.events, data.positions, known.event_frames, known.event_share
     ).tolist()
     x, y = data.positions[:, 0].tolist(), data.positions[:, 1].tolist()
-    score = LinkScore.of(model.prediction, known.habits, known.prior.spread_px * JF)
+    score = LinkScore.of(model.prediction, known.habits, known.prior.spread_px)
 
     def predict(frame: int, particles: Any) -> Floats:
         nonlocal score
         expected = model.predict(frame, particles)
-        score = LinkScore.of(model.prediction, known.habits, known.prior.spread_px * JF)
+        score = LinkScore.of(model.prediction, known.habits, known.prior.spread_px)
         return expected
 
     def worth(source: Any, target: Any) -> float:
@@ -209,7 +204,8 @@ def crowded_range(positions: Floats, search_range_px: float) -> float:
     if len(positions) <= 20 * k:
         return search_range_px
     reach = cKDTree(positions).query(positions, k=[k + 1])[0][:, 0]
-    return float(min(search_range_px, np.quantile(reach, 0.1) * math.sqrt(_CROWDING / k)))
+    crowded: float = np.quantile(reach, 0.1) * math.sqrt(_CROWDING / k)
+    return min(search_range_px, float(crowded))
 
 
 def _learn(data: _Frames, config: LinkConfig) -> _Knowledge:
@@ -273,8 +269,9 @@ def _lessons(
         ends=float(np.clip(n_long / n_steps, 0.005, 0.2)),
         real=float(np.clip(np.mean(length >= config.min_length), 0.1, 0.9)),
     )
-    rms = float(np.sqrt(np.mean(np.sum(velocity**2, axis=1)) / 2)) if len(velocity) else known.prior.spread_px
-    spread = float(np.clip(SF * rms, 1.0, config.search_range_px / 2))
+    spread = known.prior.spread_px
+    if len(velocity):
+        spread = min(max(math.sqrt(float(np.mean(velocity**2))), 1.0), config.search_range_px / 2)
     thin = slice(None, None, max(1, math.ceil(len(after) / _LEARN_DETECTIONS)))
     return replace(
         known,
@@ -287,13 +284,17 @@ def _lessons(
     )
 
 
-def _drop_short(track: Ints, order: Ints, min_length: int) -> Ints:
-    """Unlink tracks shorter than ``min_length`` and number the others in order of appearance."""
-    if len(order) == 0:
-        return track
-    length = np.bincount(track[order])
-    number = np.where(length >= min_length, np.cumsum(length >= min_length) - 1, -1)
-    return np.where(track >= 0, number[track], -1)
+def _number(track: Ints, order: Ints, min_length: int) -> Ints:
+    """Unlink tracks shorter than ``min_length``, number the others as they come in ``order``."""
+    number = np.full(len(track), -1, np.int64)
+    _, first, inverse, length = np.unique(
+        track[order], return_index=True, return_inverse=True, return_counts=True
+    )
+    kept = length >= min_length
+    rank = np.full(len(first), -1, np.int64)
+    rank[np.flatnonzero(kept)[np.argsort(first[kept])]] = np.arange(int(kept.sum()))
+    number[order] = rank[inverse]
+    return number
 
 
 def _notes(narrowed: list[tuple[int, float]], thinned: int, config: LinkConfig) -> list[str]:
@@ -303,7 +304,7 @@ def _notes(narrowed: list[tuple[int, float]], thinned: int, config: LinkConfig) 
         notes.append(
             f"the search range was narrowed from {config.search_range_px:g} px to "
             f"{min(width for _, width in narrowed):.1f} px or more in {len(narrowed)} crowded "
-            f"frames between {frames[0]} and {frames[-1]}"
+            f"frames between {-frames[-1]} and {-frames[0]}"
         )
     if thinned:
         notes.append(f"{thinned} crowded groups were linked without their least likely candidates")

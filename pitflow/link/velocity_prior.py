@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 Floats = npt.NDArray[np.float64]
 
 _NEIGHBOURS = 12
-_CELL_PX = 15.0
+_WIDTH_PX = 15.0
 _BROAD_WEIGHT = 1.0
 
 
@@ -51,9 +51,8 @@ class VelocityPrior:
     def at(self, positions: Floats) -> tuple[Floats, Floats]:
         """Return the mean (n, 2) and covariance (n, 2, 2) of the velocity at (n, 2) positions.
 
-        The nearest known velocities count with a Gaussian weight whose width is the distance they
-        reach to, and one more counts as unknown, so the prior widens where the known ones are few
-        or differ.
+        The nearest known velocities count with a Gaussian weight of their distance, and one more
+        counts as unknown, so the prior widens where the known ones are few, far or unlike.
         """
         broad = np.eye(2) * self.spread_px**2
         n = len(positions)
@@ -62,8 +61,7 @@ class VelocityPrior:
         if k == 0 or n == 0:
             return mean, covariance
         distance, index = self._tree.query(positions, k=np.arange(1, k + 1))
-        width = _CELL_PX
-        weight = np.exp(-0.5 * (distance / width) ** 2)
+        weight = np.exp(-0.5 * (distance / _WIDTH_PX) ** 2)
         known = self.velocities[index]
         total = weight.sum(axis=1) + _BROAD_WEIGHT
         mean = np.einsum("nk,nkc->nc", weight, known) / total[:, None]

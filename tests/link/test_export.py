@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pitflow.link.export import napari_tracks, write_csv, write_trackmate
+
+
+@pytest.fixture
+def particles() -> pd.DataFrame:
+    """Two tracks, interleaved, and a detection in none."""
+    return pd.DataFrame(
+        {
+            "frame": [0, 0, 1, 1, 3, 2],
+            "particle": [1, 0, 1, 0, 1, -1],
+            "x": [10.0, 20, 11, 21, 12, 90],
+            "y": [1.0, 2, 3, 4, 5, 90],
+            "diameter_px": 6.0,
+        }
+    )
+
+
+def test_napari(particles):
+    assert napari_tracks(particles).tolist() == [
+        [0, 0, 2, 20],
+        [0, 1, 4, 21],
+        [1, 0, 1, 10],
+        [1, 1, 3, 11],
+        [1, 3, 5, 12],
+    ]
+    assert napari_tracks(particles.iloc[:0]).shape == (0, 4)
+
+
+def test_csv(tmp_path, particles):
+    write_csv(particles, tmp_path / "new" / "tracks.csv")
+    back = pd.read_csv(tmp_path / "new" / "tracks.csv")
+    assert back["particle"].tolist() == [0, 0, 1, 1, 1]
+    assert list(back.columns) == list(particles.columns)
+
+
+def test_trackmate(tmp_path, particles):
+    path = tmp_path / "tracks.xml"
+    write_trackmate(particles, path, um_per_px=0.5, fps=10.0, source="in/clip & co.avi")
+    root = ET.parse(path).getroot()
+    spots = {spot.get("ID"): spot for spot in root.iter("Spot")}
+    assert root.find("Model/AllSpots").get("nspots") == str(len(spots)) == "5"
+    assert root.find("Settings/ImageData").get("filename") == "clip & co.avi"
+    tracks = root.findall("Model/AllTracks/Track")
+    assert [len(track) for track in tracks] == [1, 2]
+    assert [t.get("TRACK_ID") for t in root.iter("TrackID")] == ["0", "1"]
+    last = spots[tracks[1][-1].get("SPOT_TARGET_ID")]
+    measured = [
+        float(last.get(name)) for name in ("POSITION_X", "POSITION_Y", "POSITION_T", "RADIUS")
+    ]
+    assert measured == pytest.approx([6.0, 2.5, 0.3, 1.5])
+    for edge in root.iter("Edge"):
+        a, b = spots[edge.get("SPOT_SOURCE_ID")], spots[edge.get("SPOT_TARGET_ID")]
+        assert int(a.get("FRAME")) < int(b.get("FRAME"))
+
+
+def test_trackmate_without_tracks(tmp_path, particles):
+    write_trackmate(particles.iloc[:0], tmp_path / "none.xml", um_per_px=0.5, fps=10.0)
+    root = ET.parse(tmp_path / "none.xml").getroot()
+    assert not list(root.iter("Spot"))
+    assert np.isclose(float(root.find("Settings/ImageData").get("timeinterval")), 0.1)

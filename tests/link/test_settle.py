@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from pitflow.config import LinkConfig
+from pitflow.link import drop_settled
+
+CONFIG = LinkConfig(rest_px=1.5, rest_frames=15, min_length=3)
+
+
+def track(particle: int, x: np.ndarray) -> pd.DataFrame:
+    rng = np.random.default_rng(particle + 1)
+    noise = rng.normal(0, 0.3, (len(x), 2))
+    return pd.DataFrame(
+        {
+            "particle": particle,
+            "frame": np.arange(len(x)),
+            "x": x + noise[:, 0],
+            "y": 50.0 + noise[:, 1],
+        }
+    )
+
+
+def test_landed_particle_keeps_its_flight():
+    """
+    30 frames of flight at 3 px/frame, then 40 at rest.
+
+        o  o  o  o  o  o  OOOO
+    """
+    t = np.arange(70)
+    left = drop_settled(track(0, 3.0 * np.minimum(t, 30)), CONFIG)
+    assert left["frame"].tolist() == list(range(30))
+    assert (left["particle"] == 0).all()
+
+
+def test_static_false_alarm_goes_altogether():
+    moving, still = track(0, 2.0 * np.arange(20)), track(1, np.full(40, 7.0))
+    left = drop_settled(pd.concat([still, moving], ignore_index=True), CONFIG)
+    assert len(left) == 20
+    assert left["particle"].unique().tolist() == [0]
+
+
+def test_slow_but_moving_stays():
+    """0.25 px/frame is slow, and still 3.75 px in 15 frames; the last few px are no rest."""
+    left = drop_settled(track(0, 0.25 * np.arange(60)), CONFIG)
+    assert len(left) == 60
+
+
+def test_short_rest_stays():
+    t = np.arange(40)
+    assert len(drop_settled(track(0, 3.0 * np.minimum(t, 30)), CONFIG)) == 40
+
+
+def test_rest_before_a_departure_stays():
+    t = np.arange(70)
+    assert len(drop_settled(track(0, 3.0 * np.maximum(t - 40, 0)), CONFIG)) == 70
+
+
+def test_what_is_left_may_be_too_short():
+    """Two frames of flight before it lands: no track is left of it."""
+    left = drop_settled(track(0, 20.0 * np.minimum(np.arange(40), 2)), CONFIG)
+    assert left["particle"].tolist() == [-1, -1]
+
+
+def test_unlinked_rows_and_holes_in_the_numbers():
+    rows = pd.concat(
+        [track(-1, np.full(30, 5.0)), track(3, 2.0 * np.arange(9)), track(8, 2.0 * np.arange(9))]
+    )
+    left = drop_settled(rows, CONFIG)
+    assert (left["particle"] == -1).sum() == 30
+    assert sorted(left["particle"].unique()) == [-1, 0, 1]
+
+
+def test_can_be_switched_off_and_be_empty():
+    still = track(0, np.full(40, 7.0))
+    assert len(drop_settled(still, LinkConfig(rest_px=0))) == 40
+    assert len(drop_settled(still.iloc[:0], CONFIG)) == 0
