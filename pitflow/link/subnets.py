@@ -55,9 +55,10 @@ class SubnetSolver:
             if self._worth(source, target) > 0:
                 return [source], [target]
             return [source, None], [None, target]
+        # Sets of points have no order of their own; equal choices must fall the same way each time.
         links = [
             (source, target, worth)
-            for source in sources
+            for source in sorted(sources, key=_number)
             for target, _ in source.forward_cands
             if (worth := self._worth(source, target)) > 0
         ]
@@ -81,6 +82,11 @@ class SubnetSolver:
         chosen, thinned = choose_links(i, j, worth)
         self.thinned += thinned
         return [links[k][:2] for k in chosen.tolist()]
+
+
+def _number(point: Any) -> int:
+    number: int = point.uuid
+    return number
 
 
 def choose_links(i: Ints, j: Ints, worth: Floats) -> tuple[Ints, int]:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from itertools import product
+from itertools import count, product
 
 import numpy as np
 import pytest
@@ -12,8 +12,11 @@ from pitflow.link.subnets import SubnetSolver, choose_links
 class Spot:
     """As much of a trackpy point as a solver needs."""
 
+    numbers = count()
+
     def __init__(self, x: float) -> None:
         self.x = x
+        self.uuid = next(Spot.numbers)
         self.forward_cands: list[tuple[Spot, float]] = []
 
 

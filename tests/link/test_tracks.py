@@ -31,13 +31,13 @@ def truth(detections: pd.DataFrame) -> pd.DataFrame:
 
 def test_crossing_particles_keep_their_identity():
     """
-    Two particles meet in one place in frame 10, where the nearest neighbour is a coin's toss.
+    Two particles meet between frames 10 and 11, where each is nearest to the other's last place.
 
         1 \\   / 2
             x
         2 /   \\ 1
     """
-    detections = pd.concat([moving(1, 0, 21, 100, 100, 5, 5), moving(2, 0, 21, 200, 100, -5, 5)])
+    detections = pd.concat([moving(1, 0, 21, 100, 100, 5, 5), moving(2, 0, 21, 204, 100, -5, 5)])
     assert agree(link_detections(detections, CONFIG).particles)
 
 
