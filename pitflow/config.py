@@ -51,9 +51,10 @@ class ChangeConfig(Model):
     """Moving particles against the time-local background."""
 
     threshold: float = Field(5.0, gt=0, description="detection threshold, noise sigmas")
-    scales_px: tuple[float, ...] = Field(
-        (1.2, 2.4, 4.8, 9.6), description="blob scales searched (Gaussian sigma), px"
+    smallest_scale_px: float = Field(
+        1.2, ge=0.8, description="smallest blob scale searched (Gaussian sigma), px"
     )
+    n_scales: int = Field(4, ge=1, le=6, description="number of scales, each twice the one before")
 
 
 class ClaheConfig(Model):

@@ -1,0 +1,101 @@
+"""One block of a recording from frames to class maps and tables: the unit of parallel work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pitflow.frame import CLASS_PIT, Frame
+from pitflow.scene import Scene
+from pitflow.segment.objects import empty_detections
+from pitflow.segment.pits import NEVER, PitMap
+from pitflow.segment.protocol import Segmenter
+
+
+class MaskArray(Protocol):
+    """What is needed of ``masks.zarr``: images written by frame number."""
+
+    def __setitem__(self, frame: int, classes: npt.NDArray[np.uint8], /) -> None:
+        """Store one class map."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BlockResult:
+    """What one block adds to the run.
+
+    Parameters
+    ----------
+    detections:
+        One row per particle with the protocol's ``DETECTION_COLUMNS``, ordered by frame.
+    n_particles:
+        Particles per frame, indexed by frame number.
+    arrival:
+        (m,) first frame of the block in which each pixel of the pit map is pit, ``NEVER`` for none.
+    """
+
+    detections: pd.DataFrame
+    n_particles: pd.Series[int]
+    arrival: npt.NDArray[np.int64]
+
+
+def segment_block(
+    segmenter: Segmenter,
+    pits: PitMap,
+    frames: Iterable[Frame],
+    scene: Scene,
+    masks: MaskArray | None = None,
+    first_frame: int = 0,
+) -> BlockResult:
+    """Segment the frames of a block (or of a whole recording, in order) and write their class maps.
+
+    Parameters
+    ----------
+    segmenter:
+        Made with the same ``pits``.
+    pits:
+        The recording's pits.
+    frames:
+        The block's frames, in order; read once and not kept.
+    scene:
+        The recording's backgrounds.
+    masks:
+        Where class maps are written, or None to keep none.
+    first_frame:
+        Frame number of the first image in ``masks``.
+    """
+    arrival = np.full(pits.row.size, NEVER, np.int64)
+    tables: list[pd.DataFrame] = []
+    counts: dict[int, int] = {}
+    pending: list[Frame] = []
+    for result in segmenter.segment(_noted(frames, pending), scene):
+        frame = pending.pop(0)
+        state = pits.sample(result.classes, frame) == CLASS_PIT
+        arrival[state] = np.minimum(arrival[state], result.frame)
+        if masks is not None:
+            masks[result.frame - first_frame] = result.classes
+        counts[result.frame] = len(result.particles)
+        if len(result.particles):
+            tables.append(result.particles)
+    detections = pd.concat(tables, ignore_index=True) if tables else empty_detections()
+    return BlockResult(detections, pd.Series(counts, dtype="int64"), arrival)
+
+
+def combine_arrivals(arrivals: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """Return the first arrival over any blocks, in any order and grouping."""
+    if not arrivals:
+        raise ValueError("no arrivals to combine: give at least one block's")
+    earliest: npt.NDArray[np.int64] = np.minimum.reduce(list(arrivals))
+    return earliest
+
+
+def _noted(frames: Iterable[Frame], pending: list[Frame]) -> Iterator[Frame]:
+    """Pass frames on, keeping those whose result is still to come; their poses are needed then."""
+    for frame in frames:
+        pending.append(frame)
+        yield frame

@@ -1,0 +1,347 @@
+"""Pits: near-black regions of the steel that stay and grow.
+
+Moving particles are gone from the blocks' backgrounds, so what is near-black there and stays so is
+a pit or a static dark speck; specks do not grow. Where a pit's pixels lie is found from the
+backgrounds of the whole recording, when each becomes pit from the frames of its block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pitflow.config import PitConfig
+from pitflow.frame import Frame, Image
+from pitflow.scene import Scene
+from pitflow.schema import PIT_PIXELS, empty_table, validate_table
+from pitflow.segment.window import Window, change_point
+from pitflow.translation import translated
+
+Ints = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
+
+NEVER = np.iinfo(np.int64).max
+"""Arrival of a pixel that has not become pit."""
+
+_NOT_YET = np.iinfo(np.uint16).max
+_STEEL_SIDE = 96
+_LINK_SHARE, _LINK_PX = 0.5, 3.0
+"""Parts of a pit lie within this share of its radius, and this many px, of one another."""
+_SATELLITE_SHARE = 0.3
+_GROWN = 1.5
+_LARGE = 6.0
+_RIM_PX = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PitMap:
+    """Every pixel that becomes pit, in reference geometry.
+
+    Parameters
+    ----------
+    row, column, pit:
+        (m,) pixels and the pit each belongs to, from 0.
+    since:
+        (m,) first block whose background shows the pixel as pit; ``n_blocks`` where only the end
+        of the recording does.
+    limit:
+        (m,) grey level below which the pixel is pit, at the reference's brightness.
+    n_pits:
+        Number of pits.
+    """
+
+    row: Ints
+    column: Ints
+    pit: Ints
+    since: Ints
+    limit: npt.NDArray[np.float32]
+    n_pits: int
+
+    def state(self, window: Window) -> Mask:
+        """Return (window.n, m): which pixels are pit in each of the window's own frames."""
+        block = window.block
+        state = np.zeros((window.n, self.row.size), np.bool_)
+        state[:, self.since < block] = True
+        changing = np.flatnonzero((self.since == block) | (self.since == block + 1))
+        if not changing.size:
+            return state
+        evidence = np.zeros((len(window.frames), changing.size), np.float32)
+        for i, frame in enumerate(window.frames):
+            if frame.quality == "ok":
+                row, column = self._in_frame(frame, changing)
+                dark = frame.image[row, column] < self.limit[changing] * np.float32(frame.gain)
+                evidence[i] = np.where(dark, 1, -1)
+        arrival = change_point(evidence)
+        state[:, changing] = np.arange(window.n)[:, None] >= arrival
+        return state
+
+    def draw(self, state: Mask, frame: Frame, shape: tuple[int, int]) -> Mask:
+        """Return the (height, width) mask of the pixels with ``state``, in the frame's geometry."""
+        mask = np.zeros(shape, np.bool_)
+        mask[self._in_frame(frame, np.flatnonzero(state))] = True
+        return mask
+
+    def sample(self, classes: npt.NDArray[np.uint8], frame: Frame) -> npt.NDArray[np.uint8]:
+        """Return (m,) the frame's class at every pixel of the map."""
+        return classes[self._in_frame(frame, np.arange(self.row.size))]
+
+    def _in_frame(self, frame: Frame, pixels: Ints) -> tuple[Ints, Ints]:
+        height, width = frame.image.shape
+        row = np.clip(self.row[pixels] + round(frame.shift[1]), 0, height - 1)
+        column = np.clip(self.column[pixels] + round(frame.shift[0]), 0, width - 1)
+        return row, column
+
+
+def find_pits(scene: Scene, config: PitConfig, tail: Sequence[Frame] = ()) -> PitMap:
+    """Find every pit of a recording from its backgrounds.
+
+    One pass over the backgrounds, in memory that does not grow with their number.
+
+    Parameters
+    ----------
+    scene:
+        The recording's backgrounds.
+    config:
+        What counts as a pit.
+    tail:
+        The last few good frames (about 9). The last background shows the middle of the last block;
+        with these, growth after it is not missed.
+
+    Returns
+    -------
+    PitMap
+        Pits in the order of the blocks in which they appear.
+    """
+    limit = config.darkness * _steel(scene.first)
+    since = np.full(scene.shape, _NOT_YET, np.uint16)
+    for block in range(scene.n_blocks):
+        _record(since, block, scene.background(block) < limit)
+    trusted = [frame for frame in tail if frame.quality == "ok"]
+    if trusted:
+        _record(since, scene.n_blocks, _median_of(trusted) < limit)
+    labels = _grouped(since, scene.first < limit, config.min_area_px)
+    row, column = np.nonzero(labels)
+    return PitMap(
+        row,
+        column,
+        labels[row, column].astype(np.intp) - 1,
+        since[row, column].astype(np.intp),
+        limit[row, column],
+        int(labels.max(initial=0)),
+    )
+
+
+def with_rim(pit: Mask) -> Mask:
+    """Return a pit mask with the blurred edge around it, which is pit and steel in one pixel."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _RIM_PX + 1, 2 * _RIM_PX + 1))
+    grown: npt.NDArray[np.uint8] = cv2.dilate(pit.view(np.uint8), kernel)
+    return grown.view(np.bool_)
+
+
+def pit_pixels(pits: PitMap, arrival: npt.NDArray[np.int64]) -> pd.DataFrame:
+    """Return the ``pit_pixels`` table; pits are numbered by onset.
+
+    Parameters
+    ----------
+    arrival:
+        (m,) first frame in which each pixel of the map is pit, ``NEVER`` for none.
+    """
+    seen = arrival != NEVER
+    if not seen.any():
+        return empty_table(PIT_PIXELS)
+    onset = np.full(pits.n_pits, NEVER)
+    np.minimum.at(onset, pits.pit[seen], arrival[seen])
+    number = np.empty(pits.n_pits, np.intp)
+    number[np.argsort(onset, kind="stable")] = np.arange(pits.n_pits)
+    table = pd.DataFrame(
+        {
+            "pit": number[pits.pit[seen]],
+            "frame": arrival[seen],
+            "x": pits.column[seen],
+            "y": pits.row[seen],
+        }
+    )
+    return validate_table(table.sort_values(["pit", "frame", "y", "x"]), PIT_PIXELS)
+
+
+def _record(since: npt.NDArray[np.uint16], block: int, dark: Mask) -> None:
+    """Note the pixels that turn dark in this block, and forget those dark for one block only."""
+    since[~dark & (since == block - 1)] = _NOT_YET
+    since[dark & (since == _NOT_YET)] = block
+
+
+def _median_of(frames: Sequence[Frame]) -> Image:
+    images = [
+        translated(frame.image, -frame.shift[0], -frame.shift[1]) * np.float32(1 / frame.gain)
+        for frame in frames
+    ]
+    median: Image = np.median(np.stack(images), axis=0)
+    return median
+
+
+def _steel(image: Image) -> npt.NDArray[np.float32]:
+    """Return the brightness of bare steel: a smooth surface through the bright majority.
+
+    A quadratic in x and y, fitted with Tukey weights so that pits and specks do not count.
+    """
+    height, width = image.shape
+    size = (min(width, _STEEL_SIDE), min(height, _STEEL_SIDE))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float64).ravel()
+    basis = _quadratic(size[1], size[0]).reshape(6, -1).T
+    weight = (small >= np.median(small) / 2).astype(np.float64)
+    coefficients = np.zeros(6)
+    for _ in range(6):
+        coefficients = np.linalg.lstsq(basis * weight[:, None], small * weight, rcond=None)[0]
+        residual = small - basis @ coefficients
+        spread = max(1.4826 * float(np.median(np.abs(residual[weight > 0]))), 1e-3)
+        weight = np.clip(1 - (residual / (5 * spread)) ** 2, 0, None)
+    coarse = (basis @ coefficients).reshape(size[1], size[0]).astype(np.float32)
+    surface: npt.NDArray[np.float32] = cv2.resize(
+        coarse, (width, height), interpolation=cv2.INTER_LINEAR
+    )
+    return surface
+
+
+def _quadratic(height: int, width: int) -> npt.NDArray[np.float64]:
+    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y])
+
+
+def _grouped(
+    since: npt.NDArray[np.uint16], at_start: Mask, min_area_px: float
+) -> npt.NDArray[np.int32]:
+    """Return the labels of pits, 1 to n in the order of their first block, 0 elsewhere."""
+    dark = since != _NOT_YET
+    grown = _without_static(dark, at_start & (since == 0), min_area_px)
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(grown.view(np.uint8), connectivity=8)
+    # Parts that belong together overlap once each has grown by its reach.
+    reach = _LINK_PX + _LINK_SHARE * np.sqrt(stats[:, cv2.CC_STAT_AREA] / np.pi)
+    near = np.zeros(dark.shape, np.uint8)
+    for part in np.argsort(stats[1:, cv2.CC_STAT_AREA]) + 1:
+        box = _box(stats[part], int(np.ceil(reach[part])) + 1, dark.shape)
+        far = cv2.distanceTransform((parts[box] != part).view(np.uint8), cv2.DIST_L2, 3)
+        near[box] |= far <= reach[part]
+    _, regions, boxes, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
+    labels = np.zeros(dark.shape, np.int32)
+    count = 0
+    for region in range(1, boxes.shape[0]):
+        box = _box(boxes[region], 1, dark.shape)
+        inside = grown[box] & (regions[box] == region)
+        local = _split_in_time(np.where(inside, since[box], _NOT_YET), min_area_px)
+        for pit in np.unique(local[local > 0]):
+            here = local == pit
+            if _is_pit(since[box][here], min_area_px):
+                count += 1
+                labels[box][here] = count
+    return _in_order(labels, since)
+
+
+def _without_static(dark: Mask, at_start: Mask, min_area_px: float) -> Mask:
+    """Drop what was there from the start and has not grown: specks, not pits."""
+    n, parts, stats, _ = cv2.connectedComponentsWithStats(dark.view(np.uint8), connectivity=8)
+    area = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
+    early = np.bincount(parts[at_start], minlength=n)
+    static = (area < _GROWN * early) & (area < _LARGE * min_area_px)
+    static[0] = True
+    kept: Mask = ~static[parts]
+    return kept
+
+
+def _split_in_time(since: npt.NDArray[np.uint16], min_area_px: float) -> npt.NDArray[np.int32]:
+    """Return labels of the pits in one region of neighbouring parts, by following their growth.
+
+    Block by block, new pixels go to the nearest pit within its reach, or start one. When two meet,
+    the smaller is a satellite of the larger unless both have become pits of their own.
+    """
+    labels = np.zeros(since.shape, np.int32)
+    count = 0
+    for block in np.unique(since[since != _NOT_YET]):
+        dark = since <= block
+        _, parts = cv2.connectedComponents(dark.view(np.uint8), connectivity=8)
+        fresh = dark & (labels == 0)
+        touched = np.unique(parts[fresh])
+        area = np.bincount(labels.ravel())
+        reach = _LINK_PX + _LINK_SHARE * np.sqrt(area / np.pi)
+        distance, nearest = _nearest_label(labels) if count else (None, None)
+        for part in touched[touched > 0]:
+            new = fresh & (parts == part)
+            if distance is not None and nearest is not None:
+                owner = nearest[new]
+                if (distance[new] <= reach[owner]).any():
+                    labels[new] = owner
+                    continue
+            count += 1
+            labels[new] = count
+        labels = _satellites_joined(labels, parts, min_area_px)
+    return _satellites_joined(labels, None, min_area_px)
+
+
+def _satellites_joined(
+    labels: npt.NDArray[np.int32], parts: npt.NDArray[np.int32] | None, min_area_px: float
+) -> npt.NDArray[np.int32]:
+    """Give each small pit to a far larger one that it touches (or, without ``parts``, is near)."""
+    for label in np.argsort(np.bincount(labels.ravel())):
+        area = np.bincount(labels.ravel())
+        if label == 0 or label >= area.size or area[label] == 0:
+            continue
+        own = labels == label
+        others = np.where(own, 0, labels)
+        if not others.any():
+            continue
+        distance, nearest = _nearest_label(others)
+        gap = np.where(own, distance, np.inf)
+        other = int(nearest.ravel()[np.argmin(gap)])
+        if parts is not None:
+            touching = bool(np.isin(parts[own], parts[labels == other]).any())
+        else:
+            reach = _LINK_PX + _LINK_SHARE * np.sqrt(area[other] / np.pi)
+            touching = bool(gap.min() <= reach)
+        small = area[label] < max(_SATELLITE_SHARE * area[other], min_area_px)
+        if touching and small:
+            labels[own] = other
+    return labels
+
+
+def _nearest_label(
+    labels: npt.NDArray[np.int32],
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+    """Return each pixel's distance to the nearest labelled pixel, and that label."""
+    distance, source = cv2.distanceTransformWithLabels(
+        (labels == 0).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    label_of = np.zeros(int(source.max()) + 1, np.int32)
+    label_of[source[labels > 0]] = labels[labels > 0]
+    return distance, label_of[source]
+
+
+def _is_pit(since: npt.NDArray[np.uint16], min_area_px: float) -> bool:
+    """Pits grow: a dark spot that came at once and stayed as it is has landed there."""
+    if since.size < min_area_px:
+        return False
+    steps = np.unique(since).size
+    return steps >= 3 or since.size >= _LARGE * min_area_px / steps
+
+
+def _in_order(
+    labels: npt.NDArray[np.int32], since: npt.NDArray[np.uint16]
+) -> npt.NDArray[np.int32]:
+    n = int(labels.max(initial=0))
+    first = np.full(n + 1, _NOT_YET, np.int64)
+    inside = labels > 0
+    np.minimum.at(first, labels[inside], since[inside])
+    number = np.zeros(n + 1, np.int32)
+    number[np.argsort(first[1:], kind="stable") + 1] = np.arange(1, n + 1)
+    return number[labels]
+
+
+def _box(stats: npt.NDArray[np.int32], margin: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    left, top, width, height = (int(value) for value in stats[:4])
+    return (
+        slice(max(top - margin, 0), min(top + height + margin, shape[0])),
+        slice(max(left - margin, 0), min(left + width + margin, shape[1])),
+    )

@@ -1,0 +1,104 @@
+"""A few frames at a time: enough to tell a change that stays from something passing by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pitflow.frame import Frame
+from pitflow.scene import Scene
+
+_WINDOW_BYTES = 96 << 20
+_SHORTEST, _LONGEST = 8, 48
+_AHEAD = 4
+"""Frames after a window that are looked at, but not part of it."""
+_DOUBT = 2.0
+"""A change inside a window must be borne out by more than this many frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Consecutive frames of one block.
+
+    Parameters
+    ----------
+    block:
+        The block they belong to.
+    frames:
+        The frames; those beyond the first ``n`` belong to the next window and are here only to
+        look ahead.
+    n:
+        Number of frames that are the window's own.
+    """
+
+    block: int
+    frames: tuple[Frame, ...]
+    n: int
+
+    @property
+    def trusted(self) -> npt.NDArray[np.bool_]:
+        """(len(frames),) whether each image can be trusted."""
+        return np.array([frame.quality == "ok" for frame in self.frames])
+
+
+def windows(frames: Iterable[Frame], scene: Scene) -> Iterator[Window]:
+    """Split frames into windows that do not cross blocks and need bounded memory.
+
+    The split depends on the frames' size and numbers only, so the blocks of a recording give the
+    same windows alone and together.
+    """
+    height, width = scene.shape
+    bytes_each = height * width * (1 if scene.levels <= 256 else 2)
+    length = int(np.clip(_WINDOW_BYTES // bytes_each, _SHORTEST, _LONGEST))
+    held: list[Frame] = []
+    block = -1
+    for frame in frames:
+        if held and scene.block_of(frame.index) != block:
+            yield from _flushed(held, block, length)
+            held = []
+        block = scene.block_of(frame.index)
+        held.append(frame)
+        if len(held) == length + _AHEAD:
+            yield Window(block, tuple(held), length)
+            held = held[length:]
+    if held:
+        yield from _flushed(held, block, length)
+
+
+def _flushed(held: list[Frame], block: int, length: int) -> Iterator[Window]:
+    if len(held) <= length:
+        yield Window(block, tuple(held), len(held))
+        return
+    yield Window(block, tuple(held), length)
+    yield Window(block, tuple(held[length:]), len(held) - length)
+
+
+def change_point(evidence: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+    """Return the frame from which each pixel is in its later state.
+
+    The least-squares step: with ``e`` the evidence for the later state, the change ``t`` maximises
+    ``sum(e[t:]) - sum(e[:t])``. Something that passes over the pixel for a frame or two does not
+    move it.
+
+    Parameters
+    ----------
+    evidence:
+        (n_frames, m) in [-1, 1]: 1 where a frame shows the later state, -1 the earlier, 0 neither.
+
+    Returns
+    -------
+    ndarray
+        (m,) in 0 (later state from the start) to n_frames (not within these frames).
+    """
+    n, m = evidence.shape
+    before = np.zeros((n + 1, m), np.float32)
+    np.cumsum(evidence, axis=0, out=before[1:])
+    score = before[-1] - 2 * before
+    # Without support from several frames there is no change inside the window.
+    score[1:-1] -= 2 * _DOUBT
+    # Of equal changes the latest: what passes by at the end has not come to stay.
+    latest: npt.NDArray[np.intp] = n - np.argmax(score[::-1], axis=0)
+    return latest
