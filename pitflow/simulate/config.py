@@ -60,7 +60,7 @@ class MotionConfig(Model):
     flight_frames: float = Field(70.0, ge=2, description="mean time from departure to landing")
     height_um: float = Field(12.0, ge=0, description="mean greatest height above the steel, um")
     burst_share: float = Field(
-        0.3, ge=0, le=1, description="share of the particles headed for a near pit that it draws in"
+        0.2, ge=0, le=1, description="share of the particles headed for a near pit that it draws in"
     )
     stray_burst_share: float = Field(
         0.0, ge=0, le=1, description="share of particles with a burst of speed at a random moment"

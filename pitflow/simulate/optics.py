@@ -165,11 +165,11 @@ def _footprint(rng: np.random.Generator) -> Floats:
     angle = np.linspace(0, 2 * np.pi, 256, endpoint=False)
     outline = np.ones_like(angle)
     for order in (2, 3, 4, 5):
-        size, phase = rng.normal(0, 0.22 / order), rng.uniform(0, 2 * np.pi)
+        size, phase = rng.normal(0, 0.3 / order), rng.uniform(0, 2 * np.pi)
         outline = outline + size * np.cos(order * angle + phase)
     outline = np.clip(outline, 0.4, None)
     # Most are compact; a few are rods.
-    stretch = rng.uniform(1.3, 1.7) if rng.random() < 0.12 else np.exp(abs(rng.normal(0, 0.1)))
+    stretch = rng.uniform(1.3, 1.9) if rng.random() < 0.15 else np.exp(abs(rng.normal(0, 0.1)))
     # A golden-angle spiral fills the disc evenly; the outline then bends it.
     index = np.arange(_POINTS)
     turn = index * np.pi * (3 - np.sqrt(5))

@@ -28,7 +28,7 @@ FIRST_RADIUS_PX = 2.5
 _LACE_PX = 1.4
 _YOUNG_LACE = 0.3
 _RAMP_FRAMES = 15.0
-_QUIET = 0.02
+_QUIET = 0.06
 
 
 @dataclass(frozen=True, slots=True)

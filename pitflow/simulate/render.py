@@ -21,7 +21,7 @@ from pitflow.simulate.world import World, stream
 
 _PIT_BLUR_PX = 1.0
 _PIT_BLACK = 0.062
-_COVER_DARKENING = 0.07
+_COVER_DARKENING = 0.11
 _NOISE_PAD = 384
 _READ_SHARE = 0.2
 """Share of the noise variance on bright steel that is read noise; the rest is shot noise."""
@@ -198,7 +198,7 @@ class _DrawnPit:
         hole[self._rows[:n_pixels], self._columns[:n_pixels]] = 1.0
         hole = cv2.GaussianBlur(hole, (0, 0), _PIT_BLUR_PX)
         cover = (self._distance < self._front[frame][self._direction]).astype(np.float32)
-        cover = cv2.GaussianBlur(cover, (0, 0), 3.0)
+        cover = cv2.GaussianBlur(cover, (0, 0), 5.0)
         keep = (1 - hole) * (1 - np.float32(self._tint) * cover)
         self._keep = _shifted(keep, *fraction, keep.shape)
         self._add = _shifted(hole * self._black, *fraction, keep.shape)
@@ -210,7 +210,7 @@ def _halo(onset: npt.NDArray[np.int64], rng: np.random.Generator) -> tuple[Plane
     Corrosion products stain the steel more on one side than on the other.
     """
     length, lean = rng.uniform(28, 55), rng.uniform(0, 2 * np.pi)
-    depth = rng.uniform(0.22, 0.5)
+    depth = rng.uniform(0.3, 0.55)
     reach = int(4 * length)
     away = np.arange(-reach, reach + 1)
     distance = np.hypot(away[None, :], away[:, None])

@@ -15,7 +15,7 @@ from pitflow.simulate.optics import N_FOOTPRINTS, darkening
 Plane = npt.NDArray[np.float32]
 
 _OPTICS_SIGMA_PX = 0.65
-_SCRATCHES_PER_MPX = 420.0
+_SCRATCHES_PER_MPX = 380.0
 
 _BRUSH_TILES = ((1024, -1.2), (900, 1.7))
 """Side in px and direction off the polishing's, deg."""
@@ -117,8 +117,8 @@ def _draw_scratches(surface: Plane, angle_deg: float, rng: np.random.Generator) 
     for _ in range(count):
         astray = rng.random() < 0.02
         angle = rng.uniform(0, 180) if astray else angle_deg + 1.2 * rng.standard_t(3)
-        length = float(np.clip(rng.lognormal(5.1, 1.0), 25, 2500))
-        depth = float(np.clip(rng.lognormal(-4.15, 0.95), 0.004, 0.22))
+        length = float(np.clip(rng.lognormal(5.2, 1.1), 25, 2500))
+        depth = float(np.clip(rng.lognormal(-3.95, 0.95), 0.004, 0.22))
         if astray:
             depth = min(depth, 0.02)
         sign = 1.0 if rng.random() < 0.85 else -0.5
