@@ -41,7 +41,8 @@ def plan_tasks(blocks: list[Block], source: Source) -> list[tuple[Block, ...]]:
     """Group blocks into tasks, each to be decoded in one go.
 
     To reach its first frame a task decodes from the key frame before it. Where key frames are far
-    apart, blocks are joined until that lead is less than a quarter of what the task itself reads.
+    apart, blocks are joined until the lead of the next task is at most twice what this one reads:
+    decoding is a small part of the work, so some of it is done twice rather than all by one worker.
     """
     index = source.index
     keys = index["frame"].to_numpy()[index["is_key"].to_numpy(dtype=bool)]
@@ -52,7 +53,7 @@ def plan_tasks(blocks: list[Block], source: Source) -> list[tuple[Block, ...]]:
         earlier = keys[keys <= block.stop]
         lead = block.stop - int(earlier[-1]) if len(earlier) else block.stop
         # The next task would start here, and pay for the lead.
-        if sum(map(len, task)) >= 4 * lead:
+        if 2 * sum(map(len, task)) >= lead:
             tasks.append(tuple(task))
             task = []
     if task:

@@ -8,7 +8,7 @@ time stamps the file holds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,11 @@ class PacketTable:
         """Return the time stamp of a frame's packet."""
         return int(self._pts[np.searchsorted(self._packet, packet)])
 
+    def position_of(self, packet: int) -> int:
+        """Return the byte position of a packet, or of the one before it that holds a frame."""
+        at = int(np.searchsorted(self._packet, packet, side="right")) - 1
+        return int(self._position[max(at, 0)])
+
     def at(self, position: int) -> int:
         """Return the packet at a byte position, -1 unless there is exactly one."""
         found = np.flatnonzero(self._position == position)
@@ -122,7 +127,7 @@ def packets_from(
             if stream.format.has_palette:
                 # The palette comes with the first packet alone; the decoder keeps it.
                 stream.codec_context.decode(next(packets_with_data(container, stream)))
-            container.seek(table.pts_of(first), stream=stream)
+            _seek(container, stream, table, first)
             following = packets_with_data(container, stream)
             head = next(following, None)
             number = -1 if head is None else table.at(head.pos)
@@ -130,9 +135,21 @@ def packets_from(
                 numbered = enumerate(chain([head], following), number)
                 yield stream, islice(numbered, first - number, None)
                 return
-    # Some files cannot be searched by time; reading them up to the packet always works.
+    # Some files cannot be searched; reading them up to the packet always works.
     with opened(path) as (container, stream):
         yield stream, islice(enumerate(packets_with_data(container, stream)), first, None)
+
+
+def _seek(container: Any, stream: Any, table: PacketTable, packet: int) -> None:
+    """Go to a packet or somewhat before it, if the file can be searched."""
+    with suppress(av.error.FFmpegError):
+        if container.format.name == "avi":
+            # An AVI that was cut off has lost the list by which it is searched for a time. The
+            # search for a byte ends at the next packet behind it.
+            position = table.position_of(packet - 1)
+            container.seek(position, stream=stream, unsupported_byte_offset=True)
+        else:
+            container.seek(table.pts_of(packet), stream=stream)
 
 
 class Faults:

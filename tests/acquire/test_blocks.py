@@ -51,10 +51,10 @@ def recording(n: int, keys: list[int]) -> SimpleNamespace:
         (list(range(480)), [1] * 10),
         # The lead is at most 11 frames of 48.
         (list(range(0, 480, 12)), [1] * 10),
-        # A task would decode up to 249 frames in vain.
-        ([0, 250], [6, 4]),
-        ([0], [10]),
-        ([], [10]),
+        # From frame 96 on, a block alone would decode more than twice its length in vain.
+        ([0, 250], [1, 1, 2, 2, 1, 2, 1]),
+        ([0], [1, 1, 2, 4, 2]),
+        ([], [1, 1, 2, 4, 2]),
     ],
 )
 def test_tasks_are_long_where_key_frames_are_rare(keys, sizes) -> None:

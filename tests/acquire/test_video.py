@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from recordings import damage, packets_of, scene_frames, write_imagej_avi, write_video
 
+from pitflow.acquire import packets
 from pitflow.acquire.source import Source, open_source
 from pitflow.errors import UserError
 
@@ -161,6 +162,33 @@ def test_any_stretch_reads_like_the_whole(tmp_path, name, codec, pix_fmt, option
         for number, image, quality in part:
             assert quality == "ok"
             np.testing.assert_array_equal(image, whole[number])
+
+
+@pytest.mark.parametrize("kind", ["avi", "avi without index", "mkv", "mp4"])
+def test_late_frames_are_reached_without_reading_the_early_ones(
+    tmp_path, monkeypatch, kind
+) -> None:
+    frames = scene_frames(60, (64, 98))
+    if kind == "avi without index":
+        path = write_imagej_avi(tmp_path / "v.avi", frames, with_index=False)
+    else:
+        options = {"g": "10", "bf": "0"}
+        path = write_video(tmp_path / f"v.{kind}", frames, "mpeg4", "yuv420p", options=options)
+    source = open_source(path)
+    whole = read_all(source)
+    positions = []
+    all_packets = packets.packets_with_data
+
+    def listed(*args):
+        for packet in all_packets(*args):
+            positions.append(packet.pos)
+            yield packet
+
+    monkeypatch.setattr(packets, "packets_with_data", listed)
+    ((_, image, _),) = source.read(55, 56)
+    np.testing.assert_array_equal(image, whole[55])
+    # The packets from the key frame on, the one sought from, and the first with its palette.
+    assert len(positions) <= 8
 
 
 def test_threads_and_copies_read_alike(tmp_path) -> None:
