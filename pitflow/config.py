@@ -105,7 +105,10 @@ class EjectionConfig(Model):
     """Source pit and ejection angle."""
 
     rim_distance_px: float = Field(
-        30.0, gt=0, description="a track starts at a pit if it leads back to within this of its rim"
+        45.0, gt=0, description="farthest from the rim that an ejected particle is first seen, px"
+    )
+    early_px: float = Field(
+        12.0, gt=0, description="length of a track's start whose direction is that at departure, px"
     )
     confidence: float = Field(0.95, gt=0, lt=1, description="coverage of every interval")
     bootstrap: int = Field(1000, ge=100, description="bootstrap resamples")
@@ -119,12 +122,21 @@ class CorrelationConfig(Model):
     )
     max_lag: int = Field(60, ge=1, description="largest lag, frames")
     surrogates: int = Field(500, ge=50, description="surrogate series behind the band and p")
+    smooth_frames: float = Field(
+        1.5, ge=0, description="Gaussian window over which growth directions are averaged, frames"
+    )
 
 
 class VelocityConfig(Model):
     """Velocity outliers."""
 
     threshold: float = Field(5.0, gt=0, description="robust score that makes an outlier")
+    min_excess: float = Field(
+        0.5, ge=0, description="and its departure from the trend, as a share of the trend's speed"
+    )
+    max_speed_um_s: float = Field(
+        1000.0, gt=0, description="faster steps are wrong links, not motion, um/s"
+    )
 
 
 class FocusConfig(Model):
@@ -132,6 +144,8 @@ class FocusConfig(Model):
 
     sigma0_px: float | None = Field(None, gt=0, description="blur in focus, px; None: uncalibrated")
     k_px_per_um: float | None = Field(None, gt=0, description="blur per height, px/um")
+    sigma0_err_px: float = Field(0.0, ge=0, description="standard error of sigma0_px, px")
+    k_err_px_per_um: float = Field(0.0, ge=0, description="standard error of k_px_per_um, px/um")
 
 
 class FlowConfig(Model):

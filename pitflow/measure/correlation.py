@@ -1,0 +1,337 @@
+"""Does ejection follow growth? Correlation of the two directions over lag, with its null law.
+
+Growth direction ``g(t)`` and ejection direction ``e(t)`` are series over frames, missing where
+nothing grew or left. ``r(lag) = corr(g(t), e(t + lag))``, so at a positive lag ejection follows
+growth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import fft
+from scipy.ndimage import gaussian_filter1d
+
+from pitflow.config import CorrelationConfig
+from pitflow.measure.circular import mean_vector, rayleigh_test, wrap_angle
+from pitflow.schema import CORRELATION, empty_table, validate_table
+
+Floats = npt.NDArray[np.float64]
+
+_MIN_PAIRS = 8
+"""Fewest pairs of frames behind a correlation; below, it is empty."""
+
+EXTRA_COLUMNS = ("n_pairs", "n_effective")
+
+
+@dataclass(frozen=True)
+class Series:
+    """A direction over frames: angle (rad) and how much it is worth, 0 where it is missing."""
+
+    angle: Floats
+    weight: Floats
+
+
+class Coefficient(Protocol):
+    """A correlation coefficient as sums over pairs of frames.
+
+    It is ``sum(a0 b0) / sqrt(sum(a1 b1) sum(a2 b2))`` where the terms ``a`` depend on one series
+    and the terms ``b`` on the other, or on such sums alone; so that all lags follow by FFT.
+    """
+
+    def terms(
+        self, growth: Series, ejection: Series
+    ) -> tuple[tuple[Floats, ...], tuple[Floats, ...]]:
+        """Return the terms of either series, each (n_frames,)."""
+        ...
+
+    def combine(self, sums: tuple[Floats, ...]) -> tuple[Floats, Floats]:
+        """Return numerator and denominator squared from the terms' lagged products."""
+        ...
+
+
+class CircularCoefficient:
+    """Circular correlation (Jammalamadaka and SenGupta, Topics in Circular Statistics, 8.2).
+
+    ``sum(sin(g - G) sin(e - E)) / sqrt(sum(sin^2(g - G)) sum(sin^2(e - E)))`` with the mean
+    directions G and E, each pair weighted by what its angles are worth. Where either series has no
+    mean direction to speak of (Rayleigh p above 0.05), G and E are an accident and the coefficient
+    with them; then both are the direction of the two series together.
+    """
+
+    def terms(
+        self, growth: Series, ejection: Series
+    ) -> tuple[tuple[Floats, ...], tuple[Floats, ...]]:
+        """Return the terms of either series."""
+        mean_g, mean_e = self._references(growth, ejection)
+        sin_g, sin_e = np.sin(growth.angle - mean_g), np.sin(ejection.angle - mean_e)
+        wg, we = growth.weight, ejection.weight
+        return (wg * sin_g, wg * sin_g**2, wg), (we * sin_e, we, we * sin_e**2)
+
+    def combine(self, sums: tuple[Floats, ...]) -> tuple[Floats, Floats]:
+        """Return numerator and denominator squared."""
+        # Transforms leave tiny negative sums where there is no pair.
+        return sums[0], np.maximum(sums[1], 0) * np.maximum(sums[2], 0)
+
+    @staticmethod
+    def _references(growth: Series, ejection: Series) -> tuple[float, float]:
+        means, clear = [], True
+        for series in (growth, ejection):
+            direction, length = mean_vector(np.degrees(series.angle), series.weight)
+            # Kish's size of a weighted sample.
+            total, squares = series.weight.sum(), (series.weight**2).sum()
+            size = total**2 / squares if squares > 0 else 0.0
+            p = float(rayleigh_test(size, length)) if size else np.nan
+            clear = clear and p < 0.05
+            means.append((np.radians(direction), length))
+        if clear:
+            return means[0][0], means[1][0]
+        together = sum(length * np.exp(1j * direction) for direction, length in means if length > 0)
+        return float(np.angle(together)), float(np.angle(together))
+
+
+class ReportCoefficient:
+    """The paper's coefficient: Pearson's of the mean angles per frame, in degrees 0 to 360.
+
+    Kept to compare with paper 002, Fig. 6. It takes 359 and 1 degree for far apart.
+    """
+
+    def terms(
+        self, growth: Series, ejection: Series
+    ) -> tuple[tuple[Floats, ...], tuple[Floats, ...]]:
+        """Return the terms of either series; a frame counts fully or not at all."""
+        parts = []
+        for series in (growth, ejection):
+            seen = (series.weight > 0).astype(np.float64)
+            angle = seen * wrap_angle(np.degrees(series.angle))
+            # Angles about their mean: the coefficient is the same and the sums stay small.
+            angle = seen * (angle - angle.sum() / max(float(seen.sum()), 1.0))
+            parts.append((angle, seen))
+        (g, seen_g), (e, seen_e) = parts
+        return (g, seen_g, g, g**2, seen_g, seen_g), (e, seen_e, seen_e, seen_e, e, e**2)
+
+    def combine(self, sums: tuple[Floats, ...]) -> tuple[Floats, Floats]:
+        """Return covariance, and the product of the variances."""
+        product, n, g, gg, e, ee = sums
+        n = np.maximum(n, 1.0)
+        return product - g * e / n, np.maximum(gg - g**2 / n, 0) * np.maximum(ee - e**2 / n, 0)
+
+
+COEFFICIENTS: dict[str, Coefficient] = {
+    "circular": CircularCoefficient(),
+    "report": ReportCoefficient(),
+}
+
+
+def growth_series(growth: pd.DataFrame, frames: npt.NDArray[np.int64], smooth: float) -> Series:
+    """Return one pit's growth direction over ``frames``.
+
+    New pixels are summed as unit vectors over a Gaussian window of ``smooth`` frames, symmetric, so
+    that no lag is added. The weight is the share of the summed vector that is not chance: its
+    square over itself plus the pixels', as in a Wiener filter.
+    """
+    n = np.zeros(frames.size)
+    vector = np.zeros(frames.size, dtype=np.complex128)
+    known = growth["angle_deg"].notna().to_numpy()
+    place = growth["frame"].to_numpy(dtype=np.int64)[known] - frames[0]
+    new = growth["new_px"].to_numpy(dtype=np.float64)[known]
+    angle = np.radians(growth["angle_deg"].to_numpy(dtype=np.float64)[known])
+    length = growth["resultant_length"].to_numpy(dtype=np.float64)[known]
+    n[place] = new
+    vector[place] = new * length * np.exp(1j * angle)
+    if smooth > 0:
+        n = gaussian_filter1d(n, smooth, mode="constant")
+        vector = gaussian_filter1d(vector.real, smooth, mode="constant") + 1j * gaussian_filter1d(
+            vector.imag, smooth, mode="constant"
+        )
+        n, vector = np.where(n > 1e-3, n, 0.0), np.where(n > 1e-3, vector, 0.0)
+    return _weighted(vector, n)
+
+
+def ejection_series(ejections: pd.DataFrame, frames: npt.NDArray[np.int64]) -> Series:
+    """Return one pit's ejection direction over ``frames``: the mean of those that left in each."""
+    place = ejections["frame"].to_numpy(dtype=np.int64) - frames[0]
+    inside = (place >= 0) & (place < frames.size)
+    angle = np.radians(ejections["angle_deg"].to_numpy(dtype=np.float64)[inside])
+    vector = np.bincount(place[inside], np.cos(angle), minlength=frames.size) + 1j * np.bincount(
+        place[inside], np.sin(angle), minlength=frames.size
+    )
+    n = np.bincount(place[inside], minlength=frames.size).astype(np.float64)
+    return _weighted(vector, n)
+
+
+def _weighted(vector: npt.NDArray[np.complex128], n: Floats) -> Series:
+    square = np.abs(vector) ** 2
+    weight = np.where(n > 0, square / np.maximum(square + n, 1e-12), 0.0)
+    return Series(np.where(weight > 0, np.angle(vector), 0.0), weight)
+
+
+def compute_correlation(
+    growth: pd.DataFrame,
+    ejections: pd.DataFrame,
+    *,
+    config: CorrelationConfig,
+    seed: int,
+) -> pd.DataFrame:
+    """Return the correlation table, per pit and pooled over pits (pit -1).
+
+    The pooled coefficient divides the sum of the pits' numerators by that of their denominators,
+    each pit about its own mean directions, so that pits which merely differ do not correlate.
+
+    Surrogates keep each series' autocorrelation and break its relation to the other: the ejection
+    series is turned round in time and shifted by a random number of frames, in a circle over the
+    pit's life, for each pit on its own. (Turned round, because a shift alone brings the relation
+    back at another lag.) ``p`` at a lag is the share of surrogates whose largest ``|r|`` over all
+    lags is at least the ``|r|`` there, so it holds for all lags together.
+
+    Further columns: ``n_pairs`` (pairs of frames) and ``n_effective`` (worth that many independent
+    pairs: ``1 / variance`` of ``r`` over the surrogates).
+
+    Parameters
+    ----------
+    growth, ejections:
+        The tables, growth with ``resultant_length``. Ejections count in the frame of departure.
+    """
+    coefficient = COEFFICIENTS[config.method]
+    lags = np.arange(-config.max_lag, config.max_lag + 1)
+    by_pit = {int(str(pit)): group for pit, group in ejections.groupby("pit")}
+    pits: list[int] = []
+    observed: list[tuple[Floats, Floats]] = []
+    surrogate: list[tuple[Floats, Floats]] = []
+    n_pairs: list[Floats] = []
+    for pit, grown in growth.groupby("pit", sort=True):
+        number = int(str(pit))
+        if number not in by_pit:
+            continue
+        frames = grown["frame"].to_numpy(dtype=np.int64)
+        smooth = config.smooth_frames if config.method == "circular" else 0.0
+        g = growth_series(grown, frames, smooth)
+        e = ejection_series(by_pit[number], frames)
+        a, b = coefficient.terms(g, e)
+        top, bottom = coefficient.combine(_lagged(a, [term[None] for term in b], lags))
+        (pairs,) = _lagged((np.sign(g.weight),), [np.sign(e.weight)[None]], lags)
+        pits.append(number)
+        observed.append((top[0], bottom[0]))
+        n_pairs.append(np.rint(pairs[0]))
+        rng = np.random.default_rng([seed, number])
+        index = _turned(frames.size, config.surrogates, rng)
+        surrogate.append(coefficient.combine(_lagged(a, [term[index] for term in b], lags)))
+    if not pits:
+        extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
+        return empty_table(CORRELATION).assign(**extra)
+    pooled = _pool(observed), _pool(surrogate)
+    pairs_of_all = np.sum(n_pairs, axis=0)
+    blocks = [_block(-1, lags, *pooled, pairs_of_all)]
+    blocks += [
+        _block(pit, lags, seen, null, pairs)
+        for pit, seen, null, pairs in zip(pits, observed, surrogate, n_pairs, strict=True)
+    ]
+    return validate_table(pd.concat(blocks, ignore_index=True), CORRELATION)
+
+
+def _turned(n: int, draws: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Return (draws, n) indices of the series turned round and shifted in a circle."""
+    return (rng.integers(0, n, size=(draws, 1)) - np.arange(n)) % n
+
+
+def _lagged(
+    a: tuple[Floats, ...], b: list[Floats], lags: npt.NDArray[np.int64]
+) -> tuple[Floats, ...]:
+    """Return ``sum_t a(t) b(t + lag)`` for each pair of terms: (rows of b, lags)."""
+    n, reach = a[0].size, int(lags.max())
+    length = fft.next_fast_len(n + reach, real=True)
+    chunk = max(1, 2_000_000 // length)
+    results = []
+    for left, right in zip(a, b, strict=True):
+        spectrum = np.conj(fft.rfft(left, length))
+        parts = [
+            fft.irfft(fft.rfft(right[first : first + chunk], length, axis=1) * spectrum, length)[
+                :, lags % length
+            ]
+            for first in range(0, right.shape[0], chunk)
+        ]
+        product = np.concatenate(parts)
+        # A series shorter than the lag leaves no pair; what the transform gives there is rounding.
+        product[:, np.abs(lags) >= n] = 0.0
+        results.append(product)
+    return tuple(results)
+
+
+def _pool(parts: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
+    """Return numerator and denominator squared of the coefficient pooled over pits."""
+    top = np.sum([part[0] for part in parts], axis=0)
+    return top, np.sum([np.sqrt(part[1]) for part in parts], axis=0) ** 2
+
+
+def _block(
+    pit: int,
+    lags: npt.NDArray[np.int64],
+    observed: tuple[Floats, Floats],
+    null: tuple[Floats, Floats],
+    pairs: Floats,
+) -> pd.DataFrame:
+    """Return the rows of one pit, or of all together."""
+    enough = pairs >= _MIN_PAIRS
+    r = np.where(enough, _ratio(*observed), np.nan)
+    drawn = np.where(enough[None, :], _ratio(*null), np.nan)
+    if not enough.any():
+        lo = hi = variance = p = np.full(lags.size, np.nan)
+    else:
+        lo, hi, variance = (np.full(lags.size, np.nan) for _ in range(3))
+        lo[enough], hi[enough] = np.quantile(drawn[:, enough], (0.025, 0.975), axis=0)
+        variance[enough] = np.mean(drawn[:, enough] ** 2, axis=0)
+        largest = np.sort(np.nanmax(np.abs(drawn), axis=1))
+        beyond = largest.size - np.searchsorted(largest, np.abs(r) - 1e-12)
+        p = np.where(enough, (1 + beyond) / (1 + largest.size), np.nan)
+    return pd.DataFrame(
+        {
+            "pit": pit,
+            "lag": lags,
+            "r": r,
+            "r_lo": lo,
+            "r_hi": hi,
+            "p": p,
+            "n_pairs": pairs,
+            "n_effective": 1.0 / np.where(variance > 0, variance, np.nan),
+        }
+    )
+
+
+def _ratio(top: Floats, bottom: Floats) -> Floats:
+    floor = 1e-9 * max(float(np.max(bottom, initial=0.0)), 1e-12)
+    safe = np.where(bottom > floor, bottom, 1.0)
+    return np.where(bottom > floor, np.clip(top / np.sqrt(safe), -1.0, 1.0), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class LagAnswer:
+    """The lag of the largest correlation, and whether there is evidence for it at all."""
+
+    pit: int
+    lag: int
+    r: float
+    p: float
+
+    def in_words(self, *, fps: float, level: float = 0.05) -> str:
+        """Return the answer as a sentence."""
+        if not self.p < level:
+            return f"no evidence that ejection follows growth (p = {self.p:.2g})"
+        order = "follows" if self.lag >= 0 else "precedes"
+        seconds = abs(self.lag) / fps
+        return (
+            f"ejection {order} growth by {abs(self.lag)} frames ({seconds:.2f} s), "
+            f"r = {self.r:.2f}, p = {self.p:.2g}"
+        )
+
+
+def find_lag(correlation: pd.DataFrame, *, pit: int = -1) -> LagAnswer:
+    """Return the lag of the largest ``|r|`` of a pit, or of all together (-1)."""
+    rows = correlation[(correlation["pit"] == pit) & correlation["r"].notna()]
+    if rows.empty:
+        return LagAnswer(pit, 0, np.nan, np.nan)
+    best = rows.iloc[int(rows["r"].abs().to_numpy().argmax())]
+    return LagAnswer(pit, int(best["lag"]), float(best["r"]), float(best["p"]))

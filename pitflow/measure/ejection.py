@@ -1,0 +1,155 @@
+"""Ejections: departure of each particle from its pit's rim, in place, time and direction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from pitflow.config import EjectionConfig
+from pitflow.measure.circular import direction_of
+from pitflow.measure.motion import fit_early_motion
+from pitflow.measure.rim import Rim
+from pitflow.measure.source import choose_source, find_candidates, learn_sources
+from pitflow.measure.tracks import Floats, Ints, Tracks
+from pitflow.schema import EJECTIONS, empty_table, validate_table
+
+_RIM_ERROR_PX, _RIM_ERROR_SHARE = 1.0, 0.15
+"""How well the radius of a pit's ragged rim is known: its pixels, and a share of the radius."""
+_BEND_ERROR = 0.5
+"""How well the inclination of a path is known nearer to the pit than it was seen, as a share."""
+
+EXTRA_COLUMNS = ("frame_err", "gap_px", "pit_probability")
+
+
+def compute_ejections(
+    tracks: Tracks,
+    rims: list[Rim],
+    pits: pd.DataFrame,
+    *,
+    config: EjectionConfig,
+    um_per_px: float,
+    fps: float,
+    shape: tuple[int, int],
+) -> pd.DataFrame:
+    """Return the ejections table: one row per particle that left a pit.
+
+    `pitflow.measure.source` says from which pit each track started, if any. The start of the track
+    is fitted by decelerating straight motion, whose direction is drawn towards the outward one as
+    far as the recording's own spread about it says: a short track tells little of its direction, a
+    long one is left as it is. It is followed back to the rim as it was then for the distance and
+    the time of departure. For the angle it is followed back at a constant inclination ``delta`` to
+    the outward direction, ``angle = angle_1 - tan(delta) ln(r_1 / r_rim)``: the flow from the pit
+    is the stronger the nearer, so a path straightens towards its pit, and a straight line would
+    overshoot.
+
+    Positions are in reference geometry. Further columns: ``frame_err`` (frames, standard error of
+    the departure), ``gap_px`` (first detection back to the rim) and ``pit_probability`` (of this
+    pit, against other pits and the open field).
+
+    Parameters
+    ----------
+    pits:
+        ``pit``, ``x``, ``y``: the centres that angles refer to.
+    shape:
+        (height, width) of a frame, px.
+    """
+    reach = config.rim_distance_px
+    if tracks.n_tracks == 0 or not rims:
+        extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
+        return empty_table(EJECTIONS).assign(**extra)
+    motion = fit_early_motion(tracks, length_px=config.early_px)
+    pairs = find_candidates(motion, rims, reach_px=reach)
+    model, probability = learn_sources(
+        pairs, n_rims=len(rims), reach_px=reach, field_px2=float(shape[0] * shape[1])
+    )
+    track, rim, chance = choose_source(pairs, probability, reach_px=reach)
+
+    lookup = pd.Series(np.arange(pairs.track.size), index=[pairs.track, pairs.rim])
+    pair = lookup.loc[pd.MultiIndex.from_arrays([track, rim])].to_numpy(dtype=np.int64)
+    keep = model.spread**2 / (model.spread**2 + pairs.deviation_err[pair] ** 2)
+    heading = np.arctan2(motion.vy[track], motion.vx[track])
+    heading = heading - (1.0 - keep) * pairs.deviation[pair]
+    heading_err = np.sqrt(keep) * pairs.deviation_err[pair]
+    ux, uy = np.cos(heading), np.sin(heading)
+
+    # The line runs through the fit's middle, where position and direction are independent.
+    ahead = motion.speed[track] * motion.middle[track]
+    middle_x = motion.x[track] + motion.vx[track] * motion.middle[track]
+    middle_y = motion.y[track] + motion.vy[track] * motion.middle[track]
+    start_x, start_y = middle_x - ux * ahead, middle_y - uy * ahead
+    back = _distance_back(rims, rim, start_x, start_y, ux, uy, motion.frame[track], reach)
+    # A path that passes the pit by is taken to come straight from its centre.
+    missed = np.isnan(back)
+    outward = np.arctan2(motion.vy[track], motion.vx[track]) - pairs.deviation[pair]
+    ux, uy = np.where(missed, np.cos(outward), ux), np.where(missed, np.sin(outward), uy)
+    back = np.where(missed, pairs.gap_px[pair], back)
+    x = np.where(missed, motion.x[track], start_x) - ux * back
+    y = np.where(missed, motion.y[track], start_y) - uy * back
+
+    centre = pits.set_index("pit").loc[[rims[k].pit for k in rim], ["x", "y"]].to_numpy()
+    first_x, first_y = motion.x[track] - centre[:, 0], motion.y[track] - centre[:, 1]
+    first_r = np.maximum(np.hypot(first_x, first_y), 1.0)
+    outward_part = np.maximum((first_x * ux + first_y * uy) / first_r, 0.3)
+    bend = (first_x * uy - first_y * ux) / first_r / outward_part
+    # A young pit may lie beside its later centre: no departure is nearer to that than it is wide.
+    size = _radius_of(rims, rim, motion.frame[track])
+    radius = np.maximum(np.hypot(x - centre[:, 0], y - centre[:, 1]), np.minimum(size, first_r))
+    way = np.log(first_r / radius)
+    angle = np.arctan2(first_y, first_x) - bend * way
+    dx, dy = radius * np.cos(angle), radius * np.sin(angle)
+    bend_err = np.hypot(heading_err / outward_part**2, _BEND_ERROR * bend)
+    angle_err = np.sqrt(
+        (motion.middle_err_px[track] / first_r) ** 2
+        + (way * bend_err) ** 2
+        + (bend * (_RIM_ERROR_PX / radius + _RIM_ERROR_SHARE)) ** 2
+    )
+    early = motion.frames_before(back, track)
+    speed = np.maximum(motion.speed[track] + motion.gamma * back, 0.0)
+    along = np.hypot(
+        np.hypot(motion.middle_err_px[track], _RIM_ERROR_PX),
+        early * motion.velocity_err[track],
+    )
+    table = pd.DataFrame(
+        {
+            "particle": tracks.particle[track],
+            "pit": [rims[k].pit for k in rim],
+            "frame": np.maximum(np.rint(motion.frame[track] - early), 0).astype(np.int64),
+            "x": centre[:, 0] + dx,
+            "y": centre[:, 1] + dy,
+            "angle_deg": direction_of(dx, dy),
+            "speed_um_s": speed * um_per_px * fps,
+            "angle_err_deg": np.minimum(np.degrees(angle_err), 180.0 / np.sqrt(3.0)),
+            "frame_err": along / np.maximum(speed, 1e-6),
+            "gap_px": back,
+            "pit_probability": chance,
+        }
+    )
+    return validate_table(table, EJECTIONS)
+
+
+def _radius_of(rims: list[Rim], rim: Ints, frame: Ints) -> Floats:
+    """Return the radius that each of the given pits had in the given frame."""
+    radius = np.empty(rim.size)
+    for number, one in enumerate(rims):
+        i = np.flatnonzero(rim == number)
+        radius[i] = one.radius[np.clip(frame[i] - one.onset, 0, one.radius.size - 1)]
+    return radius
+
+
+def _distance_back(
+    rims: list[Rim],
+    rim: Ints,
+    x: Floats,
+    y: Floats,
+    ux: Floats,
+    uy: Floats,
+    frame: Ints,
+    reach: float,
+) -> Floats:
+    """Return the distance back to the rim along each path; NaN where the path passes it by."""
+    back = np.full(x.size, np.nan)
+    for number, one in enumerate(rims):
+        i = np.flatnonzero(rim == number)
+        length = np.full(i.size, 2.0 * reach)
+        back[i] = one.distance_along(x[i], y[i], ux[i], uy[i], frame[i], length)
+    return back

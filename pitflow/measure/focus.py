@@ -1,0 +1,200 @@
+"""Height from focus: a particle above the focal plane is blurred, the more the higher.
+
+The focal plane lies on the substrate and particles above it, so that the sign of the height is
+known; of a plane inside the liquid it would not be, for a blur fits two heights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import curve_fit
+from scipy.stats import f as f_distribution
+
+from pitflow.config import FocusConfig
+from pitflow.errors import UserError
+from pitflow.measure.tracks import Floats, Tracks
+
+
+@dataclass(frozen=True, slots=True)
+class FocusCalibration:
+    """Blur in focus (px), blur per height (px/um), height of the focal plane (um), and errors."""
+
+    sigma0_px: float
+    k_px_per_um: float
+    focus_um: float
+    sigma0_err_px: float
+    k_err_px_per_um: float
+    focus_err_um: float
+
+
+def compute_height(
+    blur_px: Floats, blur_err_px: Floats, config: FocusConfig
+) -> tuple[Floats, Floats]:
+    """Return height above the substrate and its standard error, um.
+
+    ``z = sqrt(sigma^2 - sigma0^2) / k``, and 0 where the blur is below that in focus. The error is
+    half the change of z between one standard error of the blur below and above, which stays finite
+    in focus, where the derivative does not; the calibration's own errors are added to it. NaN
+    without a calibration.
+    """
+    if config.sigma0_px is None or config.k_px_per_um is None:
+        return np.full(blur_px.shape, np.nan), np.full(blur_px.shape, np.nan)
+    sigma0, k = config.sigma0_px, config.k_px_per_um
+
+    def height(blur: Floats, in_focus: float) -> Floats:
+        return np.asarray(np.sqrt(np.maximum(np.maximum(blur, 0.0) ** 2 - in_focus**2, 0.0)) / k)
+
+    z = height(blur_px, sigma0)
+    by_blur = (height(blur_px + blur_err_px, sigma0) - height(blur_px - blur_err_px, sigma0)) / 2.0
+    in_focus_err = config.sigma0_err_px
+    by_focus = (
+        height(blur_px, max(sigma0 - in_focus_err, 0.0)) - height(blur_px, sigma0 + in_focus_err)
+    ) / 2.0
+    by_k = z * config.k_err_px_per_um / k
+    return z, np.asarray(np.sqrt(by_blur**2 + by_focus**2 + by_k**2))
+
+
+def estimate_blur_error(tracks: Tracks, blur_px: Floats) -> Floats:
+    """Return the standard error of each linked detection's blur, from the tracks themselves, px.
+
+    Height changes smoothly, so the second differences of the blur along tracks are noise, of
+    variance ``6 sigma^2``. The error is taken as proportional to the blur, by one factor over all
+    tracks; NaN where no track has three detections in a row.
+    """
+    before, has_before = tracks.neighbours(-1)
+    after, has_after = tracks.neighbours(1)
+    even = (
+        has_before
+        & has_after
+        & (tracks.frame[after] - tracks.frame == 1)
+        & (tracks.frame - tracks.frame[before] == 1)
+    )
+    second = (blur_px[after] + blur_px[before] - 2.0 * blur_px) / np.maximum(blur_px, 1e-6)
+    second = second[even & (blur_px > 0) & np.isfinite(second)]
+    if second.size < 10:
+        return np.full(blur_px.shape, np.nan)
+    factor = 1.4826 * float(np.median(np.abs(second))) / np.sqrt(6.0)
+    return np.asarray(factor * blur_px)
+
+
+def calibrate_focus(table: pd.DataFrame) -> FocusCalibration:
+    """Fit ``sigma^2 = sigma0^2 + (k (z - z_focus))^2`` to a z-stack of particles.
+
+    Parameters
+    ----------
+    table:
+        ``z_um`` (stage position) and ``blur_px``, five rows or more over three heights or more.
+
+    Raises
+    ------
+    UserError
+        If there are too few rows, or the blur does not widen on either side of a focus.
+    """
+    known = table[["z_um", "blur_px"]].dropna()
+    z = known["z_um"].to_numpy(dtype=np.float64)
+    blur = known["blur_px"].to_numpy(dtype=np.float64)
+    if z.size < 5 or np.unique(z).size < 3:
+        raise UserError(
+            f"a z-stack of {z.size} measurements at {np.unique(z).size} heights",
+            hint="give 5 measurements or more at 3 heights or more",
+        )
+    # A parabola in z: linear, so it needs no start, and errors of the blur grow with the blur.
+    curve = np.polyfit(z, blur**2, 2, w=1.0 / np.maximum(blur, 1e-6) ** 2)
+    if curve[0] <= 0:
+        raise UserError(
+            "the blur does not grow away from a focus",
+            where="the z-stack",
+            hint="cover both sides of the focus, or more of one",
+        )
+    centre = -curve[1] / (2.0 * curve[0])
+    floor = max(float(np.polyval(curve, centre)), float(blur.min()) ** 2 / 4.0)
+
+    def model(height: Floats, sigma0: float, k: float, focus: float) -> Floats:
+        return np.asarray(np.hypot(sigma0, k * (height - focus)))
+
+    values, covariance = curve_fit(
+        model, z, blur, p0=(np.sqrt(floor), np.sqrt(curve[0]), centre), sigma=blur
+    )
+    errors = np.sqrt(np.diag(covariance))
+    return FocusCalibration(
+        sigma0_px=abs(float(values[0])),
+        k_px_per_um=abs(float(values[1])),
+        focus_um=float(values[2]),
+        sigma0_err_px=float(errors[0]),
+        k_err_px_per_um=float(errors[1]),
+        focus_err_um=float(errors[2]),
+    )
+
+
+def compute_ballistics(
+    particles: pd.DataFrame, *, column: str = "z_um", fps: float, min_length: int = 8
+) -> pd.DataFrame:
+    """Fit a parabola and a straight line to the height of each track over time.
+
+    Parameters
+    ----------
+    particles:
+        ``particle``, ``frame`` and ``column``.
+    column:
+        ``z_um``, or ``blur_px`` where there is no calibration.
+    min_length:
+        Fewest detections of a track that is fitted.
+
+    Returns
+    -------
+    DataFrame
+        One row per track: ``particle``, ``n``, ``rate`` and ``rate_err`` (unit of ``column`` per
+        s, at the track's first detection), ``acceleration`` and ``acceleration_err`` (per s^2),
+        ``r2_line``, ``r2_parabola``, and ``p``, the F test of the parabola against the line.
+    """
+    linked = particles.loc[particles["particle"] >= 0, ["particle", "frame", column]].dropna()
+    length = linked.groupby("particle")[column].transform("size")
+    linked = linked[length >= max(min_length, 4)].sort_values(["particle", "frame"])
+    number, track = np.unique(linked["particle"].to_numpy(), return_inverse=True)
+    n = np.bincount(track, minlength=number.size).astype(np.float64)
+    frame = linked["frame"].to_numpy(dtype=np.float64)
+    value = linked[column].to_numpy(dtype=np.float64)
+    first = np.concatenate([[0], np.cumsum(n)[:-1]]).astype(np.int64)
+    since = (frame - frame[first][track]) / fps if frame.size else frame
+
+    def mean(values: Floats) -> Floats:
+        return np.asarray(np.bincount(track, values, minlength=number.size) / np.maximum(n, 1.0))
+
+    # Powers of time made orthogonal within each track, so that each term stands by itself.
+    shift = mean(since)
+    one = since - shift[track]
+    m2 = mean(one**2)
+    skew = mean(one**3) / np.maximum(m2, 1e-12)
+    two = one**2 - m2[track] - skew[track] * one
+    q2 = mean(two**2)
+    level = value - mean(value)[track]
+    slope = mean(one * level) / np.maximum(m2, 1e-12)
+    bend = mean(two * level) / np.maximum(q2, 1e-12)
+    total = n * mean(level**2)
+    after_line = np.maximum(total - n * m2 * slope**2, 0.0)
+    after_parabola = np.maximum(after_line - n * q2 * bend**2, 0.0)
+    freedom = np.maximum(n - 3.0, 1.0)
+    variance = after_parabola / freedom
+    ratio = (after_line - after_parabola) / np.maximum(variance, 1e-300)
+    # d/dt of slope * one + bend * two at the first detection, where one = -shift.
+    lever = -2.0 * shift - skew
+    safe_total = np.where(total > 0, total, np.nan)
+    return pd.DataFrame(
+        {
+            "particle": number,
+            "n": n.astype(np.int64),
+            "rate": slope + bend * lever,
+            "rate_err": np.sqrt(
+                variance / np.maximum(n * m2, 1e-12)
+                + lever**2 * variance / np.maximum(n * q2, 1e-12)
+            ),
+            "acceleration": 2.0 * bend,
+            "acceleration_err": 2.0 * np.sqrt(variance / np.maximum(n * q2, 1e-12)),
+            "r2_line": 1.0 - after_line / safe_total,
+            "r2_parabola": 1.0 - after_parabola / safe_total,
+            "p": f_distribution.sf(ratio, 1.0, freedom),
+        }
+    )

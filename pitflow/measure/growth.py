@@ -1,0 +1,121 @@
+"""Growth of pits: area over time and the direction in which each pit gains pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from pitflow.measure.circular import direction_of
+from pitflow.schema import GROWTH, empty_table, validate_table
+
+
+def compute_growth(
+    pit_pixels: pd.DataFrame, pits: pd.DataFrame, *, last_frame: int
+) -> pd.DataFrame:
+    """Return the growth table: one row per pit per frame from onset to ``last_frame``.
+
+    ``angle_deg`` is the circular mean direction of the frame's new pixels about the pit's first
+    pixels (``onset_x``, ``onset_y``), as in paper 002, section 1.1.2. It is empty in a frame
+    without new pixels and in the onset frame, whose pixels define the reference.
+
+    Further columns: ``resultant_length`` of those directions (0 to 1; with ``new_px`` it says how
+    much the angle is worth) and ``area_err_px``, the standard error of the area if every pixel of
+    the boundary is right to within itself, ``sqrt(perimeter / 12)``. The perimeter is that of the
+    final pit, scaled with the square root of the area.
+
+    Parameters
+    ----------
+    pit_pixels:
+        The pit_pixels table.
+    pits:
+        ``pit``, ``onset_frame``, ``onset_x``, ``onset_y``, ``area_px``, ``perimeter_px``.
+    last_frame:
+        Last frame of the recording.
+    """
+    if pits.empty:
+        extra = pd.Series(dtype="float64")
+        return empty_table(GROWTH).assign(resultant_length=extra, area_err_px=extra)
+    onset = pits["onset_frame"].to_numpy(dtype=np.int64)
+    lives = np.maximum(last_frame - onset + 1, 1)
+    first = np.concatenate([[0], np.cumsum(lives)[:-1]])
+    n_rows = int(lives.sum())
+    owner = np.repeat(np.arange(len(pits)), lives)
+    frame = np.arange(n_rows) - first[owner] + onset[owner]
+
+    index = pd.Index(pits["pit"]).get_indexer(pd.Index(pit_pixels["pit"]))
+    born = pit_pixels["frame"].to_numpy(dtype=np.int64)
+    row = first[index] + np.minimum(born - onset[index], lives[index] - 1)
+    dx = pit_pixels["x"].to_numpy(dtype=np.float64) - pits["onset_x"].to_numpy()[index]
+    dy = pit_pixels["y"].to_numpy(dtype=np.float64) - pits["onset_y"].to_numpy()[index]
+    distance = np.hypot(dx, dy)
+    directed = (distance > 0) & (born > onset[index])
+    safe = np.where(directed, distance, 1.0)
+    east = np.bincount(row, np.where(directed, dx / safe, 0.0), minlength=n_rows)
+    south = np.bincount(row, np.where(directed, dy / safe, 0.0), minlength=n_rows)
+    n_directed = np.bincount(row, directed, minlength=n_rows)
+    new = np.bincount(row, minlength=n_rows).astype(np.float64)
+
+    total = np.cumsum(new)
+    area = total - (total[first] - new[first])[owner]
+    final = pits["area_px"].to_numpy(dtype=np.float64)[owner]
+    perimeter = pits["perimeter_px"].to_numpy(dtype=np.float64)[owner] * np.sqrt(area / final)
+    table = pd.DataFrame(
+        {
+            "pit": pits["pit"].to_numpy()[owner],
+            "frame": frame,
+            "area_px": area,
+            "new_px": new,
+            "angle_deg": np.where(n_directed > 0, direction_of(east, south), np.nan),
+            "resultant_length": np.where(
+                n_directed > 0, np.hypot(east, south) / np.maximum(n_directed, 1), np.nan
+            ),
+            "area_err_px": np.sqrt(perimeter / 12.0),
+        }
+    )
+    return validate_table(table, GROWTH)
+
+
+def find_stable(growth: pd.DataFrame, *, window: float = 0.15, share: float = 0.1) -> pd.Series:
+    """Return, by pit, whether it still grows at the end of the recording.
+
+    A pit is stable if over the last ``window`` of its life (10 frames at least) it gains area at
+    more than ``share`` of its mean rate, and by more than three standard errors of the area; a
+    metastable pit has stopped.
+
+    Returns
+    -------
+    Series of bool
+        Indexed by pit.
+    """
+    if growth.empty:
+        return pd.Series(dtype="bool")
+    by_pit = growth.groupby("pit", sort=True)
+    life = by_pit["frame"].transform("size").to_numpy(dtype=np.float64)
+    age = by_pit.cumcount().to_numpy(dtype=np.float64)
+    tail = np.maximum(np.ceil(window * life), 10.0)
+    gained = growth["new_px"].where((age >= life - tail) & (age > 0), 0.0)
+    late = gained.groupby(growth["pit"]).sum()
+    last = by_pit.last()
+    n_frames = by_pit.size()
+    grown = last["area_px"] - by_pit["area_px"].first()
+    late_frames = np.minimum(np.maximum(np.ceil(window * n_frames), 10.0), n_frames - 1)
+    expected = share * grown / np.maximum(n_frames - 1, 1) * late_frames
+    return (late > expected) & (late > 3.0 * last["area_err_px"])
+
+
+def dissolved_current(
+    area_um2: pd.Series, time_s: pd.Series, *, depth_ratio: float = 1.0
+) -> pd.Series:
+    """Return the current (A) that dissolves one pit, from its area over time.
+
+    The pit is half an ellipsoid of the mouth's radius ``r`` and the depth ``depth_ratio * r``
+    (1: hemisphere), so its volume is ``2/3 pi r^3 depth_ratio``; Faraday's law with 316L's mean
+    charge of 2.19, molar mass of 55.9 g/mol and density of 7.95 g/cm^3 turns volume into charge
+    (see ASTM G102). A pit under a cover, or a shallow one, carries another current: the geometry
+    is an assumption.
+    """
+    charge_per_um3 = 2.19 * 96485.0 * 7.95e-12 / 55.9
+    radius = np.sqrt(area_um2 / np.pi)
+    volume = 2.0 / 3.0 * np.pi * depth_ratio * radius**3
+    rate = np.gradient(volume.to_numpy(dtype=np.float64), time_s.to_numpy(dtype=np.float64))
+    return pd.Series(charge_per_um3 * rate, index=area_um2.index, name="current_a")

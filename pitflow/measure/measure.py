@@ -1,0 +1,155 @@
+"""The measure stage: from tracks, pit pixels and frames to every table of the answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from pitflow.config import MeasureConfig
+from pitflow.measure.circular import direction_of
+from pitflow.measure.correlation import compute_correlation
+from pitflow.measure.ejection import compute_ejections
+from pitflow.measure.flow import compute_flow
+from pitflow.measure.focus import compute_height, estimate_blur_error
+from pitflow.measure.growth import compute_growth, find_stable
+from pitflow.measure.pits import compute_pit_geometry, compute_pits
+from pitflow.measure.rim import trace_rims
+from pitflow.measure.tracks import (
+    Floats,
+    Ints,
+    Tracks,
+    lookup_frame,
+    reference_position,
+    sort_tracks,
+)
+from pitflow.measure.velocity import compute_outliers, compute_velocity
+from pitflow.schema import FRAMES, PARTICLES, PIT_PIXELS, validate_table
+
+
+def measure_all(
+    particles: pd.DataFrame,
+    pit_pixels: pd.DataFrame,
+    frames: pd.DataFrame,
+    *,
+    config: MeasureConfig,
+    um_per_px: float,
+    fps: float,
+    shape: tuple[int, int],
+    seed: int,
+) -> dict[str, pd.DataFrame]:
+    """Return every table of the answer, by name.
+
+    Parameters
+    ----------
+    particles:
+        Detections in the frames' own geometry (`pitflow.segment.protocol.DETECTION_COLUMNS`) with
+        their ``particle``.
+    pit_pixels:
+        The pit_pixels table, in reference geometry.
+    frames:
+        The frames table; its ``n_particles`` is counted here.
+    um_per_px, fps:
+        Scale and rate of the recording.
+    shape:
+        (height, width) of a frame, px.
+    seed:
+        Of every random draw; the same seed gives the same tables.
+
+    Returns
+    -------
+    dict
+        frames, particles, pits, growth, ejections, correlation, outliers, flow. Particles keep the
+        frames' own geometry in ``x`` and ``y``; everything else is in reference geometry.
+    """
+    pit_pixels = validate_table(pit_pixels, PIT_PIXELS)
+    particles = particles.reset_index(drop=True)
+    tracks = sort_tracks(particles, frames)
+    geometry = compute_pit_geometry(pit_pixels, um_per_px=um_per_px)
+    last_frame = int(frames["frame"].max()) if len(frames) else 0
+    growth = compute_growth(pit_pixels, geometry, last_frame=last_frame)
+    ejections = compute_ejections(
+        tracks,
+        trace_rims(pit_pixels),
+        geometry,
+        config=config.ejection,
+        um_per_px=um_per_px,
+        fps=fps,
+        shape=shape,
+    )
+    pits = compute_pits(geometry, find_stable(growth), ejections, config=config.ejection, seed=seed)
+    source = _source_of(tracks, ejections)
+    outliers, flagged = compute_outliers(
+        tracks, source, geometry, config=config.velocity, um_per_px=um_per_px, fps=fps
+    )
+    vx, vy = compute_velocity(tracks)
+    to_um_s = um_per_px * fps
+    return {
+        "frames": _count_particles(frames, particles),
+        "particles": _complete_particles(
+            particles, frames, geometry, tracks, source, (vx, vy, flagged), config, to_um_s
+        ),
+        "pits": pits,
+        "growth": growth,
+        "ejections": ejections,
+        "correlation": compute_correlation(growth, ejections, config=config.correlation, seed=seed),
+        "outliers": outliers,
+        "flow": compute_flow(tracks, vx * to_um_s, vy * to_um_s, source, config=config.flow),
+    }
+
+
+def _source_of(tracks: Tracks, ejections: pd.DataFrame) -> Ints:
+    """Return the source pit of each track, -1 none."""
+    source = ejections.set_index("particle")["pit"].reindex(tracks.particle, fill_value=-1)
+    return source.to_numpy(dtype=np.int64)
+
+
+def _count_particles(frames: pd.DataFrame, particles: pd.DataFrame) -> pd.DataFrame:
+    counts = particles["frame"].value_counts().reindex(frames["frame"], fill_value=0)
+    return validate_table(frames.assign(n_particles=counts.to_numpy(dtype=np.int64)), FRAMES)
+
+
+def _complete_particles(
+    particles: pd.DataFrame,
+    frames: pd.DataFrame,
+    pits: pd.DataFrame,
+    tracks: Tracks,
+    source: Ints,
+    motion: tuple[Floats, Floats, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]],
+    config: MeasureConfig,
+    to_um_s: float,
+) -> pd.DataFrame:
+    """Return the particles table with everything that the stage learnt of each detection."""
+    n = len(particles)
+
+    def spread(values: Floats) -> Floats:
+        column = np.full(n, np.nan)
+        column[tracks.row] = values
+        return column
+
+    vx, vy, flagged = motion
+    pit = np.full(n, -1, dtype=np.int64)
+    pit[tracks.row] = source[tracks.track]
+    outlier = np.zeros(n, dtype=bool)
+    outlier[tracks.row] = flagged
+    centres = pits.set_index("pit")[["x", "y"]].reindex(pit).to_numpy(dtype=np.float64)
+    x, y = reference_position(particles, frames)
+    dx, dy = x - centres[:, 0], y - centres[:, 1]
+    blur = particles["blur_px"].to_numpy(dtype=np.float64)
+    blur_err = spread(estimate_blur_error(tracks, blur[tracks.row]))
+    z, z_err = compute_height(blur, blur_err, config.focus)
+    speed = np.hypot(vx, vy)
+    frame = particles["frame"].to_numpy(dtype=np.int64)
+    complete = particles.assign(
+        time_s=lookup_frame(frames, "time_s", frame),
+        pit=pit,
+        angle_deg=direction_of(dx, dy),
+        distance_px=np.hypot(dx, dy),
+        vx_um_s=spread(vx * to_um_s),
+        vy_um_s=spread(vy * to_um_s),
+        speed_px=spread(speed),
+        speed_um_s=spread(speed * to_um_s),
+        z_um=z,
+        z_err_um=z_err,
+        is_outlier=outlier,
+    )
+    return validate_table(complete, PARTICLES)

@@ -1,0 +1,116 @@
+"""Linked detections laid out as tracks, for work on all tracks at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """All linked detections, sorted by track and then by frame.
+
+    Parameters
+    ----------
+    row:
+        Position of each detection in the particles table.
+    frame, x, y:
+        (n,) frame and position in reference geometry (stage drift removed), px.
+    start, count:
+        (n_tracks,) first detection of each track and its number of detections.
+    particle:
+        (n_tracks,) track numbers.
+    """
+
+    row: Ints
+    frame: Ints
+    x: Floats
+    y: Floats
+    start: Ints
+    count: Ints
+    particle: Ints
+
+    @property
+    def n_tracks(self) -> int:
+        """Number of tracks."""
+        return self.start.size
+
+    @cached_property
+    def track(self) -> Ints:
+        """(n,) index of each detection's track."""
+        return np.repeat(np.arange(self.n_tracks), self.count)
+
+    def neighbours(self, offset: int) -> tuple[Ints, npt.NDArray[np.bool_]]:
+        """Return the detection ``offset`` further on in the same track, and which exist."""
+        index = np.arange(self.frame.size) + offset
+        inside = (index >= 0) & (index < self.frame.size)
+        index = np.clip(index, 0, max(self.frame.size - 1, 0))
+        return index, inside & (self.track[index] == self.track)
+
+    def head(self, length: int) -> tuple[Ints, npt.NDArray[np.bool_]]:
+        """Return (n_tracks, length) indices of each track's first detections, and which exist."""
+        steps = np.arange(length)
+        exists = steps[None, :] < self.count[:, None]
+        return np.where(exists, self.start[:, None] + steps, self.start[:, None]), exists
+
+
+def sort_tracks(particles: pd.DataFrame, frames: pd.DataFrame) -> Tracks:
+    """Lay out the linked detections as tracks in reference geometry.
+
+    Parameters
+    ----------
+    particles:
+        ``frame``, ``x``, ``y`` in the frame's own geometry and ``particle`` (-1: not linked).
+    frames:
+        ``frame``, ``shift_x_px``, ``shift_y_px``.
+    """
+    x, y = reference_position(particles, frames)
+    number = particles["particle"].to_numpy(dtype=np.int64)
+    frame = particles["frame"].to_numpy(dtype=np.int64)
+    row = np.lexsort((frame, number))
+    row = row[number[row] >= 0]
+    particle, start, count = np.unique(number[row], return_index=True, return_counts=True)
+    return Tracks(
+        row=row,
+        frame=frame[row],
+        x=x[row],
+        y=y[row],
+        start=start.astype(np.int64),
+        count=count.astype(np.int64),
+        particle=particle,
+    )
+
+
+def reference_position(particles: pd.DataFrame, frames: pd.DataFrame) -> tuple[Floats, Floats]:
+    """Return the detections' x and y with the stage drift removed, px."""
+    frame = particles["frame"].to_numpy(dtype=np.int64)
+    return (
+        particles["x"].to_numpy(dtype=np.float64) - lookup_frame(frames, "shift_x_px", frame),
+        particles["y"].to_numpy(dtype=np.float64) - lookup_frame(frames, "shift_y_px", frame),
+    )
+
+
+def lookup_frame(frames: pd.DataFrame, column: str, frame: Ints) -> Floats:
+    """Return a column of the frames table at the given frames.
+
+    Raises
+    ------
+    ValueError
+        If a frame is not in the table.
+    """
+    if frame.size == 0:
+        return np.empty(0)
+    known = frames["frame"].to_numpy(dtype=np.int64)
+    order = np.argsort(known)
+    place = np.searchsorted(known, frame, sorter=order)
+    found = order[np.minimum(place, known.size - 1)] if known.size else np.empty(0, dtype=np.int64)
+    if known.size == 0 or not np.array_equal(known[found], frame):
+        raise ValueError("particles lie in frames that the frames table does not hold")
+    return np.asarray(frames[column].to_numpy(dtype=np.float64)[found])

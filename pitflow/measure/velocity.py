@@ -1,0 +1,257 @@
+"""Velocity along tracks, and the moments at which a particle leaves its own smooth trend."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pitflow.config import VelocityConfig
+from pitflow.measure.tracks import Floats, Ints, Tracks
+from pitflow.schema import OUTLIERS, empty_table, validate_table
+
+_SMOOTH = 2
+"""Half width, detections, of the velocity reported: five positions, which keep a short burst."""
+_TREND = 10
+"""Half width, detections, of the trend that a burst is held against."""
+_MIN_LENGTH = 6
+"""Shortest track, detections, that has a trend of its own."""
+_PRIOR_STEPS = 10.0
+
+EXTRA_COLUMNS = ("duration", "trend_px")
+
+
+def compute_velocity(tracks: Tracks) -> tuple[Floats, Floats]:
+    """Return each linked detection's velocity (px/frame): the slope of a local straight line.
+
+    The line is fitted to the detections within two before and after (Savitzky and Golay 1964 on a
+    full grid), weighted down with their distance in time, so that missed frames do no harm. NaN
+    for a track of one detection.
+    """
+    vx, _ = _local_line(tracks, tracks.x, _SMOOTH, np.ones(tracks.frame.size))
+    vy, _ = _local_line(tracks, tracks.y, _SMOOTH, np.ones(tracks.frame.size))
+    return vx, vy
+
+
+def _local_line(
+    tracks: Tracks, values: Floats, half_width: int, weights: Floats
+) -> tuple[Floats, Floats]:
+    """Return slope per frame and level of a local line around each detection.
+
+    The kernel is tricube over time; detections with weight 0 do not count.
+    """
+    n = tracks.frame.size
+    sums = np.zeros((5, n))
+    for offset in range(-half_width, half_width + 1):
+        index, valid = tracks.neighbours(offset)
+        t = (tracks.frame[index] - tracks.frame).astype(np.float64)
+        kernel = np.clip(1.0 - (np.abs(t) / (half_width + 1.0)) ** 3, 0.02, None)
+        w = np.where(valid, kernel * weights[index], 0.0)
+        value = np.where(w > 0, values[index], 0.0)
+        for k, term in enumerate((1.0, t, t * t, value, t * value)):
+            sums[k] += w * term
+    total, t1, t2, v0, v1 = sums
+    determinant = total * t2 - t1 * t1
+    solvable = determinant > 1e-9 * np.maximum(total, 1e-12) ** 2
+    safe = np.where(solvable, determinant, 1.0)
+    slope = np.where(solvable, (total * v1 - t1 * v0) / safe, np.nan)
+    level = np.where(solvable, (t2 * v0 - t1 * v1) / safe, v0 / np.where(total > 0, total, np.nan))
+    return slope, level
+
+
+def score_velocity(tracks: Tracks) -> tuple[Floats, Floats, Floats]:
+    """Score how far each step between detections departs from the track's own trend.
+
+    The trend is a robust local line (Cleveland 1979) through the steps' velocity, 21 steps wide.
+    The score is the length of the step's residual over its robust scale, the track's own drawn
+    towards that of all tracks. A single misplaced detection makes two residuals that cancel, a
+    real burst does not: so a step scores the least of itself and of its sums with either
+    neighbour, each of which has the same variance (the position between drops out).
+
+    Returns
+    -------
+    score, step, trend:
+        (n,) signed score (positive: faster), speed of the step that ends at each detection and
+        the trend's speed there, px/frame. NaN at the first detection of a track and in tracks
+        shorter than 6 detections.
+    """
+    n = tracks.frame.size
+    before, has_before = tracks.neighbours(-1)
+    has_before &= tracks.count[tracks.track] >= _MIN_LENGTH
+    gap = np.where(has_before, tracks.frame - tracks.frame[before], 1).astype(np.float64)
+    sx = np.where(has_before, (tracks.x - tracks.x[before]) / gap, np.nan)
+    sy = np.where(has_before, (tracks.y - tracks.y[before]) / gap, np.nan)
+    weights = has_before.astype(np.float64)
+    rx = ry = scale = np.zeros(n)
+    tx = ty = np.full(n, np.nan)
+    for _ in range(4):
+        _, tx = _local_line(tracks, np.where(has_before, sx, 0.0), _TREND, weights)
+        _, ty = _local_line(tracks, np.where(has_before, sy, 0.0), _TREND, weights)
+        # Noise is that of two positions, whatever the gap between them.
+        rx, ry = (sx - tx) * gap, (sy - ty) * gap
+        scale = _scale(tracks, np.hypot(rx, ry), has_before)
+        reach = np.hypot(rx, ry) / (4.685 * scale)
+        weights = np.where(
+            has_before, np.clip(1.0 - np.nan_to_num(reach) ** 2, 0.0, None) ** 2, 0.0
+        )
+    excess = np.hypot(rx, ry)
+    for offset in (-1, 1):
+        index, valid = tracks.neighbours(offset)
+        valid = valid & has_before & has_before[index]
+        together = np.hypot(rx + rx[index], ry + ry[index])
+        excess = np.where(valid, np.fmin(excess, together), excess)
+    step, trend = np.hypot(sx, sy), np.hypot(tx, ty)
+    return np.where(step >= trend, 1.0, -1.0) * excess / scale, step, trend
+
+
+def _scale(tracks: Tracks, length: Floats, has_before: npt.NDArray[np.bool_]) -> Floats:
+    """Return the robust scale (per coordinate) of residual lengths, by track, per detection.
+
+    The median length of a two-dimensional normal residual is 1.1774 standard deviations.
+    """
+    steps = np.flatnonzero(has_before)
+    if steps.size == 0:
+        return np.ones(length.size)
+    track = tracks.track[steps]
+    order = np.lexsort((length[steps], track))
+    counts = np.bincount(track, minlength=tracks.n_tracks)
+    first = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    ranked = length[steps][order]
+    middle = np.clip(first + counts // 2, 0, ranked.size - 1)
+    own = np.where(counts > 0, ranked[middle] / 1.1774, np.nan)
+    common = max(float(np.median(ranked)) / 1.1774, 1e-3)
+    both = np.sqrt(
+        (_PRIOR_STEPS * common**2 + counts * np.nan_to_num(own) ** 2) / (_PRIOR_STEPS + counts)
+    )
+    return np.asarray(both[tracks.track])
+
+
+def compute_outliers(
+    tracks: Tracks,
+    source: Ints,
+    pits: pd.DataFrame,
+    *,
+    config: VelocityConfig,
+    um_per_px: float,
+    fps: float,
+) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:
+    """Return the outliers table, one row per event, and which detections are part of one.
+
+    A step is an outlier if its score is beyond ``threshold``, it departs from the trend by more
+    than ``min_excess`` of the trend's speed, and it is slower than ``max_speed_um_s``: a faster one
+    is a wrong link, not a motion. Outliers of one track within 3 frames of each other are one
+    event, whose row is its highest score.
+
+    Positions are in reference geometry. Further columns: ``duration`` (frames from first to last
+    outlier) and ``trend_px`` (px/frame, the trend's speed).
+
+    Parameters
+    ----------
+    source:
+        (n_tracks,) source pit of each track, -1 none.
+    pits:
+        ``pit``, ``x``, ``y``, ``onset_frame``.
+    """
+    score, step, trend = score_velocity(tracks)
+    with np.errstate(invalid="ignore"):
+        flagged = (
+            (np.abs(score) > config.threshold)
+            & (np.abs(step - trend) > config.min_excess * trend)
+            & (step * um_per_px * fps <= config.max_speed_um_s)
+        )
+    rows = np.flatnonzero(flagged)
+    if rows.size == 0:
+        extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
+        return empty_table(OUTLIERS).assign(**extra), flagged
+    track, frame = tracks.track[rows], tracks.frame[rows]
+    new = np.ones(rows.size, dtype=bool)
+    new[1:] = (np.diff(track) != 0) | (np.diff(frame) > 3)
+    event = np.cumsum(new) - 1
+    order = np.lexsort((-np.abs(score[rows]), event))
+    peak = rows[order[np.searchsorted(event, np.arange(event[-1] + 1))]]
+    last = np.append(np.flatnonzero(new)[1:] - 1, rows.size - 1)
+    nearest, distance = nearest_foreign_pit(
+        tracks.x[peak], tracks.y[peak], tracks.frame[peak], source[tracks.track[peak]], pits
+    )
+    table = pd.DataFrame(
+        {
+            "particle": tracks.particle[tracks.track[peak]],
+            "frame": tracks.frame[peak],
+            "x": tracks.x[peak],
+            "y": tracks.y[peak],
+            "speed_px": step[peak],
+            "score": score[peak],
+            "nearest_pit": nearest,
+            "distance_px": distance,
+            "duration": (frame[last] - frame[new] + 1).astype(np.float64),
+            "trend_px": trend[peak],
+        }
+    )
+    return validate_table(table, OUTLIERS), flagged
+
+
+def nearest_foreign_pit(
+    x: Floats, y: Floats, frame: Ints, source: Ints, pits: pd.DataFrame
+) -> tuple[Ints, Floats]:
+    """Return the nearest pit that exists and is not the source, and the distance to its centre.
+
+    -1 and NaN where there is none.
+    """
+    nearest = np.full(x.size, -1, dtype=np.int64)
+    best = np.full(x.size, np.inf)
+    for pit, px, py, onset in pits[["pit", "x", "y", "onset_frame"]].itertuples(index=False):
+        distance = np.hypot(x - px, y - py)
+        nearer = (distance < best) & (source != pit) & (frame >= onset)
+        nearest[nearer] = pit
+        best[nearer] = distance[nearer]
+    return nearest, np.where(nearest >= 0, best, np.nan)
+
+
+def clustering_test(
+    outliers: pd.DataFrame,
+    particles: pd.DataFrame,
+    pits: pd.DataFrame,
+    *,
+    draws: int = 999,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """Test whether velocity outliers lie nearer to foreign pits than chance.
+
+    Under the null hypothesis an event happens at any moment of its own track, which keeps where
+    particles fly and how long they are seen.
+
+    Parameters
+    ----------
+    outliers, particles, pits:
+        The tables of those names.
+
+    Returns
+    -------
+    median, expected, p:
+        Median distance of the events to the nearest foreign pit, its mean under the null
+        hypothesis (both px) and the one-sided p; NaN without an event or a foreign pit.
+    """
+    events = outliers[outliers["nearest_pit"] >= 0]
+    moments = particles[particles["particle"].isin(events["particle"])]
+    _, distance = nearest_foreign_pit(
+        moments["x"].to_numpy(dtype=np.float64),
+        moments["y"].to_numpy(dtype=np.float64),
+        moments["frame"].to_numpy(dtype=np.int64),
+        moments["pit"].to_numpy(dtype=np.int64),
+        pits,
+    )
+    moments = moments.assign(distance=distance).dropna(subset="distance")
+    moments = moments.sort_values("particle", kind="stable")
+    number, first, count = np.unique(
+        moments["particle"].to_numpy(), return_index=True, return_counts=True
+    )
+    events = events[events["particle"].isin(number)]
+    if events.empty:
+        return np.nan, np.nan, np.nan
+    which = np.searchsorted(number, events["particle"].to_numpy())
+    rng = np.random.default_rng(seed)
+    drawn = first[which] + (rng.random((draws, which.size)) * count[which]).astype(np.int64)
+    chance = np.median(moments["distance"].to_numpy()[drawn], axis=1)
+    seen = float(np.median(events["distance_px"]))
+    p = (1 + np.count_nonzero(chance <= seen)) / (1 + draws)
+    return seen, float(chance.mean()), float(p)
