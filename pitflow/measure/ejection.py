@@ -57,7 +57,7 @@ def compute_ejections(
     if tracks.n_tracks == 0 or not rims:
         extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
         return empty_table(EJECTIONS).assign(**extra)
-    motion = fit_early_motion(tracks, length_px=config.early_px)
+    motion = fit_early_motion(tracks, length_px=config.early_px, reach_px=reach)
     pairs = find_candidates(motion, rims, reach_px=reach)
     model, probability = learn_sources(
         pairs, n_rims=len(rims), reach_px=reach, field_px2=float(shape[0] * shape[1])

@@ -68,21 +68,20 @@ class EarlyMotion:
         return np.asarray(np.log1p(back) / self.gamma)
 
 
-def fit_early_motion(tracks: Tracks, *, length_px: float) -> EarlyMotion:
+def fit_early_motion(tracks: Tracks, *, length_px: float, reach_px: float) -> EarlyMotion:
     """Fit the start of every track, up to ``length_px`` from its first detection.
 
     Least squares with bisquare weights, so that a wrong link or a misplaced detection does not
     turn the direction. The deceleration is the one under which all tracks together are likeliest:
-    a single track's start is too short to tell its own.
+    a single track's start is too short to tell its own. It is learnt over ``reach_px``, the
+    distance over which it may be extrapolated.
     """
     index, exists = tracks.head(_MAX_POINTS)
     t = np.where(exists, tracks.frame[index] - tracks.frame[index[:, :1]], 0).astype(np.float64)
     x, y = tracks.x[index], tracks.y[index]
-    left = np.hypot(x - x[:, :1], y - y[:, :1]) > length_px
-    early = np.arange(index.shape[1]) < _MIN_POINTS
-    used = (exists & (early | (np.cumsum(left, axis=1) == 0))).astype(np.float64)
-
-    gamma = _common_deceleration(t, x, y, used)
+    travelled = np.hypot(x - x[:, :1], y - y[:, :1])
+    used = _first_px(travelled, exists, length_px)
+    gamma = _common_deceleration(t, x, y, _first_px(travelled, exists, reach_px))
     phi = _phi(t, gamma)
     weights = used
     for _ in range(4):
@@ -108,6 +107,13 @@ def fit_early_motion(tracks: Tracks, *, length_px: float) -> EarlyMotion:
         middle_err_px=noise / np.sqrt(np.maximum(total, 1.0)),
         velocity_err=noise / np.sqrt(np.maximum(spread, 1e-12)),
     )
+
+
+def _first_px(travelled: Floats, exists: npt.NDArray[np.bool_], length_px: float) -> Floats:
+    """Return 1 for the detections before a track first leaves ``length_px``, and its first four."""
+    staying = np.cumsum(travelled > length_px, axis=1) == 0
+    staying |= np.arange(travelled.shape[1]) < _MIN_POINTS
+    return np.asarray((exists & staying).astype(np.float64))
 
 
 _Fit = tuple[Floats, Floats, Floats, tuple[Floats, Floats], tuple[Floats, Floats]]

@@ -1,0 +1,193 @@
+import astropy.stats
+import astropy.units as u
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.special import i0e, i1e
+
+from pitflow.measure.circular import (
+    bootstrap_direction,
+    concentration,
+    direction_of,
+    fit_modes,
+    hodges_ajne_test,
+    mean_vector,
+    rao_moments,
+    rao_spacing,
+    rao_test,
+    rayleigh_test,
+    watson_u2_test,
+    watson_williams_test,
+    wrap_angle,
+    wrap_difference,
+)
+
+samples = st.lists(st.floats(0, 359.999), min_size=5, max_size=30)
+
+
+def von_mises(kappa, n, seed, mean_deg=60.0):
+    rng = np.random.default_rng(seed)
+    return wrap_angle(np.degrees(rng.vonmises(np.radians(mean_deg), kappa, n)))
+
+
+def test_direction_is_clockwise_on_the_screen():
+    np.testing.assert_allclose(direction_of([1, 0, -1, 0], [0, 1, 0, -1]), [0, 90, 180, 270])
+    assert np.isnan(direction_of(0, 0))
+
+
+def test_mean_vector_agrees_with_astropy_and_scipy():
+    angles = von_mises(1.5, 40, seed=1)
+    direction, length = mean_vector(angles)
+    assert direction == pytest.approx(astropy.stats.circmean(angles * u.deg).to_value(u.deg) % 360)
+    assert direction == pytest.approx(stats.circmean(angles, high=360))
+    assert length == pytest.approx(1 - astropy.stats.circvar(angles * u.deg).value)
+
+
+def test_mean_vector_of_angles_that_cancel_has_no_direction():
+    direction, length = mean_vector([0, 180])
+    assert np.isnan(direction)
+    assert length == 0
+    assert np.isnan(mean_vector([])[1])
+
+
+@given(samples, st.floats(-720, 720))
+def test_turning_all_angles_turns_the_mean_and_leaves_the_tests(angles, turn):
+    direction, length = mean_vector(angles)
+    turned_direction, turned_length = mean_vector(np.array(angles) + turn)
+    assert turned_length == pytest.approx(length, abs=1e-9)
+    if length > 1e-6:
+        assert abs(wrap_difference(turned_direction - direction - turn)) < 1e-4
+    turned = wrap_angle(np.array(angles) + turn)
+    assert rao_spacing(turned) == pytest.approx(rao_spacing(angles), abs=1e-6)
+
+
+def test_rayleigh_agrees_with_astropy_where_both_expand_well():
+    # astropy's series is Fisher's; the two differ in higher orders of p only.
+    for kappa in (0.3, 0.5, 0.7):
+        angles = von_mises(kappa, 60, seed=3)
+        theirs = astropy.stats.rayleightest(angles * u.deg).to_value(u.one)
+        assert rayleigh_test(60, mean_vector(angles)[1]) == pytest.approx(theirs, rel=0.1)
+
+
+def test_rayleigh_and_rao_hold_their_level():
+    rng = np.random.default_rng(11)
+    draws = rng.uniform(0, 360, (2000, 25))
+    length = np.abs(np.exp(1j * np.radians(draws)).mean(axis=1))
+    rejected = int((rayleigh_test(25, length) < 0.05).sum())
+    assert stats.binomtest(rejected, 2000, 0.05).pvalue > 0.001
+    by_rao = sum(rao_test(sample) < 0.05 for sample in draws[:400])
+    assert stats.binomtest(by_rao, 400, 0.05).pvalue > 0.001
+    # Discrete, so at most its level.
+    by_hodges_ajne = sum(hodges_ajne_test(sample) < 0.05 for sample in draws)
+    assert by_hodges_ajne < 0.065 * 2000
+
+
+def test_repeating_every_angle_breaks_rayleigh():
+    # Why tests run on one angle per particle, not on every position of every frame.
+    rng = np.random.default_rng(5)
+    draws = np.repeat(rng.uniform(0, 360, (300, 25)), 20, axis=1)
+    length = np.abs(np.exp(1j * np.radians(draws)).mean(axis=1))
+    assert (rayleigh_test(500, length) < 0.05).mean() > 0.5
+
+
+def test_few_angles_have_no_p():
+    assert np.isnan(rayleigh_test(3, 1.0))
+    assert np.isnan(rao_test([1, 2, 3]))
+    assert np.isnan(hodges_ajne_test([1, 2, 3]))
+
+
+def test_hodges_ajne_of_angles_in_one_half():
+    # All n in a half circle: p = n / 2^(n-1), from counting.
+    angles = np.linspace(10, 80, 10)
+    assert hodges_ajne_test(angles) == pytest.approx(10 / 2**9)
+    assert hodges_ajne_test(np.arange(0, 360, 10)) > 0.5
+
+
+def test_rao_sees_opposed_directions_that_rayleigh_misses():
+    angles = np.concatenate([von_mises(30, 20, 1, 0.0), von_mises(30, 20, 2, 180.0)])
+    assert rayleigh_test(40, mean_vector(angles)[1]) > 0.05
+    assert rao_test(angles) < 0.001
+
+
+def test_rao_moments_match_simulation_and_equal_gaps_give_zero():
+    rng = np.random.default_rng(2)
+    drawn = [rao_spacing(rng.uniform(0, 360, 12)) for _ in range(4000)]
+    mean, deviation = rao_moments(12)
+    assert np.mean(drawn) == pytest.approx(mean, abs=4 * deviation / np.sqrt(4000))
+    assert np.std(drawn) == pytest.approx(deviation, rel=0.05)
+    assert rao_spacing(np.arange(0, 360, 30)) == pytest.approx(0, abs=1e-9)
+
+
+def test_rao_joins_its_normal_limit():
+    angles = von_mises(0.25, 200, seed=8)
+    more = np.append(angles, angles[0] + 1.0)
+    assert rao_test(angles) == pytest.approx(rao_test(more), abs=0.05)
+
+
+@pytest.mark.parametrize(("kappa", "n"), [(1.0, 40), (2.0, 40), (5.0, 60)])
+def test_bootstrap_intervals_cover(kappa, n):
+    rng = np.random.default_rng(int(10 * kappa) + n)
+    truth = float(i1e(kappa) / i0e(kappa))
+    direction = length = 0
+    for k in range(250):
+        interval = bootstrap_direction(
+            von_mises(kappa, n, seed=1000 + k), confidence=0.95, resamples=300, rng=rng
+        )
+        length += interval.length_lo <= truth <= interval.length_hi
+        width = wrap_angle(interval.direction_hi - interval.direction_lo)
+        direction += wrap_angle(60.0 - interval.direction_lo) <= width
+    assert direction / 250 > 0.9
+    assert length / 250 > 0.89
+
+
+def test_bootstrap_of_uniform_angles_reaches_down_to_no_direction():
+    angles = np.random.default_rng(4).uniform(0, 360, 50)
+    interval = bootstrap_direction(
+        angles, confidence=0.95, resamples=500, rng=np.random.default_rng(0)
+    )
+    assert interval.length_lo == 0
+    assert np.isnan(
+        bootstrap_direction(
+            [1, 2, 3], confidence=0.95, resamples=100, rng=np.random.default_rng(0)
+        ).length_lo
+    )
+
+
+@given(st.floats(0.01, 100))
+def test_concentration_inverts_the_bessel_ratio(kappa):
+    assert concentration(i1e(kappa) / i0e(kappa)) == pytest.approx(kappa, rel=0.02, abs=1e-3)
+
+
+def test_number_of_modes():
+    def share(make, expected):
+        return np.mean([fit_modes(make(k)).n_modes == expected for k in range(12)])
+
+    rng = np.random.default_rng(0)
+    assert share(lambda k: rng.uniform(0, 360, 60), 0) >= 0.8
+    assert share(lambda k: von_mises(2.0, 60, k), 1) >= 0.8
+    two = [
+        np.concatenate([von_mises(8, 40, k), von_mises(8, 40, k + 99, 200.0)]) for k in range(12)
+    ]
+    assert share(two.__getitem__, 2) >= 0.8
+    on_background = np.concatenate([von_mises(20, 60, 5), rng.uniform(0, 360, 60)])
+    fit = fit_modes(on_background)
+    assert fit.n_modes == 1
+    assert abs(wrap_difference(fit.centres_deg[0] - 60.0)) < 8
+    assert fit_modes([1.0, 2.0]).n_modes == 0
+
+
+def test_groups_with_other_directions_differ():
+    near = [von_mises(4, 30, 1), von_mises(4, 30, 2)]
+    far = [von_mises(4, 30, 1), von_mises(4, 30, 2, 110.0)]
+    assert watson_williams_test(near) > 0.01 > watson_williams_test(far)
+    assert watson_u2_test(*near) > 0.01 > watson_u2_test(*far)
+    assert np.isnan(watson_williams_test([near[0]]))
+    assert np.isnan(watson_u2_test(near[0][:2], near[1]))
+
+
+def test_watson_u2_holds_its_level():
+    rng = np.random.default_rng(3)
+    p = [watson_u2_test(*rng.uniform(0, 360, (2, 15)), draws=99) for _ in range(300)]
+    assert stats.binomtest(int((np.array(p) <= 0.05).sum()), 300, 0.05).pvalue > 0.001

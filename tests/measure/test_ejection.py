@@ -1,0 +1,169 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_worlds import disc_pit, still_frames, straight_tracks
+
+from pitflow.config import EjectionConfig
+from pitflow.measure.circular import wrap_difference
+from pitflow.measure.ejection import compute_ejections
+from pitflow.measure.pits import compute_pit_geometry
+from pitflow.measure.rim import trace_rims
+from pitflow.measure.tracks import sort_tracks
+
+SHAPE = (400, 400)
+
+
+def eject(pit_pixels, particles, *, frames=None, shape=SHAPE):
+    return compute_ejections(
+        sort_tracks(particles, still_frames(300) if frames is None else frames),
+        trace_rims(pit_pixels),
+        compute_pit_geometry(pit_pixels, um_per_px=0.5),
+        config=EjectionConfig(),
+        um_per_px=0.5,
+        fps=10.0,
+        shape=shape,
+    )
+
+
+def test_departures_are_followed_back_to_the_rim(radial_world):
+    pits, starts, truth = radial_world
+    found = eject(pits, straight_tracks(starts)).set_index("particle")
+    assert list(found.index) == list(truth["particle"])
+    assert (found["pit"] == 0).all()
+    assert np.abs(wrap_difference(found["angle_deg"] - truth["angle_deg"])).max() < 0.5
+    assert np.abs(found["frame"] - truth["frame"]).max() <= 1
+    np.testing.assert_allclose(np.hypot(found["x"] - 200, found["y"] - 200), 20.5, atol=1.0)
+    np.testing.assert_allclose(found["speed_um_s"], 3 * 0.5 * 10, rtol=1e-6)
+    assert (found["pit_probability"] > 0.9).all()
+
+
+def test_the_angle_error_is_what_the_noise_makes(radial_world):
+    pits, starts, truth = radial_world
+    pulls = []
+    for seed in range(6):
+        found = eject(pits, straight_tracks(starts, noise=0.5, seed=seed)).set_index("particle")
+        error = wrap_difference(found["angle_deg"] - truth["angle_deg"].reindex(found.index))
+        pulls.append(error / found["angle_err_deg"])
+    assert 0.7 < np.std(np.concatenate(pulls)) < 1.2
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 3))
+def test_turning_the_world_turns_the_angles(quarter_turns):
+    pits = disc_pit(0, 200, 200, 20, grows_until=50, towards=30.0)
+    angle = np.radians(np.arange(0, 360, 20))
+    starts = [
+        (
+            k,
+            80,
+            20,
+            200 + 26 * np.cos(a),
+            200 + 26 * np.sin(a),
+            2 * np.cos(a + 0.2),
+            2 * np.sin(a + 0.2),
+        )
+        for k, a in enumerate(angle)
+    ]
+    particles = straight_tracks(starts)
+
+    def turned(table):
+        x, y = table["x"] - 200, table["y"] - 200
+        for _ in range(quarter_turns):
+            x, y = -y, x
+        return table.assign(x=x + 200, y=y + 200)
+
+    before = eject(pits, particles)
+    after = eject(turned(pits), turned(particles))
+    assert list(before["particle"]) == list(after["particle"])
+    difference = wrap_difference(after["angle_deg"] - before["angle_deg"] - 90 * quarter_turns)
+    # Rounding to pixels is the same after quarter turns, but for points half way between two.
+    assert np.abs(difference).max() < 1.0
+
+
+def test_stage_drift_is_taken_off(radial_world):
+    pits, starts, _ = radial_world
+    frames = still_frames(300, shift=(0.1, -0.05))
+    particles = straight_tracks(starts)
+    moved = particles.assign(
+        x=particles["x"] + 0.1 * particles["frame"], y=particles["y"] - 0.05 * particles["frame"]
+    )
+    pd.testing.assert_frame_equal(eject(pits, moved, frames=frames), eject(pits, particles))
+
+
+def test_open_field_and_inward_and_resting_tracks_have_no_source(radial_world):
+    pits, starts, _ = radial_world
+    others = [
+        (100, 100, 30, 330.0, 80.0, 0.5, 2.0),
+        (101, 100, 30, 260.0, 200.0, -1.0, 0.0),
+        (102, 100, 30, 225.0, 200.0, 0.0, 0.0),
+        (103, 100, 30, 200.0, 390.0, 1.0, -0.3),
+    ]
+    found = eject(pits, straight_tracks(starts + others, noise=0.2))
+    assert set(found["particle"]) == set(range(60))
+
+
+def test_the_source_is_where_the_path_leads_back_to_not_the_nearest_pit():
+    pits = pd.concat([disc_pit(0, 100, 200, 15), disc_pit(1, 150, 212, 6)])
+    # Past pit 1 at 5 px from its rim, away from pit 0.
+    starts = [(k, 220, 25, 118.0 + 3 * (k % 4), 200.0, 2.5, 0.0) for k in range(6)]
+    found = eject(pits, straight_tracks(starts, noise=0.1))
+    assert list(found["pit"]) == [0] * 6
+
+
+def test_of_two_pits_on_one_line_the_nearer_behind_is_chosen():
+    pits = pd.concat([disc_pit(0, 60, 200, 15), disc_pit(1, 120, 200, 15)])
+    found = eject(pits, straight_tracks([(0, 220, 25, 140.0, 200.0, 2.5, 0.0)], noise=0.1))
+    assert list(found["pit"]) == [1]
+
+
+def test_a_pit_cannot_eject_before_it_is_there():
+    pits = disc_pit(0, 200, 200, 15, onset=100)
+    starts = [(0, 40, 20, 220.0, 200.0, 2.0, 0.0), (1, 150, 20, 220.0, 200.0, 2.0, 0.0)]
+    assert list(eject(pits, straight_tracks(starts))["particle"]) == [1]
+
+
+def test_a_track_found_again_far_out_is_no_second_ejection(radial_world):
+    pits, starts, _ = radial_world
+    # Every third particle is lost and found again 90 px further out.
+    again = [
+        (100 + k, first + 30, n, x + 30 * vx, y + 30 * vy, vx, vy)
+        for k, first, n, x, y, vx, vy in starts[::3]
+    ]
+    found = eject(pits, straight_tracks(starts + again, noise=0.2))
+    assert set(found["particle"]) == set(range(60))
+
+
+def test_slowing_particles_leave_when_they_left():
+    pits = disc_pit(0, 200, 200, 20, grows_until=50)
+    t = np.arange(6, 60)
+    # First seen 20 px out at 2.8 px/frame: at a constant speed it would have left 7 frames ago.
+    distance = 20.5 + 4.0 * (1 - np.exp(-0.06 * t)) / 0.06
+    parts = []
+    for k, angle in enumerate(np.radians(np.arange(0, 360, 15))):
+        part = straight_tracks([(k, 106, t.size, 0.0, 0.0, 0.0, 0.0)])
+        x, y = 200 + distance * np.cos(angle), 200 + distance * np.sin(angle)
+        parts.append(part.assign(x=x, y=y))
+    found = eject(pits, pd.concat(parts, ignore_index=True))
+    assert len(found) == 24
+    assert np.abs(found["frame"] - 100).max() <= 1
+    np.testing.assert_allclose(found["speed_um_s"], 4.0 * 0.5 * 10, rtol=0.1)
+
+
+def test_no_pits_or_no_tracks_give_typed_empty_tables(radial_world):
+    pits, starts, _ = radial_world
+    full = eject(pits, straight_tracks(starts))
+    for none in (
+        eject(pits.iloc[:0], straight_tracks(starts)),
+        eject(pits, straight_tracks(starts).iloc[:0]),
+    ):
+        assert none.empty
+        assert list(none.dtypes) == list(full.dtypes)
+        assert list(none.columns) == list(full.columns)
+
+
+def test_particles_outside_the_frames_table_are_refused(radial_world):
+    pits, starts, _ = radial_world
+    with pytest.raises(ValueError, match="frames table"):
+        eject(pits, straight_tracks(starts), frames=still_frames(50))

@@ -1,0 +1,115 @@
+import numpy as np
+import pandas as pd
+import pytest
+from small_worlds import disc_pit
+
+from pitflow.measure.circular import wrap_difference
+from pitflow.measure.growth import compute_growth, dissolved_current, find_stable
+from pitflow.measure.pits import adjust_p, compute_pit_geometry
+from pitflow.measure.rim import trace_rims
+
+
+def grow(pixels, last_frame=200):
+    geometry = compute_pit_geometry(pixels, um_per_px=0.5)
+    return geometry, compute_growth(pixels, geometry, last_frame=last_frame)
+
+
+def test_geometry_of_a_disc():
+    geometry, _ = grow(disc_pit(3, 40, 30, 20, onset=7))
+    pit = geometry.iloc[0]
+    assert (pit["pit"], pit["x"], pit["y"], pit["onset_frame"]) == (3, 40, 30, 7)
+    assert pit["area_px"] == pytest.approx(np.pi * 20**2, rel=0.02)
+    assert pit["area_um2"] == pytest.approx(0.25 * pit["area_px"])
+    assert pit["perimeter_px"] == pytest.approx(2 * np.pi * 20, rel=0.05)
+
+
+def test_area_counts_every_pixel_once():
+    pixels = pd.concat([disc_pit(0, 40, 40, 12, onset=3), disc_pit(1, 90, 40, 9, onset=50)])
+    geometry, growth = grow(pixels)
+    for pit, rows in growth.groupby("pit"):
+        assert rows["new_px"].sum() == (pixels["pit"] == pit).sum()
+        assert list(rows["frame"]) == list(range(int(rows["frame"].iloc[0]), 201))
+        np.testing.assert_allclose(rows["area_px"], rows["new_px"].cumsum())
+    assert list(growth.groupby("pit")["frame"].first()) == [3, 50]
+    assert len(geometry) == 2
+
+
+@pytest.mark.parametrize("towards", [0.0, 90.0, 200.0])
+def test_growth_points_to_the_side_that_grows(towards):
+    turn = np.radians(towards)
+    t = np.arange(1, 60)
+    # A strip that advances from the onset in one direction, three pixels wide.
+    along, across = np.repeat(t, 3), np.tile([-1.0, 0.0, 1.0], t.size)
+    x = np.rint(100 + along * np.cos(turn) - across * np.sin(turn)).astype(int)
+    y = np.rint(100 + along * np.sin(turn) + across * np.cos(turn)).astype(int)
+    strip = pd.DataFrame({"pit": 0, "frame": np.repeat(t, 3), "x": x, "y": y})
+    onset = pd.DataFrame({"pit": 0, "frame": 0, "x": [100], "y": [100]})
+    pixels = pd.concat([onset, strip]).drop_duplicates(["x", "y"])
+    _, growth = grow(pixels)
+    assert np.isnan(growth["angle_deg"].iloc[0])
+    late = growth[(growth["frame"] > 20) & growth["angle_deg"].notna()]
+    assert np.abs(wrap_difference(late["angle_deg"] - towards)).max() < 4
+    assert (late["resultant_length"] > 0.99).all()
+    assert growth["angle_deg"].iloc[100:].isna().all()
+
+
+def test_pits_that_stop_are_not_stable():
+    pixels = pd.concat(
+        [
+            disc_pit(0, 40, 40, 15, grows_until=200),
+            disc_pit(1, 90, 40, 15, grows_until=120),
+            disc_pit(2, 140, 40, 8, onset=170, grows_until=200),
+        ]
+    )
+    _, growth = grow(pixels)
+    assert list(find_stable(growth)) == [True, False, True]
+
+
+def test_no_pits():
+    geometry, growth = grow(disc_pit(0, 9, 9, 3).iloc[:0])
+    assert geometry.empty
+    assert growth.empty
+    assert {"resultant_length", "area_err_px"} <= set(growth.columns)
+    assert find_stable(growth).empty
+
+
+def test_current_of_a_hemisphere_is_faradays():
+    # r = t um: V = 2/3 pi t^3, so I = 2 pi t^2 n F rho / M.
+    t = pd.Series(np.linspace(10, 20, 1001))
+    current = dissolved_current(np.pi * t**2, t)
+    per_um3 = 2.19 * 96485 * 7.95e-12 / 55.9
+    assert current.iloc[500] == pytest.approx(2 * np.pi * 15**2 * per_um3, rel=1e-3)
+    halved = dissolved_current(np.pi * t**2, t, depth_ratio=0.5)
+    np.testing.assert_allclose(halved, current / 2)
+
+
+def test_adjusted_p_is_benjamini_hochbergs():
+    p = np.array([0.01, np.nan, 0.04, 0.03])
+    np.testing.assert_allclose(adjust_p(p), [0.03, np.nan, 0.04, 0.04])
+    assert np.isnan(adjust_p(np.array([np.nan]))).all()
+
+
+def test_the_rim_is_that_of_the_frame():
+    (rim,) = trace_rims(disc_pit(0, 100, 100, 30, grows_until=100))
+    one = np.ones(1)
+    for frame, radius in ((50, 15.0), (200, 30.0)):
+        back = rim.distance_along(
+            160 * one, 100 * one, one, 0 * one, np.array([frame]), np.array([90.0])
+        )
+        assert back[0] == pytest.approx(60 - radius, abs=1.5)
+    inside = rim.distance_along(
+        110 * one, 100 * one, one, 0 * one, np.array([200]), np.array([90.0])
+    )
+    assert inside[0] == pytest.approx(-20, abs=1.5)
+    past = rim.distance_along(160 * one, 150 * one, one, 0 * one, np.array([200]), np.array([90.0]))
+    assert np.isnan(past[0])
+
+
+def test_holes_in_the_cover_are_no_way_in():
+    disc = disc_pit(0, 100, 100, 30, grows_until=10)
+    holes = (disc["x"] % 7 < 3) & (disc["y"] % 7 < 3) & (disc["frame"] > 3)
+    (rim,) = trace_rims(disc[~holes])
+    x = np.full(40, 160.0)
+    y = np.linspace(90, 110, 40)
+    back = rim.distance_along(x, y, np.ones(40), np.zeros(40), np.full(40, 100), np.full(40, 90.0))
+    np.testing.assert_allclose(160 - back, 100 + np.sqrt(30**2 - (y - 100) ** 2), atol=2.5)
