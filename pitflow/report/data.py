@@ -100,6 +100,14 @@ class ReportData:
         return frames.loc[good, "frame"].to_numpy(dtype=np.int64)
 
     @cached_property
+    def span_s(self) -> tuple[float, float]:
+        """Start of the first analysed frame and end of the last, s."""
+        frames = ints(self.tables["frames"], "frame")
+        if frames.size == 0:
+            return 0.0, 1.0 / self.fps
+        return float(frames.min() / self.fps), float((frames.max() + 1) / self.fps)
+
+    @cached_property
     def tracks(self) -> pd.DataFrame:
         """The linked particles, sorted by track and frame, with the stage drift removed."""
         particles = self.tables["particles"]

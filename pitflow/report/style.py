@@ -59,7 +59,8 @@ RC: Any = {
     "legend.fontsize": 8.5,
     "figure.facecolor": "white",
     "image.cmap": "gray",
-    "image.interpolation": "nearest",
+    # Vector files then hold the pixels themselves, not a resampled picture of them.
+    "image.interpolation": "none",
     # Text stays text in SVG, so that a journal's editor can set it in its own font.
     "svg.fonttype": "none",
     # The same data give the same file.

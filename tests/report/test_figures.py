@@ -288,3 +288,12 @@ def test_an_empty_run_gives_a_sentence_or_a_figure_without_emptiness(entry, empt
     else:
         assert isinstance(made, str)
         assert made.endswith(".")
+
+
+def test_time_axes_span_the_analysed_frames(run):
+    frames = run.tables["frames"].query("frame >= 30")
+    part = dataclasses.replace(run, tables=dict(run.tables) | {"frames": frames})
+    assert part.span_s == (2.0, 4.0)
+    ax = axes()
+    growth.draw_ejections(ax, part, [0, 1, 2])
+    assert ax.get_xlim() == pytest.approx((2.0, 4.0))

@@ -26,7 +26,7 @@ def draw_areas(ax: Axes, data: ReportData, labelled: list[int]) -> dict[int, flo
             ends.append((float(time[-1]), float(area[-1]), pit))
         else:
             ax.plot(time, area, color=BAND, lw=1.0, zorder=1)
-    ax.set_xlim(0, data.n_frames / data.fps)
+    ax.set_xlim(*data.span_s)
     ax.set_ylim(bottom=0)
     _label_ends(ax, ends)
     ax.set_xlabel("time (s)")
@@ -38,18 +38,18 @@ def draw_ejections(ax: Axes, data: ReportData, labelled: list[int]) -> dict[int,
     """Draw how many particles each pit has ejected by a time; return the totals."""
     total: dict[int, int] = {}
     ends: list[tuple[float, float, int]] = []
-    until = data.n_frames / data.fps
+    since, until = data.span_s
     for pit, own in by_pit(data.tables["ejections"]):
         time = np.sort(ints(own, "frame")) / data.fps
         total[pit] = len(time)
-        steps = np.concatenate([[0.0], time, [until]])
+        steps = np.concatenate([[since], time, [until]])
         so_far = np.concatenate([[0], np.arange(1, len(time) + 1), [len(time)]])
         if pit in labelled:
             ax.step(steps, so_far, where="post", color=pit_colour(pit), zorder=3)
             ends.append((until, float(len(time)), pit))
         else:
             ax.step(steps, so_far, where="post", color=BAND, lw=1.0, zorder=1)
-    ax.set_xlim(0, until)
+    ax.set_xlim(since, until)
     ax.set_ylim(bottom=0)
     _label_ends(ax, ends)
     ax.set_xlabel("time (s)")

@@ -54,7 +54,7 @@ def make(data: ReportData) -> Panel | str:
     tall = 9.6 * min(height / width, 1.0)
     figure = new_figure(tall, tall * width / height)
     ax = figure.add_axes((0, 0, 1, 1))
-    image = reduce(data.frame_at(frame), 1400)
+    image = reduce(data.frame_at(frame), 1200)
     bottom, top = steel_limits(image)
     # The frame is background here: lifted towards white, it leaves the contrast to the tracks.
     show_image(ax, image, window, (bottom - 0.8 * (top - bottom), top + 0.1 * (top - bottom)))
