@@ -24,9 +24,16 @@ def _recording(data: ReportData) -> str:
         if (frames["quality"] == quality).any()
     ]
     field = f"{width * data.um_per_px / 1000:.2f} mm by {height * data.um_per_px / 1000:.2f} mm"
+    duration = f"({len(frames) / data.fps:.1f} s at {data.fps:g} frames per second)"
+    opening = f"The recording has {count(len(frames), 'frame')} {duration}"
+    if 0 < len(frames) < data.n_frames:
+        first, last = int(frames["frame"].min()), int(frames["frame"].max())
+        opening = (
+            f"Frames {first} to {last} of the recording's {data.n_frames:,} were analysed "
+            f"{duration},"
+        )
     return (
-        f"The recording has {count(len(frames), 'frame')} ({len(frames) / data.fps:.1f} s at "
-        f"{data.fps:g} frames per second) of {width} by {height} px, {field} of steel at "
+        f"{opening} of {width} by {height} px, {field} of steel at "
         f"{data.um_per_px:g} µm per px; "
         + (listing(faults) if faults else "no frame is lost, damaged or repeated")
         + "."

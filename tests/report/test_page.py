@@ -8,10 +8,13 @@ from html.parser import HTMLParser
 
 import pytest
 
+from pitflow.config import ReportConfig
 from pitflow.errors import UserError
 from pitflow.report.contents import SECTIONS
 from pitflow.report.page import write_report
+from pitflow.report.summary import findings
 
+BRIEF = ReportConfig(svg=False)
 ENTRIES = [entry for section in SECTIONS for entry in section.entries]
 
 
@@ -75,6 +78,7 @@ def test_text_from_outside_is_escaped(empty_run, tmp_path):
     data = dataclasses.replace(
         empty_run,
         name=evil,
+        config=BRIEF,
         provenance={"input": evil, "warnings": [evil], "config": f"# {evil}\nseed = 1\n",
                     "versions": {evil: evil}, "notes": [evil]},
     )  # fmt: skip
@@ -95,7 +99,7 @@ def test_a_run_without_anything_is_readable_and_drops_old_figures(empty_run, tmp
 
 
 def test_pits_without_particles_are_readable(make, tmp_path):
-    html = write_report(make(per_pit=0), tmp_path).read_text(encoding="utf-8")
+    html = write_report(make(per_pit=0, config=BRIEF), tmp_path).read_text(encoding="utf-8")
     assert "3 pits were found" in html
     assert "No particle was tracked" in html
     assert "could not be compared" in html
@@ -103,7 +107,9 @@ def test_pits_without_particles_are_readable(make, tmp_path):
 
 
 def test_a_single_pit_with_a_single_particle_is_readable(make, tmp_path):
-    html = write_report(make(n_pits=1, per_pit=1), tmp_path).read_text(encoding="utf-8")
+    html = write_report(make(n_pits=1, per_pit=1, config=BRIEF), tmp_path).read_text(
+        encoding="utf-8"
+    )
     assert "1 pit was found" in html
     assert "1 particle was followed" in html
 
@@ -115,7 +121,7 @@ def test_no_frame_can_be_shown(run, tmp_path):
     def refuse(index):
         raise AssertionError("a damaged frame was read")
 
-    data = dataclasses.replace(data, frame_at=refuse, mask_at=refuse)
+    data = dataclasses.replace(data, frame_at=refuse, mask_at=refuse, config=BRIEF)
     html = write_report(data, tmp_path).read_text(encoding="utf-8")
     assert "could be shown" in html
 
@@ -128,7 +134,7 @@ def test_svg_can_be_left_out_and_the_title_set(empty_run, tmp_path):
 
 
 def test_sixteen_bit_and_odd_frames(make, tmp_path):
-    data = make(shape=(130, 401), n_pits=2)
+    data = make(shape=(130, 401), n_pits=2, config=BRIEF)
     deep = dataclasses.replace(data, frame_at=lambda index: data.frame_at(index).astype("u2") * 200)
     assert write_report(deep, tmp_path).stat().st_size > 100_000
 
@@ -147,3 +153,11 @@ def test_a_folder_that_cannot_be_written(empty_run, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write the report"):
         write_report(empty_run, tmp_path / "file")
+
+
+def test_a_part_of_a_recording_says_which(run):
+    frames = run.tables["frames"].query("10 <= frame < 50")
+    part = dataclasses.replace(run, tables=dict(run.tables) | {"frames": frames})
+    assert findings(part)[0].startswith(
+        "Frames 10 to 49 of the recording's 60 were analysed (2.7 s"
+    )
