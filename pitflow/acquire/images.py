@@ -9,6 +9,7 @@ import hashlib
 import io
 import re
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -184,7 +185,7 @@ class _Zip:
             if self._archive.getinfo(name).file_size > _IN_MEMORY:
                 return self._archive.open(name)  # type: ignore[return-value]
             return io.BytesIO(self._archive.read(name))
-        except (zipfile.BadZipFile, EOFError, OSError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
             raise UnreadableError(str(error)) from error
         except (RuntimeError, NotImplementedError) as error:
             raise UserError(f"{name} cannot be unpacked ({error})", where=self._path) from error

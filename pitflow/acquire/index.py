@@ -38,7 +38,7 @@ class Facts:
     fps:
         Frames per second as the recording states it.
     strict:
-        Whether a decoder's complaint about a frame means that it is damaged.
+        Whether a decoder must report faults that it could paint over.
     notes:
         What was converted, assumed or lost, one line each.
     """

@@ -90,7 +90,10 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
     try:
         # A playlist or a script in place of a video must not make FFmpeg open anything else.
         container = av.open(
-            str(path), options={"protocol_whitelist": "file"}, metadata_errors="ignore"
+            # By its protocol, or FFmpeg would look for one in a name with a colon.
+            f"file:{path}",
+            options={"protocol_whitelist": "file"},
+            metadata_errors="ignore",
         )
     except PermissionError:
         raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Protocol
@@ -25,7 +27,17 @@ SUFFIXES = (*_TIFF, *_DECODERS)
 """Ends of the names of image files, in lower case."""
 
 _JPEG_END = b"\xff\xd9"
-_FAULTS = (ValueError, RuntimeError, OSError, IndexError, KeyError, TypeError, struct.error)
+_FAULTS = (
+    ValueError,
+    RuntimeError,
+    OSError,
+    IndexError,
+    KeyError,
+    TypeError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 """What the decoders raise, depending on where in the file the damage is."""
 
 

@@ -133,7 +133,7 @@ def _build_index(path: Path, fingerprint: str) -> tuple[pd.DataFrame, Facts]:
     if not listed:
         raise UserError("the video holds no frames", where=path)
     rows = pd.DataFrame(listed)
-    frame, strict = _first_frame(path)
+    frame, strict = _first_frame(path, every_key=bool(rows["is_key"].all()))
     if in_file_order and rows["pts"].is_monotonic_increasing:
         rows["pts"] = _shown_times(path, rows["pts"].to_numpy(), strict)
     rows = rows[~rows.pop("is_discarded")].sort_values("pts", kind="stable", ignore_index=True)
@@ -148,8 +148,6 @@ def _build_index(path: Path, fingerprint: str) -> tuple[pd.DataFrame, Facts]:
 
     image = grey_of_frame(frame)
     notes = conversions(frame)
-    if not strict:
-        notes.append("the decoder finds fault with every frame; its complaints are not heeded")
     if rate is None:
         notes.append(f"the file states no frame rate: {fps:g} frames/s assumed")
     elif numbering.step is None and len(pts) > 1:
@@ -178,9 +176,14 @@ def _row(number: int, packet: Any) -> dict[str, Any]:
     }
 
 
-def _first_frame(path: Path) -> tuple[av.VideoFrame, bool]:
-    """Return a sound frame, and whether the decoder's complaints tell anything in this file."""
-    for strict in (True, False):
+def _first_frame(path: Path, *, every_key: bool) -> tuple[av.VideoFrame, bool]:
+    """Return a sound frame, and whether the decoder should be strict with this file.
+
+    It should where every frame stands alone, since such codecs paint over what is missing, unless
+    the file is so odd that no frame pleases. Other codecs flag what they paint over, and being
+    strict about a trifle would cost all frames up to the next key frame.
+    """
+    for strict in (True, False) if every_key else (False,):
         with opened(path) as (container, stream):
             packets = islice(enumerate(packets_with_data(container, stream)), _PROBED)
             faults: set[int] = set()

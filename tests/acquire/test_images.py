@@ -10,6 +10,7 @@ import pytest
 import tifffile
 from recordings import scene_frames
 
+from pitflow.acquire import images
 from pitflow.acquire.source import Source, open_source
 from pitflow.errors import UserError
 
@@ -200,6 +201,25 @@ def test_damaged_snapshot_keeps_its_number(tmp_path, suffix, zipped) -> None:
     read = list(source.read(0, 5))
     assert [quality for _, _, quality in read] == ["ok", "damaged", "ok", "damaged", "ok"]
     assert [image is None for _, image, _ in read] == [False, True, False, True, False]
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_damage_in_a_zip_keeps_to_its_frame(tmp_path, monkeypatch, compression, in_memory) -> None:
+    if not in_memory:
+        monkeypatch.setattr(images, "_IN_MEMORY", 0)
+    frames = scene_frames(4)
+    folder = write_folder(tmp_path / "f", [f"a{i}.tif" for i in range(4)], frames)
+    path = zip_of(folder, tmp_path / "v.zip", compression=compression)
+    with zipfile.ZipFile(path) as archive:
+        start = archive.getinfo("a2.tif").header_offset
+        size = archive.getinfo("a2.tif").compress_size
+    content = bytearray(path.read_bytes())
+    content[start + size // 2 : start + size // 2 + 40] = b"x" * 40
+    path.write_bytes(content)
+    read = [(quality, image) for _, image, quality in open_source(path).read(0, 4)]
+    assert [quality for quality, _ in read] == ["ok", "ok", "damaged", "ok"]
+    np.testing.assert_array_equal(read[3][1], frames[3])
 
 
 def test_frames_of_one_size_only(tmp_path) -> None:

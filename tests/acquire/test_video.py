@@ -236,6 +236,13 @@ def test_uneven_times_are_kept_and_said(tmp_path) -> None:
     np.testing.assert_allclose(source.index["time_s"], (np.array(times) - times[0]) / 1000)
 
 
+@pytest.mark.parametrize("name", ["5 mM: #1 (50%).avi", "http:v.avi", "Größe-%03d.avi"])
+def test_any_name_is_just_a_name(tmp_path, name, monkeypatch) -> None:
+    write_imagej_avi(tmp_path / name, scene_frames(3))
+    monkeypatch.chdir(tmp_path)
+    assert open_source(name).n_frames == 3
+
+
 def test_given_rate_replaces_the_stated_one(tmp_path) -> None:
     path = write_video(tmp_path / "v.avi", scene_frames(5), "mjpeg", "yuvj420p")
     source = open_source(path, fps=7.5)
