@@ -28,7 +28,6 @@ def create_stack(
     *,
     interval_s: float,
     um_per_px: float,
-    start_s: float = 0.0,
 ) -> zarr.Array[Any]:
     """Create an empty stack of images, replacing one that is there, and return its array.
 
@@ -44,8 +43,6 @@ def create_stack(
         Time between images, s.
     um_per_px:
         Size of a pixel, um.
-    start_s:
-        Time of the first image, s.
     """
     group = zarr.open_group(path, mode="w", zarr_format=3)
     group.attrs["ome"] = {
@@ -63,7 +60,6 @@ def create_stack(
                         "path": "0",
                         "coordinateTransformations": [
                             {"type": "scale", "scale": [interval_s, um_per_px, um_per_px]},
-                            {"type": "translation", "translation": [start_s, 0.0, 0.0]},
                         ],
                     }
                 ],
