@@ -56,10 +56,10 @@ def fingerprint(path: Path) -> str:
 
 
 def code_version(*packages: str) -> str:
-    """Return a hash of the source of the named sub-packages and of the contracts between them."""
+    """Return a hash of the source of the named sub-packages and of what joins them."""
     root = Path(__file__).parent
     digest = hashlib.blake2b(digest_size=8)
-    for name in (*packages, "schema.py", "frame.py", "scene.py"):
+    for name in (*packages, "stages.py", "schema.py", "frame.py", "scene.py"):
         place = root / name
         for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
             digest.update(file.relative_to(root).as_posix().encode())

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from pitflow.segment.pits import PitMap
     from pitflow.segment.protocol import Segmenter
 
+PIT_TAIL_FRAMES = 9
+"""Frames at the end that show what became pit after the middle of the last block."""
+
 MEASURED_TABLES = (
     "frames",
     "particles",
@@ -124,7 +127,7 @@ def acquire(job: Job) -> str:
     blocks = job.blocks
     background = run.path / "background.zarr"
     scale = {"interval_s": 1 / source.fps, "um_per_px": job.config.acquire.um_per_px}
-    if not any(parts.glob("blocks-*.parquet")):
+    if not _part_files(parts, "blocks"):
         create_stack(background, (len(blocks), *source.shape), source.dtype, **scale)
         if job.config.acquire.store_frames:
             create_stack(run.video, (source.n_frames, *source.shape), source.dtype, **scale)
@@ -150,18 +153,16 @@ def acquire(job: Job) -> str:
 
 def segment(job: Job) -> str:
     """Find the pits over the whole recording, then particles and pit pixels in every frame."""
-    import pandas as pd
+    import numpy as np
 
     from pitflow.acquire.store import create_masks, open_stack
     from pitflow.segment.block import combine_arrivals
-    from pitflow.segment.pits import find_pits
+    from pitflow.segment.pits import find_pits, pit_pixels
     from pitflow.segment.registry import create_segmenter
 
     parts = job.run.parts("segment")
-    segmenter = create_segmenter(job.config.segment)
-    scene, reader = _scene(job), _reader(job)
-    blocks = job.blocks
-    if not any(parts.glob("blocks-*.parquet")):
+    scene, reader, blocks = _scene(job), _reader(job), job.blocks
+    if not _part_files(parts, "blocks"):
         create_masks(
             job.run.masks,
             (job.source.n_frames, *job.source.shape),
@@ -169,28 +170,36 @@ def segment(job: Job) -> str:
             um_per_px=job.config.acquire.um_per_px,
             image="../video.zarr" if job.config.acquire.store_frames else None,
         )
+    tail = list(
+        reader.read(max(job.frames.stop - PIT_TAIL_FRAMES, job.frames.start), job.frames.stop)
+    )
+    pits = find_pits(scene, job.config.segment.pits, tail)
+    segmenter = create_segmenter(job.config.segment, pits)
     masks = open_stack(job.run.masks, writable=True)
-    pits = find_pits(scene, job.config.segment.pits)
     task = partial(_segment_blocks, segmenter, pits, reader, scene, masks, parts)
     # A segmenter that carries state from frame to frame must see all of them in one go.
-    tasks = [tuple(blocks)] if segmenter.in_order else [(block,) for block in blocks]
+    tasks: list[tuple[Block, ...]] = (
+        [tuple(blocks)] if segmenter.in_order else [(block,) for block in blocks]
+    )
     _in_parts(job, "segment", task, tasks)
     detections = _read_parts(parts, "blocks")
     detections.to_parquet(job.table("segment", "detections"), index=False)
-    pit_pixels = combine_arrivals([pd.read_parquet(path) for path in _part_files(parts, "pits")])
-    schema.write_table(pit_pixels, schema.PIT_PIXELS, job.run.table("pit_pixels"))
-    return f"{pit_pixels['pit'].nunique()} pits, {len(detections)} detections"
+    arrival = combine_arrivals([np.load(path) for path in sorted(parts.glob("arrival-*.npy"))])
+    pixels = pit_pixels(pits, arrival)
+    schema.write_table(pixels, schema.PIT_PIXELS, job.run.table("pit_pixels"))
+    return f"{pixels['pit'].nunique()} pits, {len(detections)} detections"
 
 
 def link(job: Job) -> str:
     """Join the detections into tracks, and drop what does not move."""
     import pandas as pd
 
+    from pitflow.link.settle import drop_settled
     from pitflow.link.tracks import link_detections
 
     detections = pd.read_parquet(job.table("segment", "detections"))
     frames = _frames(job)
-    steady = _without_drift(detections, frames)
+    steady = _moved(detections, frames, -1)
     job.progress.start("link", len(job.frames))
     done = 0
 
@@ -201,7 +210,8 @@ def link(job: Job) -> str:
 
     lost = frames.loc[~frames["quality"].isin(["ok", "duplicate"]), "frame"]
     linked = link_detections(steady, job.config.link, progress=count, lost_frames=set(lost))
-    particles = detections.assign(particle=linked.particles["particle"].to_numpy())
+    moving = drop_settled(linked.particles, job.config.link)
+    particles = _moved(moving, frames, +1)
     job.notes += linked.notes
     particles.to_parquet(job.table("link", "particles"), index=False)
     return f"{particles['particle'].max() + 1 if len(particles) else 0} tracks"
@@ -279,13 +289,14 @@ def _segment_blocks(
     parts: Path,
     blocks: tuple[Block, ...],
 ) -> pd.DataFrame:
-    """Segment blocks that follow each other; leave their pit pixels, return their detections."""
+    """Segment blocks that follow each other; leave their arrivals, return their detections."""
+    import numpy as np
+
     from pitflow.segment.block import segment_block
 
     frames = reader.read(blocks[0].start, blocks[-1].stop)
     result = segment_block(segmenter, pits, frames, scene, masks)
-    path = parts / f"pits-{_span(blocks)}.parquet"
-    result.arrivals.to_parquet(path, index=False)
+    np.save(parts / f"arrival-{_span(blocks)}.npy", result.arrival)
     return result.detections
 
 
@@ -309,7 +320,7 @@ def _in_parts(
         partial_path.replace(path)
         count(blocks)
 
-    todo = []
+    todo: list[tuple[Block, ...]] = []
     for blocks in tasks:
         if (parts / f"blocks-{_span(blocks)}.parquet").exists():
             count(blocks)
@@ -332,7 +343,8 @@ def _read_parts(parts: Path, kind: str) -> pd.DataFrame:
 
     tables = [pd.read_parquet(path) for path in _part_files(parts, kind)]
     filled = [table for table in tables if len(table)]
-    return pd.concat(filled or tables[:1], ignore_index=True)
+    whole: pd.DataFrame = pd.concat(filled or tables[:1], ignore_index=True)
+    return whole
 
 
 def _frames(job: Job) -> pd.DataFrame:
@@ -357,8 +369,8 @@ def _scene(job: Job) -> StoredScene:
     return StoredScene(background, frames, image, job.config.acquire.block_frames)
 
 
-def _without_drift(detections: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
-    """Return the detections at the places they would have had without stage drift."""
+def _moved(table: pd.DataFrame, frames: pd.DataFrame, sign: int) -> pd.DataFrame:
+    """Return the table with the stage drift added to its positions (+1) or taken off them (-1)."""
     shifts = frames.set_index("frame")[["shift_x_px", "shift_y_px"]].fillna(0.0)
-    shift = shifts.loc[detections["frame"]].to_numpy()
-    return detections.assign(x=detections["x"] - shift[:, 0], y=detections["y"] - shift[:, 1])
+    shift = sign * shifts.loc[table["frame"]].to_numpy()
+    return table.assign(x=table["x"] + shift[:, 0], y=table["y"] + shift[:, 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -27,6 +28,8 @@ _REACH_PX = 8.0
 _ITERATIONS = 10
 _CONVERGED_PX = 0.003
 _MIN_CORRELATION = 0.1
+_CLEAR_CORRELATION = 0.5
+"""Textures this much alike leave no doubt that the shift is the right one."""
 _MAX_ERROR_PX = 0.1
 
 
@@ -107,25 +110,33 @@ class Registration:
         self, image: Image, start: tuple[float, float], gain: float
     ) -> tuple[float, float] | None:
         best: tuple[float, tuple[float, float]] | None = None
-        # The coarse answer may be a wrong peak on poor texture: no shift is the other hypothesis.
-        for first in dict.fromkeys([(0.0, 0.0), start]):
-            fitted = self._fit(image, first, gain)
+        for base in self._hypotheses(image, start):
+            fitted = self._fit(image, base, gain)
             if fitted is not None and (best is None or fitted[0] > best[0]):
                 best = fitted
-            if best is not None and max(map(abs, start)) <= self._factor:
+            if best is not None and best[0] > _CLEAR_CORRELATION:
                 break
         return None if best is None else best[1]
 
+    def _hypotheses(self, image: Image, start: tuple[float, float]) -> Iterator[tuple[int, int]]:
+        """Yield whole-pixel shifts to start from, the likeliest first.
+
+        Each peak may be a wrong one on poor texture, so what the tiles say is tried about no shift
+        first, then no shift itself, then the same about what the overview says.
+        """
+        tried: set[tuple[int, int]] = set()
+        for base in dict.fromkeys([(0, 0), (round(start[0]), round(start[1]))]):
+            jump = _whole_shift(*self._pair(image, base))
+            for shift in ((base[0] + jump[0], base[1] + jump[1]), base):
+                if shift not in tried:
+                    tried.add(shift)
+                    yield shift
+
     def _fit(
-        self, image: Image, start: tuple[float, float], gain: float
+        self, image: Image, base: tuple[int, int], gain: float
     ) -> tuple[float, tuple[float, float]] | None:
         """Return (correlation, shift) at the fitted shift, None where the fit means nothing."""
-        base = (round(start[0]), round(start[1]))
         strip, fixed = self._pair(image, base)
-        jump = _whole_shift(strip, fixed)
-        if jump != (0, 0):
-            base = (base[0] + jump[0], base[1] + jump[1])
-            strip, fixed = self._pair(image, base)
         if not strip.size:
             return None
         strip /= np.float32(gain)
@@ -227,7 +238,9 @@ def _whole_shift(strip: Float, reference: Float) -> tuple[int, int]:
     spectrum = scipy.fft.rfft2(strip.reshape(-1, _TILE, _TILE) * window)
     cross = spectrum * np.conj(scipy.fft.rfft2(reference.reshape(-1, _TILE, _TILE) * window))
     cross = (cross / (np.abs(cross) + np.float32(1e-6))).sum(axis=0)
-    return _peak(scipy.fft.irfft2(cross, s=(_TILE, _TILE)))
+    surface = scipy.fft.irfft2(cross, s=(_TILE, _TILE))
+    # Neighbouring pixels belong to one peak when the true shift lies between them.
+    return _peak(cv2.blur(surface, (3, 3), borderType=cv2.BORDER_REFLECT))
 
 
 def _peak(surface: Float) -> tuple[int, int]:
