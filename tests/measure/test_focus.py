@@ -1,0 +1,127 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_worlds import as_detections, still_frames
+
+from pitflow.config import FocusConfig
+from pitflow.errors import UserError
+from pitflow.measure.focus import (
+    calibrate_focus,
+    compute_ballistics,
+    compute_height,
+    estimate_blur_error,
+)
+from pitflow.measure.tracks import sort_tracks
+
+CALIBRATED = FocusConfig(sigma0_px=1.2, k_px_per_um=0.3)
+
+
+@given(st.floats(0, 60))
+def test_height_inverts_the_blur(z):
+    blur = np.array([np.hypot(1.2, 0.3 * z)])
+    found, error = compute_height(blur, np.zeros(1), CALIBRATED)
+    assert found[0] == pytest.approx(z, abs=1e-5)
+    assert error[0] == pytest.approx(0.0, abs=1e-5)
+
+
+def test_height_error_is_that_of_simulation_and_finite_in_focus():
+    rng = np.random.default_rng(0)
+    for z in (0.0, 10.0, 30.0):
+        blur = np.hypot(1.2, 0.3 * z)
+        drawn, _ = compute_height(blur + rng.normal(0, 0.1, 20000), np.zeros(20000), CALIBRATED)
+        _, error = compute_height(np.array([blur]), np.array([0.1]), CALIBRATED)
+        assert error[0] == pytest.approx(drawn.std(), rel=0.7 if z == 0 else 0.05)
+
+
+def test_the_calibrations_own_error_counts():
+    config = FocusConfig(sigma0_px=1.2, k_px_per_um=0.3, k_err_px_per_um=0.03)
+    z, error = compute_height(np.array([9.0]), np.zeros(1), config)
+    assert error[0] == pytest.approx(0.1 * z[0])
+
+
+def test_no_calibration_no_height():
+    z, error = compute_height(np.array([2.0]), np.array([0.1]), FocusConfig())
+    assert np.isnan(z).all()
+    assert np.isnan(error).all()
+
+
+def test_calibration_finds_what_made_the_stack():
+    rng = np.random.default_rng(2)
+    z = np.repeat(np.arange(-20.0, 21.0, 4.0), 5)
+    blur = np.hypot(1.4, 0.25 * (z - 3.0)) * (1 + rng.normal(0, 0.04, z.size))
+    found = calibrate_focus(pd.DataFrame({"z_um": z, "blur_px": blur}))
+    assert abs(found.sigma0_px - 1.4) < 4 * found.sigma0_err_px < 0.3
+    assert abs(found.k_px_per_um - 0.25) < 4 * found.k_err_px_per_um < 0.05
+    assert abs(found.focus_um - 3.0) < 4 * found.focus_err_um < 1.5
+
+
+@pytest.mark.parametrize(
+    ("z", "blur", "message"),
+    [
+        ([0, 1, 2], [1, 2, 3], "3 measurements"),
+        ([0, 0, 0, 0, 1, 1], [1, 1, 1, 1, 2, 2], "2 heights"),
+        ([-2, -1, 0, 1, 2], [1, 2, 2.2, 2, 1], "does not grow"),
+    ],
+)
+def test_useless_stacks_are_refused(z, blur, message):
+    with pytest.raises(UserError, match=message):
+        calibrate_focus(pd.DataFrame({"z_um": z, "blur_px": blur}))
+
+
+def test_blur_error_is_read_from_the_tracks():
+    rng = np.random.default_rng(1)
+    t = np.tile(np.arange(40), 20)
+    true = 6.0 - 0.1 * t
+    table = as_detections(
+        pd.DataFrame({"particle": np.repeat(np.arange(20), 40), "frame": t, "x": 1.0 * t, "y": 0.0})
+    ).assign(blur_px=true * (1 + rng.normal(0, 0.05, t.size)))
+    tracks = sort_tracks(table, still_frames(40))
+    error = estimate_blur_error(tracks, table["blur_px"].to_numpy()[tracks.row])
+    assert np.median(error / true) == pytest.approx(0.05, rel=0.15)
+    alone = sort_tracks(table.head(2), still_frames(40))
+    assert np.isnan(estimate_blur_error(alone, np.ones(2))).all()
+
+
+def flights(curve, n=40, noise=0.3):
+    rng = np.random.default_rng(3)
+    t = np.arange(n)
+    parts = [
+        pd.DataFrame({"particle": k, "frame": 10 + t, "z_um": curve(t / 15.0)}) for k in range(50)
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    return table.assign(z_um=table["z_um"] + rng.normal(0, noise, len(table)))
+
+
+def test_a_parabola_is_told_from_a_line():
+    fit = compute_ballistics(flights(lambda t: 5 + 12 * t - 4.5 * t**2), fps=15.0)
+    assert (fit["p"] < 1e-6).all()
+    pull = (fit["rate"] - 12.0) / fit["rate_err"]
+    assert abs(pull.mean()) < 0.5
+    assert 0.75 < pull.std() < 1.3
+    pull = (fit["acceleration"] + 9.0) / fit["acceleration_err"]
+    assert abs(pull.mean()) < 0.5
+    assert 0.75 < pull.std() < 1.3
+    assert (fit["r2_parabola"] > fit["r2_line"]).all()
+
+
+def test_a_line_is_no_parabola_more_often_than_the_level():
+    fit = compute_ballistics(flights(lambda t: 5 + 2 * t), fps=15.0)
+    assert (fit["p"] < 0.05).sum() <= 9
+    np.testing.assert_allclose(
+        compute_ballistics(flights(lambda t: 5 + 2 * t, noise=0.0), fps=15.0)["rate"], 2.0
+    )
+
+
+def test_ballistics_agree_with_numpy_and_skip_short_tracks():
+    table = flights(lambda t: 5 + 12 * t - 4.5 * t**2)
+    table = table[(table["frame"] % 3 != 0) & ((table["particle"] != 4) | (table["frame"] < 14))]
+    fit = compute_ballistics(table, fps=15.0).set_index("particle")
+    assert 4 not in fit.index
+    one = table[table["particle"] == 7]
+    t = (one["frame"] - one["frame"].min()) / 15.0
+    bend, rate, _ = np.polyfit(t, one["z_um"], 2)
+    assert fit["rate"][7] == pytest.approx(rate)
+    assert fit["acceleration"][7] == pytest.approx(2 * bend)
+    assert compute_ballistics(table.head(0), fps=15.0).empty

@@ -1,0 +1,177 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from small_worlds import as_detections, still_frames, straight_tracks
+
+from pitflow.config import VelocityConfig
+from pitflow.measure.tracks import sort_tracks
+from pitflow.measure.velocity import (
+    clustering_test,
+    compute_outliers,
+    compute_velocity,
+    nearest_foreign_pit,
+    score_velocity,
+)
+
+PITS = pd.DataFrame(
+    {"pit": [0, 1, 2], "x": [0.0, 300.0, 300.0], "y": [0.0, 0.0, 900.0], "onset_frame": [0, 50, 0]}
+)
+CONFIG = VelocityConfig()
+
+
+def tracks_of(particles):
+    return sort_tracks(particles, still_frames(400))
+
+
+def outliers_of(particles, source=None):
+    tracks = tracks_of(particles)
+    source = np.zeros(tracks.n_tracks, dtype=np.int64) if source is None else source
+    return compute_outliers(tracks, source, PITS, config=CONFIG, um_per_px=0.5, fps=10.0)
+
+
+def bursting(n_tracks=20, *, noise=0.3, at=60, factor=5.0, length=3, seed=0):
+    """Tracks along +x at 2 px/frame; number 7 is ``factor`` times as fast for ``length`` frames."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for particle in range(n_tracks):
+        speed = np.full(100, 2.0)
+        if particle == 7:
+            speed[at : at + length] *= factor
+        x = np.cumsum(speed)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "particle": particle,
+                    "frame": np.arange(100),
+                    "x": x + rng.normal(0, noise, 100),
+                    "y": 40.0 * particle + rng.normal(0, noise, 100),
+                }
+            )
+        )
+    return as_detections(pd.concat(parts, ignore_index=True))
+
+
+def test_velocity_of_straight_motion_is_exact_across_gaps():
+    particles = straight_tracks([(0, 5, 40, 10.0, 20.0, 1.5, -0.7), (4, 0, 30, 0.0, 0.0, 0.0, 2.0)])
+    tracks = tracks_of(particles[particles["frame"] % 5 != 0])
+    vx, vy = compute_velocity(tracks)
+    np.testing.assert_allclose(vx, np.where(tracks.track == 0, 1.5, 0.0), atol=1e-9)
+    np.testing.assert_allclose(vy, np.where(tracks.track == 0, -0.7, 2.0), atol=1e-9)
+
+
+def test_velocity_of_a_parabola_is_its_derivative_inside():
+    t = np.arange(30.0)
+    particles = as_detections(
+        pd.DataFrame({"particle": 0, "frame": t.astype(int), "x": 3 * t, "y": 0.1 * t**2})
+    )
+    _, vy = compute_velocity(tracks_of(particles))
+    np.testing.assert_allclose(vy[2:-2], 0.2 * t[2:-2], atol=1e-9)
+
+
+def test_a_single_detection_has_no_velocity():
+    vx, _ = compute_velocity(tracks_of(straight_tracks([(0, 3, 1, 1.0, 1.0, 0.0, 0.0)])))
+    assert np.isnan(vx).all()
+
+
+def test_a_burst_is_one_event_at_its_place():
+    outliers, flagged = outliers_of(bursting())
+    assert len(outliers) == 1
+    event = outliers.iloc[0]
+    assert event["particle"] == 7
+    assert 60 <= event["frame"] <= 63
+    assert event["speed_px"] == pytest.approx(10.0, abs=1.5)
+    assert event["trend_px"] == pytest.approx(2.0, abs=0.5)
+    assert event["score"] > CONFIG.threshold
+    assert flagged.sum() == event["duration"] == 3
+    assert event["nearest_pit"] == 1
+    assert event["distance_px"] == pytest.approx(np.hypot(300 - event["x"], event["y"]))
+
+
+def test_one_misplaced_detection_is_no_event():
+    particles = bursting(factor=1.0)
+    place = particles.index[(particles["particle"] == 3) & (particles["frame"] == 50)]
+    particles.loc[place, "y"] += 12.0
+    outliers, _ = outliers_of(particles)
+    assert outliers.empty
+    assert outliers["particle"].dtype == "int64"
+
+
+def test_slowing_down_is_no_event():
+    t = np.arange(80)
+    rng = np.random.default_rng(1)
+    parts = [
+        pd.DataFrame(
+            {
+                "particle": k,
+                "frame": t,
+                "x": 6.0 * (1 - np.exp(-0.04 * t)) / 0.04 + rng.normal(0, 0.3, t.size),
+                "y": 50.0 * k + rng.normal(0, 0.3, t.size),
+            }
+        )
+        for k in range(30)
+    ]
+    outliers, _ = outliers_of(as_detections(pd.concat(parts, ignore_index=True)))
+    assert outliers.empty
+
+
+def test_noise_alone_makes_few_events():
+    n = sum(len(outliers_of(bursting(factor=1.0, seed=seed))[0]) for seed in range(10))
+    # 20,000 steps.
+    assert n <= 4
+
+
+def test_impossible_speeds_are_wrong_links_not_events():
+    particles = bursting(factor=1.0)
+    particles.loc[(particles["particle"] == 7) & (particles["frame"] >= 50), "y"] += 300.0
+    outliers, _ = outliers_of(particles)
+    assert outliers.empty
+
+
+def test_the_score_has_the_scale_of_the_noise():
+    score, _, _ = score_velocity(tracks_of(bursting(factor=1.0, noise=0.4)))
+    # Residual of the difference of two positions: Rayleigh of unit scale, the trend being smooth.
+    length = np.abs(score[np.isfinite(score)])
+    assert np.median(length) < stats.rayleigh.median()
+    assert 0.5 < np.quantile(length, 0.9) / stats.rayleigh.ppf(0.9) < 1.1
+
+
+def test_foreign_pits_exist_and_are_not_the_source():
+    x, y = np.array([290.0, 290.0, 290.0]), np.zeros(3)
+    nearest, distance = nearest_foreign_pit(
+        x, y, np.array([100, 100, 10]), np.array([0, 1, 0]), PITS
+    )
+    assert list(nearest) == [1, 0, 2]
+    np.testing.assert_allclose(distance, [10.0, 290.0, np.hypot(10, 900)])
+    none, nothing = nearest_foreign_pit(x[:1], y[:1], np.array([1]), np.array([0]), PITS.head(1))
+    assert none[0] == -1
+    assert np.isnan(nothing[0])
+
+
+def test_clustering_is_found_where_it_is_and_only_there():
+    particles = straight_tracks([(k, 60, 100, 0.0, 30.0 * k, 3.0, 0.0) for k in range(12)]).assign(
+        pit=0
+    )
+    pits = PITS.head(2)
+
+    def events_at(frames):
+        rows = particles.merge(pd.DataFrame({"particle": range(12), "frame": frames}))
+        distance = np.hypot(rows["x"] - 300, rows["y"])
+        return rows.assign(nearest_pit=1, distance_px=distance)
+
+    seen, expected, p = clustering_test(events_at([158] * 12), particles, pits)
+    assert seen < expected
+    assert p < 0.01
+    rng = np.random.default_rng(0)
+    chance = [
+        clustering_test(events_at(rng.integers(60, 160, 12)), particles, pits, draws=99)[2]
+        for _ in range(60)
+    ]
+    assert stats.binomtest(int((np.array(chance) <= 0.05).sum()), 60, 0.05).pvalue > 0.001
+    assert np.isnan(clustering_test(events_at([158] * 12).head(0), particles, pits)[2])
+
+
+def test_no_tracks():
+    outliers, flagged = outliers_of(bursting().head(0))
+    assert outliers.empty
+    assert flagged.size == 0
