@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from functools import cache
 from typing import Any
 
@@ -29,7 +30,10 @@ def grey_of_frame(frame: av.VideoFrame) -> Image:
     Image
         (height, width) uint8, or uint16 where a sample has more than 8 bits.
     """
-    if _is_rgb(frame):
+    if frame.format.has_palette:
+        indexed: Image = cv2.LUT(_plane(frame, 0), grey_of_rgb(_palette(frame)[None])[0])
+        return indexed
+    if frame.format.is_rgb:
         return grey_of_rgb(_rgb(frame))
     frame = _luma_frame(frame)
     luma = _plane(frame, 0)
@@ -59,8 +63,9 @@ def is_coloured(pixels: Image) -> bool:
 def conversions(frame: av.VideoFrame) -> list[str]:
     """Say in plain words what ``grey_of_frame`` converts in a frame like this one."""
     notes = []
-    if _is_rgb(frame):
-        if is_coloured(_rgb(frame)):
+    if frame.format.has_palette or frame.format.is_rgb:
+        rgb = _palette(frame)[_plane(frame, 0)] if frame.format.has_palette else _rgb(frame)
+        if is_coloured(rgb):
             notes.append("colour converted to grey (BT.601 luma)")
         return notes
     frame = _luma_frame(frame)
@@ -79,8 +84,12 @@ def conversions(frame: av.VideoFrame) -> list[str]:
     return notes
 
 
-def _is_rgb(frame: av.VideoFrame) -> bool:
-    return bool(frame.format.is_rgb or frame.format.has_palette)
+def _palette(frame: av.VideoFrame) -> Image:
+    """Return the (256, 3) colours of a frame of indices; grey levels where the file has none."""
+    colours = np.frombuffer(frame.planes[1], dtype="=u4")
+    if (colours == colours[0]).all():
+        return np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    return np.stack([colours >> shift & 255 for shift in (16, 8, 0)], axis=1).astype(np.uint8)
 
 
 def _rgb(frame: av.VideoFrame) -> Image:
@@ -92,9 +101,9 @@ def _rgb(frame: av.VideoFrame) -> Image:
 
 
 def _luma_frame(frame: av.VideoFrame) -> av.VideoFrame:
-    """Return the frame with its luma alone in plane 0, rows top down."""
+    """Return the frame with its luma alone in plane 0."""
     name, bits = frame.format.name, frame.format.components[0].bits
-    if name.startswith(("gray", "yuv", "nv")) and frame.planes[0].line_size > 0:
+    if name.startswith(("gray", "yuv", "nv")):
         return frame
     deep = f"{bits}le" if bits > 8 else ""
     if len(frame.format.components) <= 2:
@@ -111,12 +120,25 @@ def _is_limited(frame: av.VideoFrame) -> bool:
 
 
 def _plane(frame: av.VideoFrame, index: int, channels: int = 1) -> npt.NDArray[Any]:
-    """Return a plane as (height, width * channels), without the padding that ends its rows."""
+    """Return a plane as (height, width * channels), without the padding that ends its rows.
+
+    It is a view into the decoder's memory, valid as long as ``frame`` is.
+    """
     plane = frame.planes[index]
     deep = frame.format.components[0].bits > 8
     order = ">" if frame.format.is_big_endian else "<"
-    samples = np.frombuffer(plane, dtype=f"{order}u2" if deep else np.uint8)
-    rows = samples.reshape(plane.height, plane.line_size // samples.itemsize)
+    dtype = np.dtype(f"{order}u2" if deep else np.uint8)
+    if plane.line_size > 0:
+        samples = np.frombuffer(plane, dtype=dtype)
+        rows = samples.reshape(plane.height, plane.line_size // dtype.itemsize)
+    else:
+        # Of rows stored bottom up the buffer begins with the last in memory, and PyAV's own view
+        # runs past the end.
+        line = -plane.line_size
+        start = plane.buffer_ptr - line * (plane.height - 1)
+        memory = (ctypes.c_ubyte * (line * plane.height)).from_address(start)
+        rows = np.frombuffer(memory, dtype=dtype).reshape(plane.height, line // dtype.itemsize)
+        rows = rows[::-1]
     return rows[:, : plane.width * channels].astype(rows.dtype.newbyteorder("="), copy=False)
 
 

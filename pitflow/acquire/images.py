@@ -222,6 +222,13 @@ def _build_index(path: Path, files: _Files, fingerprint: str) -> tuple[pd.DataFr
                 where=path,
                 hint=f"Frames are files that end in {', '.join(SUFFIXES)}",
             )
+        folders = sorted({str(PurePosixPath(name).parent) for name in names})
+        if len(folders) > 1:
+            raise UserError(
+                f"images in several folders: {', '.join(folders[:5])}",
+                where=path,
+                hint="Give one recording at a time",
+            )
         rows: list[dict[str, Any]] = []
         first: tuple[str, Pages] | None = None
         notes: list[str] = []
@@ -286,10 +293,10 @@ def _label_end(name: str) -> str:
     return next((end for end in _LABELS if _stem(name).endswith(end)), "")
 
 
-def _natural(name: str) -> list[tuple[bool, int, str]]:
+def _natural(name: str) -> list[tuple[int, int, str]]:
     """Sort key by which img10 comes after img9."""
     parts = re.split(r"(\d+)", name)
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part.casefold()) for part in parts]
+    return [(i % 2, int(part) if i % 2 else 0, part.casefold()) for i, part in enumerate(parts)]
 
 
 def _numbers(names: Sequence[str]) -> Integers:

@@ -140,7 +140,7 @@ def _build_index(path: Path, fingerprint: str) -> tuple[pd.DataFrame, Facts]:
 
     pts = rows["pts"].to_numpy(dtype=np.int64)
     numbering = number_frames(pts, None if not rate else float(1 / (rate * tick)))
-    fps = _rate(numbering, rate, tick)
+    fps = _rate(numbering, pts, rate, tick)
     rows.insert(0, "frame", numbering.numbers)
     rows.insert(1, "time_s", _times(numbering, pts, fps, tick))
     index = with_gaps(rows, _ABSENT)
@@ -148,7 +148,7 @@ def _build_index(path: Path, fingerprint: str) -> tuple[pd.DataFrame, Facts]:
 
     image = grey_of_frame(frame)
     notes = conversions(frame)
-    if rate is None:
+    if rate is None and pts[-1] == pts[0]:
         notes.append(f"the file states no frame rate: {fps:g} frames/s assumed")
     elif numbering.step is None and len(pts) > 1:
         notes.append("the frame rate varies: frames are numbered as they come")
@@ -207,10 +207,14 @@ def _shown_times(path: Path, stamps: Integers, strict: bool) -> Integers:
     return times
 
 
-def _rate(numbering: Numbering, stated: Fraction | None, tick: Fraction) -> float:
+def _rate(numbering: Numbering, pts: Integers, stated: Fraction | None, tick: Fraction) -> float:
     """Return frames per second: the stated rate where the time stamps bear it out."""
-    if numbering.step is None:
+    distances = np.diff(pts)
+    if not (distances > 0).any():
         return DEFAULT_FPS if stated is None else float(stated)
+    if numbering.step is None:
+        # The mean that a file may state counts pauses in.
+        return 1 / float(np.median(distances[distances > 0]) * tick)
     if stated is not None:
         # Stamps are rounded to whole ticks, so a rate is known no better than that.
         drift = (numbering.step - float(1 / (stated * tick))) * float(numbering.numbers[-1])

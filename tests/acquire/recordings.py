@@ -71,34 +71,40 @@ def write_imagej_avi(
     frames: Sequence[np.ndarray],
     *,
     palette: np.ndarray | None = None,
+    with_palette: bool = True,
     lost: Sequence[int] = (),
     with_index: bool = True,
 ) -> Path:
-    """Write an uncompressed 8-bit AVI byte by byte: palette, rows bottom up, padded to 4 bytes."""
-    height, width = frames[0].shape
-    padding = b"\0" * (-width % 4)
-    size = height * (width + len(padding))
-    grey = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 4, axis=1)
-    colours = grey.copy() if palette is None else np.pad(palette[:, ::-1], ((0, 0), (0, 1)))
-    colours[:, 3] = 0
+    """Write an uncompressed AVI byte by byte, rows bottom up and padded to 4 bytes.
+
+    Grey frames are indices into a palette (256, 3), colour frames (height, width, 3) are RGB.
+    """
+    height, width = frames[0].shape[:2]
+    depth = frames[0][0, 0].size
+    padding = b"\0" * (-width * depth % 4)
+    size = height * (width * depth + len(padding))
+    colours = b""
+    if depth == 1 and with_palette:
+        grey = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+        bgr = (grey if palette is None else palette)[:, ::-1]
+        colours = np.pad(bgr, ((0, 0), (0, 1))).tobytes()
     main = struct.pack(
         "<14I", 1_000_000 // 15, 15 * size, 0, 0x10, len(frames), 0, 1, 0, width, height, 0, 0, 0, 0
     )
     stream = b"vidsDIB " + struct.pack(
         "<3I8I4h", 0, 0, 0, 1, 15, 0, len(frames), size, 0xFFFFFFFF, 0, 0, 0, 0, width, height
     )
-    bitmap = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 0, size, 0, 0, 256, 256)
+    used = len(colours) // 4
+    bitmap = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8 * depth, 0, size, 0, 0, used, used)
     header = _list(
         b"hdrl",
         _chunk(b"avih", main)
-        + _list(
-            b"strl",
-            _chunk(b"strh", stream) + _chunk(b"strf", bitmap + colours.astype("u1").tobytes()),
-        ),
+        + _list(b"strl", _chunk(b"strh", stream) + _chunk(b"strf", bitmap + colours)),
     )
     movie, index = b"", b""
     for i, image in enumerate(frames):
-        data = b"" if i in lost else b"".join(row.tobytes() + padding for row in image[::-1])
+        rows = image[::-1] if depth == 1 else image[::-1, :, ::-1]
+        data = b"" if i in lost else b"".join(row.tobytes() + padding for row in rows)
         index += b"00db" + struct.pack("<3I", 0x10, len(movie) + 4, len(data))
         movie += _chunk(b"00db", data)
     body = header + _list(b"movi", movie) + (_chunk(b"idx1", index) if with_index else b"")

@@ -182,6 +182,7 @@ def test_missing_counters_are_gaps(tmp_path) -> None:
         ["a3.tif", "a4.tif", "a900.tif", "a901.tif"],
         ["a_1_1.tif", "a_1_5.tif", "a_2_1.tif"],
         ["left.tif", "right.tif"],
+        ["5 cm² 1²2.tif", "5 cm² 1²10.tif"],
     ],
 )
 def test_names_that_do_not_count_frames_make_no_gaps(tmp_path, names) -> None:
@@ -266,6 +267,14 @@ def empty_folder(tmp_path: Path) -> Path:
     return tmp_path / "empty"
 
 
+def zip_of_several_recordings(tmp_path: Path) -> Path:
+    folder = write_folder(tmp_path / "f", ["a0.png", "a1.png"], scene_frames(2))
+    path = zip_of(folder, tmp_path / "v.zip", "5 mM/")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.write(folder / "a0.png", "10 mM/a0.png")
+    return path
+
+
 def float_image(tmp_path: Path) -> Path:
     tifffile.imwrite(tmp_path / "f.tif", np.zeros((8, 8), np.float32))
     return tmp_path / "f.tif"
@@ -281,6 +290,7 @@ def text_as_tiff(tmp_path: Path) -> Path:
     [
         (bad_zip, "not a zip file"),
         (zip_without_images, "no images in it"),
+        (zip_of_several_recordings, "images in several folders: 10 mM, 5 mM"),
         (empty_folder, "no images in it"),
         (float_image, "pixels of type float32 are not supported"),
         (text_as_tiff, "none of the images in it can be read"),

@@ -92,6 +92,29 @@ def test_inverted_palette_is_applied(tmp_path) -> None:
     np.testing.assert_array_equal(read_all(source)[1], 255 - frames[1])
 
 
+def test_grey_avi_without_palette_is_not_black(tmp_path) -> None:
+    frames = scene_frames(5)
+    source = open_source(write_imagej_avi(tmp_path / "v.avi", frames, with_palette=False))
+    for image, truth in zip(read_all(source), frames, strict=True):
+        np.testing.assert_array_equal(image, truth)
+
+
+def test_colour_palette_is_said(tmp_path) -> None:
+    colours = np.stack([np.arange(256), np.arange(256)[::-1], np.zeros(256)], 1).astype(np.uint8)
+    frames = scene_frames(2)
+    source = open_source(write_imagej_avi(tmp_path / "v.avi", frames, palette=colours))
+    assert source.notes == ["colour converted to grey (BT.601 luma)"]
+    luma = colours[frames[1]] @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(read_all(source)[1] - luma).max() <= 0.51
+
+
+def test_colour_avi_is_the_right_way_up(tmp_path) -> None:
+    frames = [np.stack([image, image // 2, image // 3], -1) for image in scene_frames(4)]
+    source = open_source(write_imagej_avi(tmp_path / "v.avi", frames))
+    luma = frames[2] @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(read_all(source)[2] - luma).max() <= 0.51
+
+
 def test_colour_is_converted_by_bt601_and_said(tmp_path) -> None:
     rng = np.random.default_rng(2)
     frames = [rng.integers(0, 256, (32, 40, 3), dtype=np.uint8) for _ in range(3)]
@@ -233,6 +256,7 @@ def test_uneven_times_are_kept_and_said(tmp_path) -> None:
     source = open_source(path)
     assert source.n_frames == 12
     assert any("frame rate varies" in note for note in source.notes)
+    assert source.fps == pytest.approx(1000 / np.median(np.diff(times)))
     np.testing.assert_allclose(source.index["time_s"], (np.array(times) - times[0]) / 1000)
 
 
