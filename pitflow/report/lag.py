@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pitflow.report.data import floats, ints
-from pitflow.report.words import count, p_value
+from pitflow.report.words import count, p_value, signed
 
 ALPHA = 0.05
 
@@ -45,7 +45,7 @@ def in_words(answer: LagAnswer | None, fps: float) -> str:
             "and an ejected particle."
         )
     frames, seconds = abs(answer.lag), abs(answer.lag) / fps
-    numbers = f"r = {answer.r:.2f}, {p_value(answer.p)}"
+    numbers = f"r = {signed(answer.r)}, {p_value(answer.p)}"
     if not np.isfinite(answer.p):
         return (
             f"The strongest correlation, at a lag of {answer.lag}, could not be tested ({numbers})."

@@ -38,7 +38,13 @@ def pit_rows(data: ReportData) -> list[PitRow]:
     for _, row in data.tables["pits"].sort_values("pit").iterrows():
         pit = int(row["pit"])
         answer = strongest_lag(data.tables["correlation"], pit)
-        lag = "–" if answer is None else f"{answer.lag}" if answer.is_evidence else "no evidence"
+        lag = (
+            "–"
+            if answer is None
+            else f"{answer.lag}".replace("-", "−")
+            if answer.is_evidence
+            else "no evidence"
+        )
         modes = int(row["n_modes"])
         direction = angle_interval(
             *(float(row[f"mean_angle_{end}deg"]) for end in ("", "lo_", "hi_"))

@@ -55,11 +55,12 @@ def _pits(data: ReportData) -> list[str]:
                 f"final area is {significant(area[0])} µm² and it {state} at the end."
             )
         ]
+    still = "none" if growing == 0 else "all" if growing == len(pits) else str(growing)
     return [
         (
             f"{len(pits)} pits were found, the first at {data.seconds(first):.1f} s (frame "
             f"{first}); their final areas run from {significant(area.min())} to "
-            f"{significant(area.max())} µm², and {growing if growing else 'none'} of them still "
+            f"{significant(area.max())} µm², and {still} of them still "
             f"{'grows' if growing == 1 else 'grow'} at the end."
         )
     ]

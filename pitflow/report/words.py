@@ -24,6 +24,11 @@ def significant(value: float, digits: int = 2) -> str:
     return f"{value:,.{decimals}f}"
 
 
+def signed(value: float) -> str:
+    """Return a number with two decimals and a true minus sign."""
+    return f"{value:.2f}".replace("-", "−")
+
+
 def p_value(p: float, name: str = "p") -> str:
     """Return "p = 0.034", "p < 0.001" or "p –" when it was not computed."""
     if not math.isfinite(p):

@@ -46,7 +46,12 @@ def correlation(lag: int, r: float, p: float) -> pd.DataFrame:
     ("lag", "r", "p", "expected"),
     [
         (10, 0.3, 0.002, "Ejection follows growth by 10 frames (0.67 s); r = 0.30, p = 0.002."),
-        (1, -0.3, 0.02, "Ejection follows growth by 1 frame (0.07 s), in opposite directions;"),
+        (
+            1,
+            -0.3,
+            0.02,
+            "Ejection follows growth by 1 frame (0.07 s), in opposite directions;",
+        ),
         (-3, 0.4, 0.01, "Growth follows ejection by 3 frames (0.20 s); r = 0.40"),
         (0, 0.4, 0.01, "Ejection and growth go together without a delay (r = 0.40"),
         (10, 0.1, 0.4, "There is no evidence that the direction of ejection follows"),

@@ -67,7 +67,9 @@ def make(data: ReportData) -> Panel | str:
     ]
     if clear.empty:
         return f"No tracked particle was seen near pit {pit}, so no angle can be shown on it."
-    row = clear.iloc[int(np.argmax(np.nan_to_num(floats(clear, "contrast"))))]
+    # A dark particle of some size shows well; a dark dot of 2 px does not.
+    visible = floats(clear, "contrast") * np.minimum(floats(clear, "diameter_px"), 12.0)
+    row = clear.iloc[int(np.argmax(np.nan_to_num(visible)))]
     frame = int(row["frame"])
     dx, dy = data.shift(frame)
     x, y = pit_centre(data, pit)

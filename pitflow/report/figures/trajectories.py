@@ -57,7 +57,7 @@ def make(data: ReportData) -> Panel | str:
     image = reduce(data.frame_at(frame), 1200)
     bottom, top = steel_limits(image)
     # The frame is background here: lifted towards white, it leaves the contrast to the tracks.
-    show_image(ax, image, window, (bottom - 0.8 * (top - bottom), top + 0.1 * (top - bottom)))
+    show_image(ax, image, window, (bottom - 1.5 * (top - bottom), top))
     ax.set_xlim(window.extent[0], window.extent[1])
     ax.set_ylim(window.extent[2], window.extent[3])
     drawn: dict[str, Any] = {"frame": frame}
