@@ -1,0 +1,97 @@
+"""What the particle network sees of a frame.
+
+A particle is seen by how much it darkens the steel, and by that it was not there before. So the
+channels are darkenings relative to the steel around, free of gain and slow shading:
+
+- ``frame``: the frame itself;
+- ``background``: the frame minus the empty scene, which shows all that came since;
+- ``earlier``: the frame minus one shortly before, which shows what moves.
+
+A channel that cannot be had (a single image has no past) is 0 everywhere. ``raw`` is the plain grey
+value of paper 002.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pitflow.frame import Image
+
+Floats = npt.NDArray[np.float32]
+
+LEVEL_PX = 65
+"""Side of the window over which the steel's brightness is averaged: wide against a particle."""
+
+_STEEL = 0.6
+"""Darker than this share of the median is no steel, but pit."""
+_UNIT = 0.1
+"""Darkening by this share is 1 in a channel: clear particles are around -1, pits around -10."""
+_LIMIT = 10.0
+
+EARLIER_FRAMES = 2
+"""How long before the frame ``earlier`` is: a particle has then moved by about its size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """A frame and what there is to compare it with, (height, width) float32, full scale 1.
+
+    All in the frame's own geometry. None: not to be had.
+    """
+
+    frame: Floats
+    background: Floats | None = None
+    earlier: Floats | None = None
+
+
+def full_scale(image: Image) -> Floats:
+    """Return an image of whole numbers as float32 whose largest possible value is 1."""
+    scaled: Floats = np.multiply(image, 1 / np.iinfo(image.dtype).max, dtype=np.float32)
+    return scaled
+
+
+def darkening(image: Floats) -> Floats:
+    """Return brightness relative to the steel around: 0 steel, -1 darker by 10 %, -10 black.
+
+    The level of the steel is its mean over a window, pits left out; inside of a large pit it is the
+    median of the image.
+    """
+    typical = float(np.median(image[::4, ::4])) or 1.0
+    steel = (image > _STEEL * typical).astype(np.float32)
+    window = (LEVEL_PX, LEVEL_PX)
+    share = cv2.blur(steel, window, borderType=cv2.BORDER_REFLECT_101)
+    total = cv2.blur(image * steel, window, borderType=cv2.BORDER_REFLECT_101)
+    # Where there is next to no steel, the median takes over without a step.
+    few = np.float32(0.02)
+    level = (total + few * np.float32(typical)) / (share + few)
+    relative: Floats = (image / np.maximum(level, 1e-6) - 1) / np.float32(_UNIT)
+    return np.clip(relative, -_LIMIT, _LIMIT)
+
+
+def make_channels(names: Sequence[str], views: Views) -> Floats:
+    """Return the named channels of a frame, (channels, height, width) float32.
+
+    Raises
+    ------
+    ValueError
+        If there is no channel of a name.
+    """
+    now = darkening(views.frame)
+    others = {"background": views.background, "earlier": views.earlier}
+    channels = []
+    for name in names:
+        if name == "frame":
+            channels.append(now)
+        elif name == "raw":
+            channels.append(views.frame)
+        elif name not in others:
+            raise ValueError(f"no channel is called {name!r}: frame, background, earlier or raw")
+        else:
+            other = others[name]
+            channels.append(np.zeros_like(now) if other is None else now - darkening(other))
+    return np.stack(channels)

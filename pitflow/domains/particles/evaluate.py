@@ -1,0 +1,94 @@
+"""How good a particle model is on labelled pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pitflow.compute import Progress, Silent
+from pitflow.domains.particles.model import ParticleModel, load_model
+from pitflow.domains.particles.pictures import Picture, read_pictures
+from pitflow.segment.devices import choose_execution
+from pitflow.segment.score import Mask, score_masks
+
+
+def evaluate(
+    model: str,
+    data: Sequence[Path],
+    *,
+    device: str = "auto",
+    flips: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Score a model on labelled folders; returns scores ready for JSON.
+
+    The model's thresholds stay as they are: they were set on other data.
+
+    Parameters
+    ----------
+    model:
+        Name of an included model, or path of a model's folder.
+    flips:
+        Average over the eight symmetries of the square.
+
+    Raises
+    ------
+    UserError
+        If model or data cannot be read.
+    """
+    loaded = load_model(model, execution=choose_execution(device), flips=flips)
+    pictures = [picture for picture in read_pictures(data) if "particle" in picture.truth]
+    progress = progress or Silent()
+    progress.start("evaluate", len(pictures))
+    masks = []
+    for mask in loaded.masks(picture.views for picture in pictures):
+        masks.append(mask)
+        progress.advance()
+    progress.finish()
+    return {"model": loaded.card.name} | score_particles(loaded, pictures, masks)
+
+
+def score_particles(
+    model: ParticleModel | None, pictures: Sequence[Picture], masks: Sequence[Mask] | None = None
+) -> dict[str, Any]:
+    """Score particle masks, or those that ``model`` finds, against the pictures' truth."""
+    if masks is None:
+        if model is None:
+            raise ValueError("needs masks, or a model that finds them")
+        masks = list(model.masks(picture.views for picture in pictures))
+    truth = [picture.truth["particle"] for picture in pictures]
+    return score_masks(masks, truth, [picture.group for picture in pictures])
+
+
+def format_scores(scores: dict[str, Any]) -> str:
+    """Return scores as lines of text."""
+
+    def row(name: str, part: dict[str, Any]) -> str:
+        numbers = (_number(part[key]) for key in ("f1", "precision", "recall"))
+        cells = "  ".join(f"{number:>9}" for number in numbers)
+        counts = f"{part['n_truth']:>8}  {part['n_predicted']:>9}"
+        return f"{name:<24}{cells}  {counts}"
+
+    pixel = scores["pixel"]
+    low, high = scores["pixel_f1_interval_95"]
+    lines = [
+        f"{scores['n_images']} images in {scores['n_groups']} independent groups",
+        f"{'':<24}{'F1':>9}  {'precision':>9}  {'recall':>9}  {'labelled':>8}  {'predicted':>9}",
+        row("pixels", pixel),
+        f"{'':<24}95 % interval of the F1 {_number(low)} to {_number(high)}",
+        f"{'':<24}IoU {_number(pixel['iou'])}, accuracy {_number(pixel['accuracy'])}",
+        row("objects", scores["object"]),
+    ]
+    lines += [row(f"  of {name} px^2", part) for name, part in scores["object_by_area_px2"].items()]
+    lines += [
+        f"boundary F1 within {name}: {_number(value)}"
+        for name, value in scores["boundary_f1"].items()
+    ]
+    return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None or not np.isfinite(value) else f"{value:.3f}"

@@ -1,0 +1,78 @@
+"""The recipes of particle models: ours, and the paper's."""
+
+from __future__ import annotations
+
+from pitflow.domains.recipe import AugmentConfig, Recipe
+from pitflow.errors import UserError
+from pitflow.segment.learn import TrainConfig
+from pitflow.segment.losses import LossTerm
+from pitflow.segment.networks.smp import SmpConfig
+from pitflow.segment.networks.unet import UNetConfig
+
+SINGLE = Recipe(
+    name="particles-single",
+    domain="particles",
+    channels=("frame",),
+    classes=("particle",),
+    network=UNetConfig(widths=(16, 32, 64, 128)),
+    loss=(LossTerm(name="bce"), LossTerm(name="tversky", alpha=0.6)),
+    training=TrainConfig(
+        epochs=60,
+        samples_per_epoch=280,
+        batch=8,
+        learning_rate=2e-3,
+        weight_decay=1e-4,
+        schedule="cosine",
+        clip_norm=1.0,
+        ema=0.99,
+        validate_every=2,
+    ),
+    augment=AugmentConfig(gain=0.2, offset=0.02, noise=0.01, blur_px=0.6, paste=6.0),
+    crop_px=192,
+    tile_px=512,
+    overlap_px=16,
+)
+"""Particles in single images: the frame alone."""
+
+MOVING = SINGLE.model_copy(
+    update={
+        "name": "particles",
+        "channels": ("frame", "background", "earlier"),
+        "classes": ("particle", "pit"),
+        "network": UNetConfig(widths=(16, 32, 64, 128), channel_dropout=0.3),
+    }
+)
+"""Particles and pits, with time where there is time; serves single images too."""
+
+PAPER = Recipe(
+    name="particles-paper-002",
+    domain="particles",
+    channels=("raw",),
+    classes=("particle",),
+    network=SmpConfig(architecture="Unet", encoder="timm-efficientnet-b0", resize=(200, 224)),
+    loss=(LossTerm(name="bce"),),
+    training=TrainConfig(epochs=100, batch=5, learning_rate=1e-3, keep="last", validate_every=10),
+    augment=AugmentConfig(dihedral=False),
+    crop_px=200,
+    tile_px=200,
+    overlap_px=100,
+)
+"""The paper's U-Net on the paper's tiles: 200 px enlarged to 224, batch 5, Adam at 1e-3."""
+
+RECIPES = {recipe.name: recipe for recipe in (MOVING, SINGLE, PAPER)}
+
+
+def find_recipe(name: str) -> Recipe:
+    """Return the recipe of a name.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    try:
+        return RECIPES[name]
+    except KeyError:
+        raise UserError(
+            f"no recipe is called {name!r}", hint=f"known: {', '.join(RECIPES)}"
+        ) from None

@@ -1,0 +1,135 @@
+"""Training images drawn from labelled pictures: cropped, varied, turned into channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pitflow.domains.particles.channels import Floats, Views, make_channels
+from pitflow.domains.particles.pictures import Picture
+from pitflow.domains.particles.stamps import Stamp, cut_stamps, paste
+from pitflow.domains.recipe import AugmentConfig, Recipe
+from pitflow.segment.learn import Sample
+
+Mask = npt.NDArray[np.bool_]
+
+_AIMED = 0.5
+
+
+class ParticleSamples:
+    """Pictures as training images of a recipe (``pitflow.segment.learn.Samples``)."""
+
+    def __init__(self, pictures: Sequence[Picture], recipe: Recipe) -> None:
+        self.pictures, self.recipe = list(pictures), recipe
+        self._stamps: list[Stamp] = []
+        if recipe.augment.paste:
+            for picture in self.pictures:
+                if "particle" in picture.truth:
+                    self._stamps += cut_stamps(picture.views.frame, picture.truth["particle"])
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def draw(self, index: int, rng: np.random.Generator) -> Sample:
+        """Return a crop of picture ``index``, varied by chance."""
+        recipe = self.recipe
+        views, truth, known = _cropped(self.pictures[index], recipe.crop_px, recipe.classes, rng)
+        if "particle" in recipe.classes:
+            place = recipe.classes.index("particle")
+            n = int(rng.poisson(recipe.augment.paste)) if self._stamps else 0
+            chosen = [self._stamps[k] for k in rng.integers(len(self._stamps), size=n)] if n else []
+            paste(views.frame, truth[place], ~known[place], chosen, rng)
+        views, truth, known = _varied(views, truth, known, recipe.augment, rng)
+        return Sample(make_channels(recipe.channels, views), truth, known)
+
+
+def truth_of(picture: Picture, classes: Sequence[str]) -> tuple[Mask, Mask]:
+    """Return the masks of the classes, and where they are known, (classes, height, width) each."""
+    truth = np.zeros((len(classes), *picture.frame.shape), dtype=bool)
+    known = np.zeros_like(truth)
+    for place, name in enumerate(classes):
+        if name in picture.truth:
+            truth[place], known[place] = picture.truth[name], True
+    return truth, known
+
+
+def _cropped(
+    picture: Picture, side: int, classes: Sequence[str], rng: np.random.Generator
+) -> tuple[Views, Mask, Mask]:
+    """Cut out a square, around a particle every other time; beyond the border nothing is known."""
+    truth, known = truth_of(picture, classes)
+    height, width = picture.frame.shape
+    corner = [int(rng.integers(max(size - side, 0) + 1)) for size in (height, width)]
+    aimed = rng.random() < _AIMED
+    if aimed and max(height, width) > side and truth.any():
+        rows, columns = np.nonzero(truth.any(axis=0))
+        pick = int(rng.integers(rows.size))
+        inside = rng.integers(side // 4, 3 * side // 4, 2)
+        corner = [
+            int(np.clip(at - offset, 0, max(size - side, 0)))
+            for at, offset, size in zip(
+                (rows[pick], columns[pick]), inside, (height, width), strict=True
+            )
+        ]
+    here = slice(corner[0], corner[0] + side), slice(corner[1], corner[1] + side)
+    views = picture.views
+
+    beyond = [max(side - size, 0) for size in (height, width)]
+
+    def cut(image: Floats) -> Floats:
+        return np.pad(image[here], [(0, beyond[0]), (0, beyond[1])], mode="reflect")
+
+    def cut_masks(masks: Mask) -> Mask:
+        return np.pad(masks[:, *here], [(0, 0), (0, beyond[0]), (0, beyond[1])])
+
+    return _each(views, cut), cut_masks(truth), cut_masks(known)
+
+
+def _each(views: Views, function: Callable[[Floats], Floats]) -> Views:
+    return Views(
+        function(views.frame),
+        None if views.background is None else function(views.background),
+        None if views.earlier is None else function(views.earlier),
+    )
+
+
+def _varied(
+    views: Views, truth: Mask, known: Mask, augment: AugmentConfig, rng: np.random.Generator
+) -> tuple[Views, Mask, Mask]:
+    """Vary the light and the sharpness as another recording would, and turn everything alike.
+
+    Background and past share the light of the frame, not its noise; the background is a median and
+    has next to none.
+    """
+    gain = 1 + augment.gain * rng.uniform(-1, 1)
+    offset = augment.offset * rng.uniform(-1, 1)
+    blur = augment.blur_px * rng.random()
+    noise = augment.noise * rng.random()
+
+    def lit(image: Floats) -> Floats:
+        if blur > 0.2:
+            image = cv2.GaussianBlur(image, (0, 0), blur)
+        return image * np.float32(gain) + np.float32(offset)
+
+    def noisy(image: Floats) -> Floats:
+        grain = rng.standard_normal(image.shape, np.float32)
+        return np.maximum(image + np.float32(noise) * grain, 0)
+
+    views = _each(views, lit)
+    if noise > 0:
+        earlier = None if views.earlier is None else noisy(views.earlier)
+        views = Views(noisy(views.frame), views.background, earlier)
+
+    quarter, mirrored = 0, False
+    if augment.dihedral:
+        quarter, mirrored = int(rng.integers(4)), bool(rng.integers(2))
+
+    def turned(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        image = np.rot90(image, quarter, (-2, -1))
+        return np.ascontiguousarray(image[..., ::-1] if mirrored else image)
+
+    return _each(views, turned), turned(truth), turned(known)

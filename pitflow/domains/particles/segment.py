@@ -1,0 +1,91 @@
+"""Single images to particle masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pitflow.compute import Progress, Silent
+from pitflow.domains.particles.channels import Views, full_scale
+from pitflow.domains.particles.model import load_model
+from pitflow.domains.particles.pictures import list_images, read_grey
+from pitflow.errors import UserError
+from pitflow.segment.devices import choose_execution
+
+
+def segment_images(
+    images: Sequence[Path],
+    model: str,
+    out: Path,
+    *,
+    device: str = "auto",
+    flips: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Write a particle mask for every image; returns their paths.
+
+    Parameters
+    ----------
+    images:
+        Image files, or folders of them; any size, 8 or 16 bit. Masks in folders are left out.
+    model:
+        Name of an included model, or path of a model's folder.
+    out:
+        Folder that gets one 8-bit PNG per image under the image's name: 255 particle, 0 none.
+
+    Raises
+    ------
+    UserError
+        If an image or the model cannot be read, two images have the same name, or a mask is there
+        already.
+    """
+    paths = _listed(images)
+    targets = [out / f"{path.stem}.png" for path in paths]
+    _check(paths, targets, overwrite)
+    loaded = load_model(model, execution=choose_execution(device), flips=flips)
+    progress = progress or Silent()
+    progress.start("segment", len(paths))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        views = (Views(full_scale(read_grey(path))) for path in paths)
+        for target, mask in zip(targets, loaded.masks(views), strict=True):
+            _, png = cv2.imencode(".png", mask.astype(np.uint8) * np.uint8(255))
+            target.write_bytes(png.tobytes())
+            progress.advance()
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror})", where=out) from error
+    progress.finish()
+    return targets
+
+
+def _listed(images: Sequence[Path]) -> list[Path]:
+    paths: list[Path] = []
+    for path in images:
+        if path.is_dir():
+            inside = list_images(path)
+            if not inside:
+                raise UserError("holds no images", where=path)
+            paths += inside
+        else:
+            paths.append(path)
+    if not paths:
+        raise UserError("no images given")
+    return paths
+
+
+def _check(paths: Sequence[Path], targets: Sequence[Path], overwrite: bool) -> None:
+    seen: dict[Path, Path] = {}
+    for path, target in zip(paths, targets, strict=True):
+        if not path.is_file():
+            raise UserError("no such image", where=path)
+        if target in seen:
+            raise UserError(f"has the same name as {seen[target]}", where=path)
+        if target.resolve() == path.resolve():
+            raise UserError("would be overwritten by its mask", where=path, hint="change --output")
+        if target.exists() and not overwrite:
+            raise UserError("is there already", where=target, hint="--overwrite replaces it")
+        seen[target] = path

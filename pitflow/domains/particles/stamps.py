@@ -1,0 +1,84 @@
+"""Labelled particles as stamps: cut out of one picture, pasted into another.
+
+A particle absorbs light, so what is carried over is the share of light it lets through, not its
+grey values: it darkens whatever steel it is put on, as it would have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from pitflow.domains.particles.channels import Floats
+
+_MARGIN_PX = 5
+_DARK = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A particle: the share of light it lets through, and its mask; (height, width) each."""
+
+    light: Floats
+    mask: npt.NDArray[np.bool_]
+
+
+def cut_stamps(frame: Floats, truth: npt.NDArray[np.bool_]) -> list[Stamp]:
+    """Return a stamp of every particle whose surroundings are whole and free of others.
+
+    The steel under a particle is the median of a ring around it. The stamp fades out over a margin,
+    beyond the labelled outline, where the real particle fades too.
+    """
+    labels, _ = ndimage.label(truth, np.ones((3, 3)))
+    stamps = []
+    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+        top, left = rows.start - _MARGIN_PX, columns.start - _MARGIN_PX
+        bottom, right = rows.stop + _MARGIN_PX, columns.stop + _MARGIN_PX
+        if top < 0 or left < 0 or bottom > truth.shape[0] or right > truth.shape[1]:
+            continue
+        around = labels[top:bottom, left:right]
+        mask = around == number
+        if (around[~mask] > 0).any():
+            continue
+        distance = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
+        image = frame[top:bottom, left:right]
+        steel = float(np.median(image[distance > _MARGIN_PX - 2]))
+        fade = np.clip(1 - (distance - 1) / (_MARGIN_PX - 2), 0, 1).astype(np.float32)
+        stamps.append(Stamp(1 + fade * (image / max(steel, 1e-6) - 1), mask))
+    return stamps
+
+
+def paste(
+    frame: Floats,
+    truth: npt.NDArray[np.bool_],
+    taken: npt.NDArray[np.bool_],
+    stamps: Iterable[Stamp],
+    rng: np.random.Generator,
+) -> None:
+    """Paste stamps at random places into a frame and its truth, in place.
+
+    Each is turned and mirrored at random and made up to 30 % fainter or stronger. One that would
+    fall on a pit, on another particle or on ``taken`` pixels is left out.
+    """
+    typical = float(np.median(frame))
+    for stamp in stamps:
+        quarter, mirrored = int(rng.integers(4)), bool(rng.integers(2))
+        light, mask = np.rot90(stamp.light, quarter), np.rot90(stamp.mask, quarter)
+        if mirrored:
+            light, mask = light[:, ::-1], mask[:, ::-1]
+        height, width = mask.shape
+        if height > frame.shape[0] or width > frame.shape[1]:
+            continue
+        top = int(rng.integers(frame.shape[0] - height + 1))
+        left = int(rng.integers(frame.shape[1] - width + 1))
+        here = slice(top, top + height), slice(left, left + width)
+        strength = np.float32(rng.uniform(0.7, 1.3))
+        if (truth[here] | taken[here]).any() or (frame[here] < _DARK * typical).any():
+            continue
+        frame[here] *= np.maximum(1 + strength * (light - 1), 0)
+        truth[here] |= mask

@@ -1,0 +1,47 @@
+"""What a domain says about its models; everything else is the same for all."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from pitflow.config import Model
+from pitflow.segment.learn import TrainConfig
+from pitflow.segment.losses import LossTerm
+from pitflow.segment.networks import NetworkConfig
+
+
+class AugmentConfig(Model):
+    """How a training image is varied each time it is drawn."""
+
+    dihedral: bool = Field(True, description="one of the eight symmetries of the square")
+    gain: float = Field(0.0, ge=0, lt=1, description="brightness varies by up to this share")
+    offset: float = Field(
+        0.0, ge=0, lt=1, description="black level varies by up to this share of full scale"
+    )
+    noise: float = Field(
+        0.0, ge=0, description="added noise, up to this standard deviation, share of full scale"
+    )
+    blur_px: float = Field(0.0, ge=0, description="added blur, up to this Gaussian sigma, px")
+    paste: float = Field(0.0, ge=0, description="mean number of labelled particles pasted in")
+
+
+class Recipe(Model):
+    """All parameters of a model: with the data, it is what makes the weights."""
+
+    name: str = Field(description="what its models are called")
+    domain: str = Field(description="the domain it belongs to")
+    channels: tuple[str, ...] = Field(min_length=1, description="input channels, in order")
+    classes: tuple[str, ...] = Field(min_length=1, description="output classes, in order")
+    network: NetworkConfig
+    loss: tuple[LossTerm, ...] = Field(min_length=1, description="terms, summed")
+    training: TrainConfig = TrainConfig()
+    augment: AugmentConfig = AugmentConfig()
+    crop_px: int = Field(gt=0, description="side of a training image, px")
+    tile_px: int = Field(gt=0, description="side of a tile at inference, px")
+    overlap_px: int = Field(0, ge=0, description="overlap of tiles, px")
+    halo_px: int | None = Field(
+        None, ge=0, description="margin of a tile that is dropped, px; None: the network's own"
+    )
+    validation_share: float = Field(
+        0.2, gt=0, lt=1, description="share of the data that stops training and sets thresholds"
+    )

@@ -1,0 +1,209 @@
+"""From labelled pictures to a model on disk, its scores, and masks of new images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the learned segmenters need pitflow[learn]")
+
+from pitflow.domains.particles import model as model_module  # noqa: E402
+from pitflow.domains.particles.evaluate import evaluate, format_scores  # noqa: E402
+from pitflow.domains.particles.model import best_threshold, load_model  # noqa: E402
+from pitflow.domains.particles.recipes import SINGLE, find_recipe  # noqa: E402
+from pitflow.domains.particles.segment import segment_images  # noqa: E402
+from pitflow.domains.particles.train import cross_validate, train_particles  # noqa: E402
+from pitflow.domains.recipe import AugmentConfig, Recipe  # noqa: E402
+from pitflow.errors import UserError  # noqa: E402
+from pitflow.segment.checkpoint import CARD, WEIGHTS, load_checkpoint, save_checkpoint  # noqa: E402
+from pitflow.segment.learn import TrainConfig  # noqa: E402
+from pitflow.segment.networks.unet import UNetConfig  # noqa: E402
+
+QUICK = SINGLE.model_copy(
+    update={
+        "network": UNetConfig(widths=(8, 16)),
+        "training": TrainConfig(
+            epochs=6, samples_per_epoch=32, batch=8, learning_rate=2e-2, ema=0.5, validate_every=3
+        ),
+        "augment": AugmentConfig(paste=2),
+        "crop_px": 48,
+        "tile_px": 96,
+    }
+)
+"""Learns clear particles on flat steel in a few seconds."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[..., None]) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_pictures(folder, [f"picture {index}" for index in range(8)])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    train_particles([data], folder, QUICK, device="cpu", command="pitflow train particles")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unseen(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[..., None]) -> Path:
+    folder = tmp_path_factory.mktemp("unseen")
+    write_pictures(folder, ["a", "b", "c"], seed=9)
+    return folder
+
+
+def test_the_card_tells_how_the_model_came_to_be(trained: Path, data: Path) -> None:
+    _, card = load_checkpoint(trained)
+    assert Recipe.model_validate(card.recipe) == QUICK
+    assert card.data[0]["folder"] == data.name
+    assert card.data[0]["files"] == 16
+    assert card.command == "pitflow train particles"
+    assert card.versions["torch"] == torch.__version__
+    (scores,) = card.scores.values()
+    assert scores["n_groups"] >= 1
+    assert scores["pixel"]["f1"] > 0.8
+    assert 0 < card.thresholds[0] < 1
+
+
+def test_it_finds_the_particles_of_unseen_pictures(trained: Path, unseen: Path) -> None:
+    scores = evaluate(str(trained), [unseen], device="cpu")
+    assert scores["pixel"]["f1"] > 0.85
+    assert scores["object"]["f1"] > 0.9
+    text = format_scores(scores)
+    assert f"{scores['pixel']['f1']:.3f}" in text
+    assert "3 images in 3 independent groups" in text
+
+
+def test_flips_are_no_worse_than_chance(trained: Path, unseen: Path) -> None:
+    assert evaluate(str(trained), [unseen], device="cpu", flips=True)["pixel"]["f1"] > 0.85
+
+
+def test_masks_have_the_images_names_and_are_those_that_were_scored(
+    trained: Path, unseen: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "masks"
+    written = segment_images([unseen], str(trained), out, device="cpu")
+    assert [path.name for path in written] == ["a.png", "b.png", "c.png"]
+    hits = predicted = labelled = 0
+    for path in written:
+        mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        truth = cv2.imread(str(unseen / f"{path.stem}_mask.png"), cv2.IMREAD_UNCHANGED) > 0
+        assert set(np.unique(mask)) == {0, 255}
+        hits += int((truth & (mask > 0)).sum())
+        predicted, labelled = predicted + int((mask > 0).sum()), labelled + int(truth.sum())
+    f1 = evaluate(str(trained), [unseen], device="cpu")["pixel"]["f1"]
+    assert 2 * hits / (predicted + labelled) == pytest.approx(f1)
+
+
+def test_images_of_any_size_and_depth_are_segmented(trained: Path, tmp_path: Path) -> None:
+    small = np.full((7, 201), 150, np.uint8)
+    cv2.imwrite(str(tmp_path / "small.png"), small)
+    cv2.imwrite(str(tmp_path / "deep.tif"), small.astype(np.uint16) * 256)
+    images = [tmp_path / "small.png", tmp_path / "deep.tif"]
+    for path in segment_images(images, str(trained), tmp_path / "out", device="cpu"):
+        assert cv2.imread(str(path), cv2.IMREAD_UNCHANGED).shape == small.shape
+
+
+def test_a_finished_training_gives_the_same_weights_again(
+    trained: Path, data: Path, tmp_path: Path
+) -> None:
+    first = (trained / WEIGHTS).read_bytes()
+    train_particles([data], trained, QUICK, device="cpu")
+    assert (trained / WEIGHTS).read_bytes() == first
+    train_particles([data], tmp_path, QUICK, device="cpu")
+    assert (tmp_path / WEIGHTS).read_bytes() == first
+
+
+def test_cross_validation_tests_every_picture_once(data: Path, tmp_path: Path) -> None:
+    training = QUICK.training.model_copy(update={"epochs": 1, "samples_per_epoch": 8})
+    quick = QUICK.model_copy(update={"training": training})
+    scores = cross_validate([data], quick, tmp_path, n_folds=2, device="cpu")
+    assert scores["all"]["n_images"] == 8
+    assert [fold["n_images"] for fold in scores["folds"]] == [4, 4]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_model_may_be_called_by_name(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_module, "PACKAGED", tmp_path)
+    monkeypatch.chdir(tmp_path.parent)
+    (tmp_path / "ours").mkdir()
+    for name in (WEIGHTS, CARD):
+        (tmp_path / "ours" / name).write_bytes((trained / name).read_bytes())
+    assert load_model("ours").card.name == QUICK.name
+    with pytest.raises(UserError, match="ours"):
+        load_model("theirs")
+
+
+def test_a_model_for_something_else_is_refused(trained: Path, tmp_path: Path) -> None:
+    network, card = load_checkpoint(trained)
+    save_checkpoint(tmp_path, network, card.model_copy(update={"domain": "panels"}))
+    with pytest.raises(UserError, match="panels"):
+        load_model(str(tmp_path))
+
+
+def test_an_existing_model_or_training_is_not_overwritten(
+    trained: Path, data: Path, tmp_path: Path
+) -> None:
+    other = QUICK.model_copy(update={"validation_share": 0.3})
+    with pytest.raises(UserError, match="something else"):
+        train_particles([data], trained, other, device="cpu")
+    network, card = load_checkpoint(trained)
+    save_checkpoint(tmp_path, network, card)
+    with pytest.raises(UserError, match="holds a model"):
+        train_particles([data], tmp_path, QUICK, device="cpu")
+
+
+def test_misuse_of_segment_is_refused(trained: Path, unseen: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "twin").mkdir()
+    (tmp_path / "twin" / "a.png").write_bytes((unseen / "a.png").read_bytes())
+    for images, what in (
+        ([], "no images"),
+        ([tmp_path / "none.png"], "no such image"),
+        ([tmp_path / "empty"], "no images"),
+        ([unseen / "a.png", tmp_path / "twin" / "a.png"], "same name"),
+    ):
+        with pytest.raises(UserError, match=what):
+            segment_images(images, str(trained), out, device="cpu")
+    with pytest.raises(UserError, match="overwritten"):
+        segment_images([unseen / "a.png"], str(trained), unseen, device="cpu")
+    segment_images([unseen / "a.png"], str(trained), out, device="cpu")
+    with pytest.raises(UserError, match="there already"):
+        segment_images([unseen / "a.png"], str(trained), out, device="cpu")
+    segment_images([unseen / "a.png"], str(trained), out, device="cpu", overwrite=True)
+
+
+def test_the_best_threshold_is_that_of_the_best_f1() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random((1, 60, 60)) < 0.1
+    probability = np.clip(rng.normal(0.3 + 0.35 * truth, 0.12), 0, 1).astype(np.float32)
+    everywhere = np.ones_like(truth)
+    threshold, f1 = best_threshold([probability], [truth], [everywhere])
+
+    def f1_at(cut: float) -> float:
+        found = probability >= cut
+        return float(2 * (found & truth).sum() / (found.sum() + truth.sum()))
+
+    assert f1 == pytest.approx(f1_at(threshold), abs=1e-6)
+    assert f1 == pytest.approx(max(f1_at(cut) for cut in np.arange(1, 200) / 200), abs=1e-6)
+    lied = np.where(np.arange(60) < 30, truth, ~truth)
+    known = np.broadcast_to(np.arange(60) < 30, truth.shape)
+    assert best_threshold([probability], [lied], [known]) == best_threshold(
+        [probability[..., :30]], [truth[..., :30]], [everywhere[..., :30]]
+    )
+    assert best_threshold([probability], [truth & False], [everywhere]) == (0.5, 0.0)
+
+
+def test_recipes_are_known_by_name() -> None:
+    assert find_recipe("particles-single") is SINGLE
+    with pytest.raises(UserError, match="particles-paper-002"):
+        find_recipe("nonsense")

@@ -1,0 +1,189 @@
+"""Reading labelled tiles and simulated recordings, and what the network is shown of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the learned segmenters need pitflow[learn]")
+
+from pitflow.domains.particles.channels import Views, darkening, make_channels
+from pitflow.domains.particles.pictures import (
+    list_images,
+    read_clip,
+    read_grey,
+    read_pictures,
+)
+from pitflow.errors import UserError
+from pitflow.simulate.config import SimulateConfig
+from pitflow.simulate.render import classes
+from pitflow.simulate.simulate import simulate
+
+
+def test_labelled_images_are_found_in_natural_order(
+    tmp_path: Path, write_pictures: Callable[..., None]
+) -> None:
+    write_pictures(tmp_path, ["v_0.5_10.000", "v_0.5_9.000"])
+    cv2.imwrite(str(tmp_path / "unlabelled.png"), np.zeros((8, 8), np.uint8))
+    pictures = read_pictures([tmp_path])
+    assert [picture.name for picture in pictures] == ["v_0.5_9.000.png", "v_0.5_10.000.png"]
+    assert len({picture.group for picture in pictures}) == 1
+    assert set(pictures[0].truth) == {"particle"}
+    assert pictures[0].truth["particle"].sum() > 50
+    assert pictures[0].views.background is None
+    assert 0.5 < pictures[0].views.frame.max() <= 1
+    assert len(list_images(tmp_path)) == 3
+
+
+def test_images_of_sixteen_bits_and_of_colour_become_grey(tmp_path: Path) -> None:
+    deep = np.full((4, 5), 40000, np.uint16)
+    cv2.imwrite(str(tmp_path / "deep.png"), deep)
+    np.testing.assert_array_equal(read_grey(tmp_path / "deep.png"), deep)
+    cv2.imwrite(str(tmp_path / "colour.png"), np.full((4, 5, 3), 90, np.uint8))
+    np.testing.assert_array_equal(read_grey(tmp_path / "colour.png"), np.full((4, 5), 90))
+
+
+def _missing(folder: Path, write_pictures: Callable[..., None]) -> None:
+    pass
+
+
+def _unlabelled(folder: Path, write_pictures: Callable[..., None]) -> None:
+    write_pictures(folder, ["a"])
+    (folder / "a_mask.png").unlink()
+
+
+def _other_size(folder: Path, write_pictures: Callable[..., None]) -> None:
+    write_pictures(folder, ["a"])
+    cv2.imwrite(str(folder / "a_mask.png"), np.zeros((9, 9), np.uint8))
+
+
+def _text(folder: Path, write_pictures: Callable[..., None]) -> None:
+    write_pictures(folder, ["a"])
+    (folder / "a.png").write_text("no image")
+
+
+def _empty(folder: Path, write_pictures: Callable[..., None]) -> None:
+    write_pictures(folder, ["a"])
+    (folder / "a_mask.png").write_bytes(b"")
+
+
+def _no_truth(folder: Path, write_pictures: Callable[..., None]) -> None:
+    folder.mkdir()
+    (folder / "truth.json").write_text("{}")
+
+
+def _no_recording(folder: Path, write_pictures: Callable[..., None]) -> None:
+    folder.mkdir()
+    about = {"config": SimulateConfig().model_dump(mode="json"), "seed": 0, "recording": "x.avi"}
+    (folder / "truth.json").write_text(json.dumps(about))
+
+
+@pytest.mark.parametrize(
+    "make", [_missing, _unlabelled, _other_size, _text, _empty, _no_truth, _no_recording]
+)
+def test_bad_data_is_named_in_one_line(
+    tmp_path: Path, make: Callable[..., None], write_pictures: Callable[..., None]
+) -> None:
+    folder = tmp_path / "data"
+    make(folder, write_pictures)
+    with pytest.raises(UserError) as error:
+        read_pictures([folder])
+    assert str(folder) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clip")
+    config = SimulateConfig(frames=24, height=160, width=176, pits=1, rate=2.0)
+    simulate(folder / "clip.mkv", config, folder / "truth", seed=3)
+    return folder
+
+
+def test_a_simulated_recording_comes_with_truth_background_and_past(clip: Path) -> None:
+    pictures = read_pictures([clip])
+    assert len(pictures) == 22
+    assert len({picture.group for picture in pictures}) == 1
+    config = SimulateConfig(frames=24, height=160, width=176, pits=1, rate=2.0)
+    from pitflow.simulate.world import simulate_world
+
+    expected = classes(simulate_world(config, 3), 23)
+    np.testing.assert_array_equal(pictures[-1].truth["particle"], expected == 1)
+    np.testing.assert_array_equal(pictures[-1].truth["pit"], expected == 2)
+    assert sum(picture.truth["particle"].sum() for picture in pictures) > 0
+    assert len(read_clip(clip / "truth", n_frames=5)) == 5
+
+
+def test_what_came_since_shows_in_the_differences(clip: Path) -> None:
+    """Steel cancels out of the difference channels, particles and pits do not."""
+    pictures = read_pictures([clip])[5:]
+    steel, particles = [], []
+    for picture in pictures:
+        channels = make_channels(("frame", "background", "earlier"), picture.views)
+        quiet = ~picture.truth["particle"] & ~cv2.dilate(
+            picture.truth["pit"].astype(np.uint8), np.ones((31, 31))
+        ).astype(bool)
+        steel.append(channels[:, quiet].std(axis=1))
+        particles.append(channels[1][picture.truth["particle"]])
+    frame, background, _ = np.mean(steel, axis=0)
+    assert background < frame
+    assert np.concatenate(particles).mean() < -2 * background
+
+
+def test_another_recording_under_the_name_is_refused(clip: Path, tmp_path: Path) -> None:
+    config = SimulateConfig(frames=5, height=160, width=176, pits=1)
+    simulate(tmp_path / "clip.mkv", config, None, seed=3)
+    (tmp_path / "truth.json").write_bytes((clip / "truth" / "truth.json").read_bytes())
+    with pytest.raises(UserError, match="not the recording"):
+        read_pictures([tmp_path])
+
+
+def test_darkening_does_not_depend_on_gain_or_slow_shading() -> None:
+    rng = np.random.default_rng(0)
+    image = 0.6 + 0.01 * rng.standard_normal((200, 220)).astype(np.float32)
+    image[60:63, 80:84] *= 0.7
+    shading = np.linspace(0.8, 1.2, 220, dtype=np.float32)
+    np.testing.assert_allclose(darkening(image * np.float32(0.5)), darkening(image), atol=1e-3)
+    inner = slice(40, -40), slice(40, -40)
+    np.testing.assert_allclose(
+        darkening(image * shading)[inner], darkening(image)[inner], atol=0.05
+    )
+    assert darkening(image)[61, 82] == pytest.approx(-3, abs=0.6)
+    assert np.median(darkening(image)) == pytest.approx(0, abs=0.05)
+
+
+def test_a_pit_is_dark_to_its_middle_and_leaves_its_surroundings_alone() -> None:
+    image = np.full((300, 300), 0.7, np.float32)
+    rows, columns = np.mgrid[:300, :300]
+    pit = (rows - 150) ** 2 + (columns - 150) ** 2 < 60**2
+    image[pit] = 0.05
+    relative = darkening(image)
+    assert relative[pit].max() < -8
+    assert np.abs(relative[~pit]).max() < 0.1
+
+
+def test_a_black_image_has_channels_too() -> None:
+    assert np.isfinite(darkening(np.zeros((20, 20), np.float32))).all()
+
+
+def test_a_missing_channel_is_zero_and_an_unknown_one_an_error() -> None:
+    view = Views(np.full((20, 30), 0.5, np.float32))
+    channels = make_channels(("raw", "frame", "background", "earlier"), view)
+    assert channels.dtype == np.float32
+    np.testing.assert_array_equal(channels[0], view.frame)
+    assert not channels[1:].any()
+    with pytest.raises(ValueError, match="no channel"):
+        make_channels(("future",), view)
+
+
+def test_the_real_tiles(shared_data: Path) -> None:
+    pictures = read_pictures([shared_data / "particles-30mM"])
+    assert len(pictures) == 70
+    assert {picture.frame.shape for picture in pictures} == {(200, 200)}
+    # No pixel of a time fraction is in two groups.
+    assert len({picture.group for picture in pictures}) == 24

@@ -1,0 +1,151 @@
+"""Training images keep picture and truth together whatever chance does to them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the learned segmenters need pitflow[learn]")
+
+from pitflow.domains.particles.pictures import Picture
+from pitflow.domains.particles.recipes import MOVING, PAPER, SINGLE
+from pitflow.domains.particles.samples import ParticleSamples, truth_of
+from pitflow.domains.particles.stamps import cut_stamps, paste
+from pitflow.domains.recipe import AugmentConfig, Recipe
+
+STEEL = 200
+
+
+def a_picture(
+    height: int = 120, width: int = 140, seed: int = 0, *, moving: bool = False
+) -> Picture:
+    """Flat steel with particles of 20 % less light, exactly where the truth says."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:height, :width]
+    truth = np.zeros((height, width), bool)
+    for x, y in rng.uniform(0, 1, (5, 2)) * (width, height):
+        truth |= (rows - y) ** 2 + (columns - x) ** 2 <= 16
+    frame = np.where(truth, np.uint8(0.8 * STEEL), np.uint8(STEEL))
+    empty = np.full_like(frame, STEEL)
+    company = {"background": empty, "earlier": empty} if moving else {}
+    return Picture(f"p{seed}", f"g{seed}", frame, {"particle": truth}, **company)
+
+
+def recipe_with(base: Recipe = SINGLE, crop: int = 64, **augment: float) -> Recipe:
+    return base.model_copy(update={"crop_px": crop, "augment": AugmentConfig(**augment)})
+
+
+@pytest.mark.parametrize("paste_n", [0.0, 5.0])
+@pytest.mark.parametrize("dihedral", [False, True])
+def test_truth_stays_on_the_particles(paste_n: float, dihedral: bool) -> None:
+    samples = ParticleSamples(
+        [a_picture(seed=seed) for seed in range(3)],
+        recipe_with(paste=paste_n, dihedral=dihedral, gain=0.3),
+    )
+    seen = 0
+    for index in range(30):
+        sample = samples.draw(index % 3, np.random.default_rng(index))
+        assert sample.channels.shape == sample.truth.shape == (1, 64, 64)
+        assert sample.known.all()
+        # 20 % less light is -2; a pasted one is up to 30 % fainter.
+        inside, outside = sample.channels[sample.truth], sample.channels[~sample.truth]
+        assert inside.size == 0 or inside.max() < -1
+        assert np.abs(outside).max() < 0.8
+        seen += int(sample.truth.sum())
+    assert seen > 0
+
+
+def test_pasting_adds_particles() -> None:
+    pictures = [a_picture(seed=seed) for seed in range(3)]
+    few, many = (
+        sum(
+            ParticleSamples(pictures, recipe_with(paste=n))
+            .draw(0, np.random.default_rng(i))
+            .truth.sum()
+            for i in range(10)
+        )
+        for n in (0.0, 10.0)
+    )
+    assert many > 1.5 * few
+
+
+def test_chance_comes_from_the_generator_alone() -> None:
+    samples = ParticleSamples([a_picture()], SINGLE.model_copy(update={"crop_px": 64}))
+    first, again, other = (samples.draw(0, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.channels, again.channels)
+    np.testing.assert_array_equal(first.truth, again.truth)
+    assert not np.array_equal(first.channels, other.channels)
+
+
+def test_beyond_a_small_picture_nothing_is_known() -> None:
+    sample = ParticleSamples([a_picture(40, 50)], recipe_with(dihedral=False)).draw(
+        0, np.random.default_rng(0)
+    )
+    assert sample.known[0, :40, :50].all()
+    assert sample.known.sum() == 40 * 50
+    assert not (sample.truth & ~sample.known).any()
+
+
+def test_a_class_nobody_labelled_is_unknown() -> None:
+    truth, known = truth_of(a_picture(), ("particle", "pit"))
+    assert known[0].all()
+    assert not known[1].any()
+    assert not truth[1].any()
+    assert truth[0].any()
+
+
+def test_single_images_lack_the_channels_of_time() -> None:
+    recipe = recipe_with(MOVING)
+    single, moving = (
+        ParticleSamples([a_picture(moving=moving)], recipe).draw(0, np.random.default_rng(5))
+        for moving in (False, True)
+    )
+    assert not single.channels[1:].any()
+    assert moving.channels[1][moving.truth[0]].max() < -1
+    assert np.abs(moving.channels[1][~moving.truth[0]]).max() < 0.8
+
+
+def test_the_papers_tiles_are_shown_as_they_are() -> None:
+    picture = a_picture(200, 200)
+    sample = ParticleSamples([picture], PAPER).draw(0, np.random.default_rng(0))
+    np.testing.assert_allclose(sample.channels[0] * 255, picture.frame, atol=1e-3)
+    np.testing.assert_array_equal(sample.truth[0], picture.truth["particle"])
+
+
+def test_a_stamp_carries_light_not_grey_values() -> None:
+    truth = np.zeros((60, 60), bool)
+    truth[20:26, 20:25] = True
+    truth[0:3, 50:53] = True  # at the border: no stamp
+    frame = np.where(truth, 0.6, 0.8).astype(np.float32)
+    stamps = cut_stamps(frame, truth)
+    assert len(stamps) == 1
+    np.testing.assert_allclose(stamps[0].light[stamps[0].mask], 0.75, atol=1e-5)
+    darker = np.full((60, 60), 0.4, np.float32)
+    onto = np.zeros((60, 60), bool)
+    paste(darker, onto, np.zeros_like(onto), stamps, np.random.default_rng(0))
+    assert onto.sum() == 30
+    ratio = darker[onto] / 0.4
+    assert 1 - 1.3 * 0.25 - 1e-5 <= ratio.min() <= ratio.max() <= 1 - 0.7 * 0.25 + 1e-5
+
+
+def test_nothing_is_pasted_on_pits_particles_or_the_unknown() -> None:
+    truth = np.zeros((60, 60), bool)
+    truth[20:26, 20:25] = True
+    stamps = cut_stamps(np.where(truth, 0.6, 0.8).astype(np.float32), truth) * 200
+    frame = np.full((60, 60), 0.8, np.float32)
+    frame[:, :20] = 0.1
+    taken = np.zeros((60, 60), bool)
+    taken[:, 40:] = True
+    onto = np.zeros((60, 60), bool)
+    paste(frame, onto, taken, stamps, np.random.default_rng(1))
+    assert onto.any()
+    assert not onto[:, :20].any()
+    assert not onto[:, 40:].any()
+    # Particles never overlap: each stamp is 30 px.
+    assert onto.sum() % 30 == 0
+
+
+def test_two_particles_too_close_are_no_stamp() -> None:
+    truth = np.zeros((60, 60), bool)
+    truth[20:24, 20:24] = truth[20:24, 27:31] = True
+    assert cut_stamps(np.full((60, 60), 0.8, np.float32), truth) == []
