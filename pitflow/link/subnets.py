@@ -72,14 +72,16 @@ class SubnetSolver:
         )
 
     def _choose(self, links: list[tuple[Any, Any, float]]) -> list[tuple[Any, Any]]:
-        if len(links) < 2:
-            return [(source, target) for source, target, _ in links]
         rows: dict[int, int] = {}
         columns: dict[int, int] = {}
-        i = np.array([rows.setdefault(id(source), len(rows)) for source, _, _ in links])
-        j = np.array([columns.setdefault(id(target), len(columns)) for _, target, _ in links])
+        i = [rows.setdefault(id(source), len(rows)) for source, _, _ in links]
+        j = [columns.setdefault(id(target), len(columns)) for _, target, _ in links]
+        if len(rows) == len(links) == len(columns):  # no two links compete
+            return [(source, target) for source, target, _ in links]
+        if len(rows) == 1 or len(columns) == 1:  # all compete for one
+            return [max(links, key=lambda link: link[2])[:2]]
         worth = np.array([value for _, _, value in links])
-        chosen, thinned = choose_links(i, j, worth)
+        chosen, thinned = choose_links(np.array(i), np.array(j), worth)
         self.thinned += thinned
         return [links[k][:2] for k in chosen.tolist()]
 

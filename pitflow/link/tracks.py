@@ -35,8 +35,9 @@ Ints = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
 """Called with the frames done and the frames in all."""
 
-_LEARN_DETECTIONS = 40_000
+_LEARN_DETECTIONS = 25_000
 _LEARN_STRETCHES = 4
+_LEAST_STRETCH = 25
 _RELIABLE = 5
 _CROWDING = 3.0
 _FIRST_NOISE = MotionNoise(position_px=0.5, acceleration_px=0.7)
@@ -75,7 +76,7 @@ class _Frames:
     def __init__(self, frame: Ints, positions: Floats, lost: Collection[int]) -> None:
         self.frame, self.positions = frame, positions
         self.lost = frozenset(lost)
-        self.first, self.last = int(frame[0]), int(frame[-1])
+        self.first, self.last = (int(frame[0]), int(frame[-1])) if len(frame) else (0, -1)
 
     def rows(self, frame: int) -> slice:
         a, b = np.searchsorted(self.frame, [frame, frame + 1])
@@ -150,7 +151,8 @@ def _link(
 
     def worth(source: Any, target: Any) -> float:
         row = int(target.pos[2])
-        return score(model.prediction.row[source.track.id], x[row], y[row]) - log_new[row]
+        log_odds = score(model.prediction.row[source.track.id], x[row], y[row])
+        return log_odds - float(log_new[row])
 
     solver = SubnetSolver(worth)
     linker = Linker(
@@ -204,8 +206,8 @@ def crowded_range(positions: Floats, search_range_px: float) -> float:
     if len(positions) <= 20 * k:
         return search_range_px
     reach = cKDTree(positions).query(positions, k=[k + 1])[0][:, 0]
-    crowded: float = np.quantile(reach, 0.1) * math.sqrt(_CROWDING / k)
-    return min(search_range_px, float(crowded))
+    crowded = float(np.quantile(reach, 0.1)) * math.sqrt(_CROWDING / k)
+    return min(search_range_px, crowded)
 
 
 def _learn(data: _Frames, config: LinkConfig) -> _Knowledge:
@@ -226,16 +228,15 @@ def _learn(data: _Frames, config: LinkConfig) -> _Knowledge:
 
 
 def _stretches(data: _Frames) -> list[_Frames]:
-    """Return the whole recording, or some stretches of it if it holds too many detections."""
-    if len(data.frame) <= _LEARN_DETECTIONS:
+    """Return the whole recording, or stretches spread over it if it holds too many detections."""
+    n_frames = data.last - data.first + 1
+    affordable = max(_LEARN_DETECTIONS * n_frames // len(data.frame), _LEAST_STRETCH)
+    if affordable >= n_frames:
         return [data]
-    parts = []
-    for k in range(_LEARN_STRETCHES):
-        start = len(data.frame) * k // _LEARN_STRETCHES
-        first = int(data.frame[start])
-        last = int(data.frame[start + _LEARN_DETECTIONS // _LEARN_STRETCHES - 1])
-        parts.append(data.part(first, max(last, first + 10) + 1))
-    return parts
+    n = min(affordable // _LEAST_STRETCH, _LEARN_STRETCHES)
+    starts = data.first + (np.arange(n) + 0.5) / n * n_frames - affordable / n / 2
+    parts = [data.part(start, start + affordable // n) for start in starts.astype(int).tolist()]
+    return [part for part in parts if len(part.frame)] or [data]
 
 
 def _lessons(
@@ -248,12 +249,14 @@ def _lessons(
         offset += int(track.max()) + 1
     track = np.concatenate(joined)
     frame = np.concatenate([part.frame for part in parts])
+    # What stands in a stretch's first frame was there before: it is not new.
+    inside = np.concatenate([part.frame > part.first for part in parts])
     positions = np.concatenate([part.positions for part in parts])
     order = np.lexsort((frame, track))
-    track, frame, positions = track[order], frame[order], positions[order]
+    track, frame, positions, inside = track[order], frame[order], positions[order], inside[order]
     length = np.bincount(track)
     reliable = length[track] >= _RELIABLE
-    n_frames = sum(part.last - part.first + 1 for part in parts)
+    n_frames = sum(part.last - part.first for part in parts)
 
     starts = np.flatnonzero(np.diff(track, prepend=-1))
     new = np.zeros(len(track), bool)
@@ -278,7 +281,7 @@ def _lessons(
         noise=estimate_noise(track[reliable], frame[reliable], positions[reliable], known.noise),
         prior=VelocityPrior.learned(spread, positions[after][thin], velocity[thin]),
         habits=habits,
-        events=positions[new],
+        events=positions[new & inside],
         event_frames=n_frames,
         event_share=1.0,
     )
