@@ -6,9 +6,10 @@ from pitflow.report.data import ReportData, floats
 from pitflow.report.words import count
 
 SEGMENTERS = {
-    "change": "Each frame is compared with the median image of the frames around it, drift of "
-    "stage and light removed; what is darker than the noise allows, at any of several blob sizes, "
-    "is a particle. Specks that do not move are part of the median image and so are not found.",
+    "change": "Each frame is compared with what its place shows before and after without "
+    "particles, drift of stage and light removed; what is darker than the noise allows, at any of "
+    "several blob sizes, is a particle. Specks that do not move are there before and after, and "
+    "so are not found.",
     "clahe": "The contrast of each frame is equalised locally (CLAHE) and dark contours of a "
     "plausible size are taken for particles. Time is not used, so settled specks are found too.",
     "report": "The first frame is subtracted, the histogram equalised, and what a running Gaussian "
@@ -59,24 +60,27 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 "Detections of successive frames are joined to tracks, each particle expected "
                 f"where its motion so far leads it, within {run.link.search_range_px:g} px; it "
                 f"may be missed for {run.link.memory} frames. Tracks of fewer than "
-                f"{run.link.min_length} detections are dropped."
+                f"{run.link.min_length} detections are not kept; a particle that stays within "
+                f"{run.link.rest_px:g} px for {run.link.rest_frames} frames has landed, and its "
+                "track ends there."
             ),
         ),
         (
             "Source pit",
             (
-                "A particle belongs to the pit to whose rim its track leads back (within "
-                f"{ejection.rim_distance_px:g} px), not to the pit it happens to be near. Tracks "
-                "that start in the open field have no source."
+                "A particle belongs to the pit to whose rim its track leads back, not to the pit "
+                f"it happens to be near. Tracks that start more than {ejection.rim_distance_px:g} "
+                "px from any rim, or lead back to none, have no source."
             ),
         ),
         (
             "Ejection angle",
             (
                 "Direction from the centre of the final pit, 0° to the right, clockwise on the "
-                "screen. For tests each particle counts once, with the angle at its departure: "
-                "positions of one particle in successive frames are not independent, and counting "
-                "them all makes any test far too confident."
+                "screen. For tests each particle counts once, with the angle at its departure, "
+                f"from the first {ejection.early_px:g} px of its track: positions of one particle "
+                "in successive frames are not independent, and counting them all makes any test "
+                "far too confident."
             ),
         ),
         (
@@ -111,9 +115,10 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
         (
             "Speed and outliers",
             (
-                "Speed from successive positions of a track. An outlier lies more than "
-                f"{measure.velocity.threshold:g} robust standard deviations from the track's own "
-                "smooth trend."
+                "Slope of a line through a few successive positions of a track. At an outlier the "
+                f"speed lies more than {measure.velocity.threshold:g} robust standard deviations "
+                "from the track's own smooth trend, and departs from it by more than "
+                f"{100 * measure.velocity.min_excess:g} % of it."
             ),
         ),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from pitflow.report.data import ReportData, floats, ints
 from pitflow.report.lag import ALPHA, in_words, strongest_lag
@@ -86,6 +87,22 @@ def _particles(data: ReportData) -> str:
 
 def _directions(data: ReportData) -> list[str]:
     pits = data.tables["pits"]
+    sentences = _preference(pits)
+    split = pits[pits["n_modes"] >= 2]
+    named = [
+        f"pit {pit} ({modes} directions)"
+        for pit, modes in zip(ints(split, "pit"), ints(split, "n_modes"), strict=True)
+    ]
+    if named:
+        more = ["others (see the table)"] if len(named) > 5 else []
+        sentences.append(
+            "Several separate directions describe the ejections better than one or none (by BIC) "
+            f"for {listing(named[:5] + more)}."
+        )
+    return sentences
+
+
+def _preference(pits: pd.DataFrame) -> list[str]:
     tested = pits[pits["rayleigh_q"].notna()].sort_values("rayleigh_q")
     if tested.empty:
         return []

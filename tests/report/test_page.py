@@ -161,3 +161,10 @@ def test_a_part_of_a_recording_says_which(run):
     assert findings(part)[0].startswith(
         "Frames 10 to 49 of the recording's 60 were analysed (2.7 s"
     )
+
+
+def test_several_directions_of_a_pit_are_told(run):
+    pits = run.tables["pits"].assign(n_modes=[1, 2, 0])
+    told = findings(dataclasses.replace(run, tables=dict(run.tables) | {"pits": pits}))
+    assert any("for pit 1 (2 directions)." in sentence for sentence in told)
+    assert not any("Several separate" in sentence for sentence in findings(run))
