@@ -6,7 +6,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, Protocol
 
 import imagecodecs
@@ -145,8 +145,9 @@ class _TiffPages:
         self.shape = (first.imagelength, first.imagewidth)
         self.dtype = np.dtype(first.dtype.type)
         imagej = tiff.imagej_metadata or {}
+        self._declared = int(imagej.get("images", 1))
         # ImageJ gives a stack of more than 4 GB one header for all its images.
-        self._in_one = imagej.get("images", 1) if len(tiff.pages) == 1 else 1
+        self._in_one = self._declared if len(tiff.pages) == 1 else 1
         self.n = max(len(tiff.pages), self._in_one)
         interval = imagej.get("finterval")
         self.interval_s = float(interval) if interval else None
@@ -177,9 +178,17 @@ class _TiffPages:
         return np.moveaxis(pixels, 0, -1) if apart else pixels
 
     def conversions(self) -> list[str]:
-        notes = _colour_note(self._raw(0)) if self._table is None else []
+        notes = []
         if self._table is not None:
             notes.append("indexed or inverted grey levels brought to black = 0")
+        else:
+            # A first page that cannot be read tells nothing of colours.
+            with suppress(*_FAULTS):
+                notes += _colour_note(self._raw(0))
+        if self.n < self._declared:
+            notes.append(
+                f"the file ends early: {self.n} of its {self._declared} frames can be read"
+            )
         return notes
 
 
@@ -193,6 +202,8 @@ def _grey(pixels: Any) -> Image:
         return grey_of_rgb(pixels)
     # Grey with an alpha channel, or nothing but grey.
     grey: Image = np.ascontiguousarray(pixels[..., 0] if pixels.ndim == 3 else pixels)
+    if grey.ndim != 2:
+        raise UnreadableError(f"pixels of shape {pixels.shape} are no image")
     return grey
 
 

@@ -115,6 +115,31 @@ def test_imagej_stack_with_one_header_for_all(tmp_path) -> None:
     assert_frames(open_source(path), frames)
 
 
+def test_stack_that_was_cut_off_reads_up_to_its_end(tmp_path) -> None:
+    frames = scene_frames(6)
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, np.stack(frames), photometric="minisblack", compression="zlib")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
+    source = open_source(path)
+    read = list(source.read(0, source.n_frames))
+    assert 0 < sum(quality == "ok" for _, _, quality in read) < 6
+    for number, image, quality in read:
+        if quality == "ok":
+            np.testing.assert_array_equal(image, frames[number])
+
+
+def test_stack_with_an_unreadable_first_page(tmp_path) -> None:
+    frames = scene_frames(3)
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, np.stack(frames), photometric="minisblack", compression="zlib")
+    with tifffile.TiffFile(path) as tiff:
+        start = tiff.pages[0].dataoffsets[0]
+    content = bytearray(path.read_bytes())
+    content[start : start + 50] = bytes(50)
+    path.write_bytes(content)
+    assert [quality for _, _, quality in open_source(path).read(0, 3)] == ["damaged", "ok", "ok"]
+
+
 def test_folder_of_stacks_is_one_recording(tmp_path) -> None:
     frames = scene_frames(9)
     folder = tmp_path / "f"
