@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pitflow.simulate.config import SimulateConfig
-from pitflow.simulate.render import Camera, scenes
+from pitflow.simulate.exposure import Camera
+from pitflow.simulate.render import scenes
 from pitflow.simulate.world import World, simulate_world
 
 Grey = npt.NDArray[np.uint8]

@@ -1,1 +1,1 @@
-"""Recordings whose truth is known."""
+"""Recordings whose truth is known: a world, its images, and both written to disk."""

@@ -27,6 +27,7 @@ FIRST_RADIUS_PX = 2.5
 
 _LACE_PX = 1.4
 _YOUNG_LACE = 0.3
+_BETWEEN_PITS_PX = 70.0
 _RAMP_FRAMES = 15.0
 _QUIET = 0.06
 
@@ -106,7 +107,10 @@ def place_pits(config: SimulateConfig, rng: np.random.Generator) -> Floats:
     """Return (n, 2) onsets on whole pixels, some of them in pairs, apart from each other."""
     size = np.array([config.width, config.height], dtype=float)
     margin = np.minimum(0.1 * size, 90.0)
-    apart = min(130.0, 0.5 * float(np.sqrt(size.prod() / max(config.pits, 1))))
+    # Far enough apart that neighbours do not grow into one another.
+    radius = FIRST_RADIUS_PX + np.sqrt(config.growth.area_px_per_frame * config.frames / np.pi)
+    share = 0.5 * np.sqrt(size.prod() / max(config.pits, 1))
+    apart = float(min(2 * radius + _BETWEEN_PITS_PX, share))
     points = np.empty((0, 2))
     for pit in range(config.pits):
         clustered = pit % 2 == 1 and rng.random() < 2 * config.growth.clustered_share

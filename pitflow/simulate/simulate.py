@@ -12,8 +12,9 @@ from pitflow import schema
 from pitflow.errors import UserError
 from pitflow.frame import Image
 from pitflow.simulate.config import SimulateConfig
+from pitflow.simulate.exposure import Camera
 from pitflow.simulate.output import codec_for, open_writer
-from pitflow.simulate.render import Camera, scenes
+from pitflow.simulate.render import scenes
 from pitflow.simulate.world import World, simulate_world
 
 Progress = Callable[[int, int], None]

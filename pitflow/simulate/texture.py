@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from pitflow.simulate.config import SteelConfig
 from pitflow.simulate.optics import N_FOOTPRINTS, darkening
-
-Plane = npt.NDArray[np.float32]
+from pitflow.simulate.plane import Plane, darken
 
 _OPTICS_SIGMA_PX = 0.65
 _SCRATCHES_PER_MPX = 380.0
@@ -36,17 +34,6 @@ def steel(config: SteelConfig, height: int, width: int, rng: np.random.Generator
     _draw_specks(surface, config.specks_per_mpx, rng)
     np.clip(surface, 0.02, 1.0, out=surface)
     return surface
-
-
-def darken(image: Plane, left: int, top: int, patch: Plane) -> None:
-    """Multiply ``image`` in place by (1 - patch), where the patch at (left, top) overlaps it."""
-    rows = slice(max(top, 0), min(top + patch.shape[0], image.shape[0]))
-    columns = slice(max(left, 0), min(left + patch.shape[1], image.shape[1]))
-    if rows.start >= rows.stop or columns.start >= columns.stop:
-        return
-    inner = patch[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-    # Overlapping particles never make the steel darker than black.
-    image[rows, columns] *= np.maximum(1 - inner, 0)
 
 
 def _light(config: SteelConfig, height: int, width: int, rng: np.random.Generator) -> Plane:

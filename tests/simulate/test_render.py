@@ -9,7 +9,8 @@ import pytest
 
 from pitflow.frame import CLASS_PARTICLE, CLASS_PIT
 from pitflow.simulate.config import SimulateConfig
-from pitflow.simulate.render import Camera, classes, render, scenes
+from pitflow.simulate.exposure import Camera
+from pitflow.simulate.render import classes, render, scenes
 from pitflow.simulate.world import World, simulate_world
 
 PLAIN = {
