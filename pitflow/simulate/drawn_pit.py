@@ -51,7 +51,9 @@ class DrawnPit:
         self._black = (_PIT_BLACK + 0.03 * np.clip(noise - 0.8, 0, 3)).astype(np.float32)
         self._tint = float(rng.uniform(0.4, 1.6)) * _COVER_DARKENING
         self._halo, self._halo_at = _halo(onset, rng)
-        self._drawn: tuple[int, tuple[float, float]] = (-1, (0.0, 0.0))
+        # What was drawn last, and for which growth and shift: most frames change neither.
+        self._drawn: tuple[int, tuple[float, float]] = (-1, (np.nan, np.nan))
+        self._stain = self._halo
         self._keep = np.ones((side, side), dtype=np.float32)
         self._add = np.zeros((side, side), dtype=np.float32)
 
@@ -63,11 +65,13 @@ class DrawnPit:
         radius = np.sqrt(n_pixels / np.pi)
         strength = np.float32(radius / (radius + 9.0))
         dx, dy = int(np.floor(shift[0])), int(np.floor(shift[1]))
-        # The halo has no detail that a fraction of a pixel could show.
-        darken(light, self._halo_at[0] + dx, self._halo_at[1] + dy, self._halo * strength)
+        fraction = (shift[0] - dx, shift[1] - dy)
+        if self._drawn[1] != shift:
+            self._stain = shifted(self._halo, *fraction, self._halo.shape)
         if self._drawn != (n_pixels, shift):
-            self._compose(frame, n_pixels, (shift[0] - dx, shift[1] - dy))
+            self._compose(frame, n_pixels, fraction)
             self._drawn = (n_pixels, shift)
+        darken(light, self._halo_at[0] + dx, self._halo_at[1] + dy, self._stain * strength)
         blend(light, self._left + dx, self._top + dy, self._keep, self._add)
 
     def _compose(self, frame: int, n_pixels: int, fraction: tuple[float, float]) -> None:

@@ -55,7 +55,9 @@ def _brush(height: int, width: int, angle_deg: float, rng: np.random.Generator) 
     """Return the fine brushed structure along the polishing direction."""
     surface = np.zeros((height, width), dtype=np.float32)
     # Two tiles of different period and direction, so that no repetition shows.
-    for side, off_deg in _BRUSH_TILES:
+    for period, off_deg in _BRUSH_TILES:
+        # A small frame needs no large tile.
+        side = min(period, max(128, height + width))
         tile = sum(
             (_streaks(side, *size, rng) for size in _STREAKS), start=np.zeros((1, 1), np.float32)
         )

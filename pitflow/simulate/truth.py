@@ -22,6 +22,7 @@ Ints = npt.NDArray[np.int64]
 
 
 def constants(config: SimulateConfig, seed: int) -> dict[str, Any]:
+    """Return what a scorer needs to know beside the tables (``lag_frames`` and the like)."""
     follows_growth = config.law == "growth" and config.preference > 0
     return {
         "seed": seed,
@@ -63,6 +64,17 @@ def particles_table(
     centre: Floats,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
+    """Return a row per particle and frame while it moves, and its speed without bursts (trend).
+
+    Parameters
+    ----------
+    number:
+        Number of the particle of each departure, -1 if it is never in view.
+    centre:
+        (pits, 2) centre of each final pit.
+    rng:
+        Draws the heights of the flights.
+    """
     steps = flight.steps
     index = steps["index"].to_numpy(dtype=np.int64)
     particle = number[index]
@@ -116,6 +128,13 @@ def particles_table(
 
 
 def ejections_table(starts: Departures, seen: Ints, particles: pd.DataFrame) -> pd.DataFrame:
+    """Return the departure of every particle that left a pit.
+
+    Parameters
+    ----------
+    seen:
+        The departures that came into view, in order of the particles' numbers.
+    """
     first = particles.drop_duplicates("particle").sort_values("particle", kind="stable")
     table = pd.DataFrame(
         {
@@ -135,6 +154,7 @@ def ejections_table(starts: Departures, seen: Ints, particles: pd.DataFrame) -> 
 def pits_table(
     config: SimulateConfig, pits: Pits, centre: Floats, ejections: pd.DataFrame
 ) -> pd.DataFrame:
+    """Return the pits, and what their true departures amount to."""
     pit = np.arange(config.pits)
     area = pits.pixels["pit"].value_counts().reindex(pit, fill_value=0).to_numpy(dtype=float)
     turn = np.radians(ejections["angle_deg"].to_numpy())
@@ -250,6 +270,7 @@ def outliers_table(config: SimulateConfig, particles: pd.DataFrame, centre: Floa
 
 
 def frames_table(config: SimulateConfig, light: Light, particles: pd.DataFrame) -> pd.DataFrame:
+    """Return the frames with their true brightness and shift; all of them are sound."""
     frame = np.arange(config.frames)
     count = particles["frame"].value_counts().reindex(frame, fill_value=0).to_numpy()
     return pd.DataFrame(
