@@ -23,6 +23,7 @@ from pitflow.report.style import (
     show_image,
 )
 from pitflow.report.window import Window, reduce, whole, window_around
+from pitflow.report.words import count
 
 
 def draw_outlines(ax: Axes, outlines: dict[int, Outline], *, width: float = 1.2) -> list[int]:
@@ -114,12 +115,17 @@ def make(data: ReportData) -> Panel | str:
         .to_numpy()
         .sum()
     )
-    caption = (
-        f"Frame {frame} ({data.seconds(frame):.1f} s), the one in which most particles are under "
-        f"way: {len(drawn['full']['pits'])} pits (outlined and numbered) and "
-        f"{drawn['full']['particles']} tracked particles (circled, in the colour of the pit they "
-        "came from; grey: no source pit). Every pit keeps its colour and number on this page."
-    )
+    pits, particles = len(drawn["full"]["pits"]), drawn["full"]["particles"]
+    why = "the one in which most particles are under way" if particles else "the last good one"
+    caption = f"Frame {frame} ({data.seconds(frame):.1f} s), {why}: "
+    caption += f"{count(pits, 'pit')} and {count(particles, 'tracked particle')}."
+    if pits:
+        caption += " Every pit, outlined and numbered, keeps its colour and number on this page."
+    if particles:
+        caption += (
+            " Tracked particles are circled in the colour of the pit they came from (grey: no "
+            "source pit)."
+        )
     if unlinked:
         caption += f" {unlinked} further detections belong to no track and are not drawn."
     if pit is not None:
@@ -138,5 +144,6 @@ def make(data: ReportData) -> Panel | str:
         zoom_ax.set_anchor("NW")
         drawn["zoom"] = draw_frame(zoom_ax, data, frame, image, zoom, max_px=700)
         zoom_ax.set_title(f"Around pit {pit} (black frame on the left)", loc="left")
-        caption += f" Right: the surroundings of pit {pit}, which ejected most particles."
+        merit = "which ejected most particles" if data.pit(pit)["n_ejected"] else "the largest"
+        caption += f" Right: the surroundings of pit {pit}, {merit}."
     return Panel(figure, caption, photo=True, drawn=drawn)

@@ -65,7 +65,7 @@ def make(data: ReportData) -> Panel | str:
     seen[(frames["quality"] != "ok").to_numpy()] = np.nan
     number.plot(frame, seen, color=INK, lw=1.0)
     number.set_ylabel("particles\ndetected")
-    number.set_ylim(bottom=0)
+    number.set_ylim(0, max(number.get_ylim()[1], 1.0))
     number.set_xlabel("frame")
     drawn: dict[str, Any] = {"faults": draw_faults(gain, data), "frames": len(frames)}
     for ax in rows:
