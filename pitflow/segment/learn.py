@@ -168,7 +168,7 @@ def train(
     ):
         while not run.is_over():
             number = len(run.history)
-            torch.manual_seed(config.seed * config.epochs + number)
+            torch.manual_seed(_epoch_seed(config.seed, number))
             batches = prefetch(_batches(samples, config, number, pool))
             mean_loss = run.epoch(batches, loss, device, advance)
             rate = learning_rate_at(run.step - 1, run.steps, config)
@@ -395,6 +395,11 @@ def _batches(
             torch.from_numpy(np.stack([sample.truth for sample in drawn])),
             torch.from_numpy(np.stack([sample.known for sample in drawn])),
         )
+
+
+def _epoch_seed(seed: int, epoch: int) -> int:
+    """Return a seed that depends on seed and epoch alone, not on how many epochs there will be."""
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
 
 
 def _copied(network: nn.Module) -> dict[str, torch.Tensor]:

@@ -103,22 +103,7 @@ def fit(
     ``folder`` gets the state and log of the training.
     """
     execution = choose_execution(device)
-    with torch.random.fork_rng():
-        torch.manual_seed(recipe.training.seed)
-        network = build_network(recipe.network, len(recipe.channels), len(recipe.classes))
-    card = Card(
-        name=recipe.name,
-        domain=recipe.domain,
-        channels=recipe.channels,
-        classes=recipe.classes,
-        thresholds=(0.5,) * len(recipe.classes),
-        network=recipe.network,
-        tile_px=recipe.tile_px,
-        overlap_px=recipe.overlap_px,
-        halo_px=recipe.halo_px,
-        recipe=recipe.model_dump(mode="json"),
-        versions=software_versions() | {"torch": torch.__version__},
-    )
+    network, card = new_network(recipe), new_card(recipe)
 
     def validate(candidate: nn.Module) -> tuple[float, dict[str, float]]:
         found = calibrated(ParticleModel(candidate, card, execution=execution), aside)
@@ -135,7 +120,7 @@ def fit(
         validate,
         recipe.training,
         folder,
-        identity=_identity(recipe, pictures, aside),
+        identity=identity(recipe, pictures, aside),
         device=execution.device,
         workers=workers,
         advance=progress.advance,
@@ -144,6 +129,42 @@ def fit(
     model = ParticleModel(trained.network, card, execution=execution)
     thresholds = tuple(threshold for threshold, _ in calibrated(model, aside))
     return model.with_card(card.model_copy(update={"thresholds": thresholds}))
+
+
+def new_network(recipe: Recipe) -> nn.Module:
+    """Return the recipe's network with the initial weights that its seed gives."""
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.training.seed)
+        return build_network(recipe.network, len(recipe.channels), len(recipe.classes))
+
+
+def new_card(recipe: Recipe) -> Card:
+    """Return the card of a model of the recipe that is yet to be trained."""
+    return Card(
+        name=recipe.name,
+        domain=recipe.domain,
+        channels=recipe.channels,
+        classes=recipe.classes,
+        thresholds=(0.5,) * len(recipe.classes),
+        network=recipe.network,
+        tile_px=recipe.tile_px,
+        overlap_px=recipe.overlap_px,
+        halo_px=recipe.halo_px,
+        recipe=recipe.model_dump(mode="json"),
+        versions=software_versions() | {"torch": torch.__version__},
+    )
+
+
+def identity(recipe: Recipe, pictures: Sequence[Picture], aside: Sequence[Picture]) -> str:
+    """Return a hash of all that decides a training: recipe, and pictures on both sides."""
+    digest = hashlib.sha256(recipe.model_dump_json().encode())
+    for side in (pictures, aside):
+        digest.update(b"side")
+        for picture in side:
+            digest.update(picture.name.encode())
+            for image in (picture.frame, *picture.truth.values()):
+                digest.update(image.tobytes())
+    return digest.hexdigest()
 
 
 def cross_validate(
@@ -220,17 +241,6 @@ def _prepare(out: Path, overwrite: bool) -> None:
         shutil.rmtree(out / "log", ignore_errors=True)
     elif (out / WEIGHTS).exists() and not (out / STATE).exists():
         raise UserError("holds a model", where=out, hint="choose another folder, or --overwrite")
-
-
-def _identity(recipe: Recipe, pictures: Sequence[Picture], aside: Sequence[Picture]) -> str:
-    digest = hashlib.sha256(recipe.model_dump_json().encode())
-    for side in (pictures, aside):
-        digest.update(b"side")
-        for picture in side:
-            digest.update(picture.name.encode())
-            for image in (picture.frame, *picture.truth.values()):
-                digest.update(image.tobytes())
-    return digest.hexdigest()
 
 
 def _about(folder: Path) -> dict[str, Any]:

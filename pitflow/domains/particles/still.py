@@ -1,0 +1,64 @@
+"""The classical segmenters on single images, for comparison with the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pitflow import schema
+from pitflow.config import SegmentConfig
+from pitflow.frame import CLASS_PARTICLE, Frame, Image
+from pitflow.segment.score import Mask
+
+
+@dataclass(frozen=True, slots=True)
+class StillScene:
+    """A recording of one frame, whose background is the frame itself (``pitflow.scene.Scene``)."""
+
+    first: Image
+    n_blocks: int = 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) in px."""
+        return self.first.shape[0], self.first.shape[1]
+
+    @property
+    def levels(self) -> int:
+        """Grey levels: 256 for 8 bit, 65536 for 16 bit."""
+        return int(np.iinfo(self.first.dtype).max) + 1
+
+    @property
+    def frames(self) -> pd.DataFrame:
+        """A ``frames`` table without rows: nothing was measured."""
+        return schema.empty_table(schema.FRAMES)
+
+    def background(self, block: int) -> Image:
+        """Return the frame."""
+        return self.first
+
+    def block_of(self, frame: int) -> int:
+        """Return the only block."""
+        return 0
+
+
+def classical_mask(image: Image, config: SegmentConfig) -> Mask:
+    """Return the (height, width) particles that the configured segmenter finds in one image.
+
+    Only ``clahe`` judges an image by itself; the others compare frames and find nothing.
+
+    Raises
+    ------
+    UserError
+        If there is no segmenter of that name.
+    """
+    from pitflow.segment.pits import find_pits
+    from pitflow.segment.registry import create_segmenter
+
+    scene = StillScene(image)
+    segmenter = create_segmenter(config, find_pits(scene, config.pits))
+    (result,) = segmenter.segment([Frame(0, image)], scene)
+    mask: Mask = result.classes == CLASS_PARTICLE
+    return mask

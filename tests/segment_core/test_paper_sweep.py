@@ -1,0 +1,77 @@
+"""The paper's experiment writes its table and figures, and its points are real trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+pytest.importorskip("torch", reason="the learned segmenters need pitflow[learn]")
+
+from pitflow.config import SegmentConfig
+from pitflow.domains.particles.pictures import read_grey
+from pitflow.domains.particles.recipes import PAPER
+from pitflow.domains.particles.still import classical_mask
+from pitflow.domains.particles.sweep import paper_sweep
+from pitflow.errors import UserError
+from pitflow.segment.networks.unet import UNetConfig
+
+QUICK = PAPER.model_copy(
+    update={
+        "network": UNetConfig(widths=(4, 8)),
+        "crop_px": 64,
+        "tile_px": 64,
+        "overlap_px": 0,
+        "halo_px": 0,
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[..., None]) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_pictures(folder, [f"v_0.5_{index}" for index in range(10)])
+    return folder
+
+
+def sweep(data: Path, out: Path, **options: object) -> pd.DataFrame:
+    options = {"epochs": (2, 4), "learning_rates": (1e-3, 1e-2)} | options
+    return paper_sweep([data], out, recipe=QUICK, device="cpu", **options)
+
+
+def test_table_and_figures_are_written(data: Path, tmp_path: Path) -> None:
+    table = sweep(data, tmp_path)
+    assert list(zip(table["epochs"], table["learning_rate"], strict=True)) == [
+        (2, 1e-3),
+        (4, 1e-3),
+        (4, 1e-2),
+    ]
+    assert table["accuracy"].between(0, 1).all()
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "table.csv"), table)
+    for name in ("sweep", "examples", "classical"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 1000
+        assert (tmp_path / f"{name}.svg").exists()
+
+
+def test_a_point_along_a_training_is_a_training_of_that_length(data: Path, tmp_path: Path) -> None:
+    along = sweep(data, tmp_path / "along", learning_rates=(1e-3,))
+    alone = sweep(data, tmp_path / "alone", epochs=(2,), learning_rates=(1e-3,))
+    pd.testing.assert_frame_equal(along.iloc[:1], alone)
+
+
+def test_one_tile_is_too_few(tmp_path: Path, write_pictures: Callable[..., None]) -> None:
+    write_pictures(tmp_path / "data", ["only"])
+    with pytest.raises(UserError, match="too few"):
+        sweep(tmp_path / "data", tmp_path / "out")
+
+
+def test_the_classical_baseline_finds_clear_particles(data: Path) -> None:
+    path = data / "v_0.5_0.png"
+    truth = read_grey(path.with_name("v_0.5_0_mask.png")) > 0
+    found = classical_mask(read_grey(path), SegmentConfig(segmenter="clahe"))
+    assert found.shape == truth.shape
+    assert (found & truth).sum() > 0.5 * truth.sum()
+    with pytest.raises(UserError):
+        classical_mask(read_grey(path), SegmentConfig(segmenter="none"))
