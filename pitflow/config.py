@@ -131,8 +131,11 @@ class VelocityConfig(Model):
     """Velocity outliers."""
 
     threshold: float = Field(5.0, gt=0, description="robust score that makes an outlier")
+    false_share: float = Field(
+        0.1, gt=0, le=1, description="the score asked for rises until this share of events is false"
+    )
     min_excess: float = Field(
-        0.5, ge=0, description="and its departure from the trend, as a share of the trend's speed"
+        0.5, ge=0, description="and its excess over the trend, as a share of the trend's speed"
     )
     max_speed_um_s: float = Field(
         1000.0, gt=0, description="faster steps are wrong links, not motion, um/s"

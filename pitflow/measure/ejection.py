@@ -42,6 +42,9 @@ def compute_ejections(
     is the stronger the nearer, so a path straightens towards its pit, and a straight line would
     overshoot.
 
+    A track that does not get ``early_px`` away from its start is not told from the flicker of a
+    growing rim, and is no ejection.
+
     Positions are in reference geometry. Further columns: ``frame_err`` (frames, standard error of
     the departure), ``gap_px`` (first detection back to the rim) and ``pit_probability`` (of this
     pit, against other pits and the open field).
@@ -57,8 +60,9 @@ def compute_ejections(
     if tracks.n_tracks == 0 or not rims:
         extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
         return empty_table(EJECTIONS).assign(**extra)
+    away = _travel(tracks) > config.early_px
     motion = fit_early_motion(tracks, length_px=config.early_px, reach_px=reach)
-    pairs = find_candidates(motion, rims, reach_px=reach)
+    pairs = find_candidates(motion, rims, reach_px=reach, admitted=away)
     model, probability = learn_sources(
         pairs, n_rims=len(rims), reach_px=reach, field_px2=float(shape[0] * shape[1])
     )
@@ -113,7 +117,8 @@ def compute_ejections(
         {
             "particle": tracks.particle[track],
             "pit": [rims[k].pit for k in rim],
-            "frame": np.maximum(np.rint(motion.frame[track] - early), 0).astype(np.int64),
+            # It left between two frames; the later is the first that can show it outside.
+            "frame": np.maximum(np.ceil(motion.frame[track] - early), 0).astype(np.int64),
             "x": centre[:, 0] + dx,
             "y": centre[:, 1] + dy,
             "angle_deg": direction_of(dx, dy),
@@ -125,6 +130,13 @@ def compute_ejections(
         }
     )
     return validate_table(table, EJECTIONS)
+
+
+def _travel(tracks: Tracks) -> Floats:
+    """Return how far from its first detection each track gets, px."""
+    first = tracks.start[tracks.track]
+    distance = np.hypot(tracks.x - tracks.x[first], tracks.y - tracks.y[first])
+    return np.asarray(np.maximum.reduceat(distance, tracks.start))
 
 
 def _radius_of(rims: list[Rim], rim: Ints, frame: Ints) -> Floats:

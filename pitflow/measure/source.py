@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pitflow.measure.motion import EarlyMotion
@@ -66,10 +67,16 @@ class SourceModel:
     field: float
 
 
-def find_candidates(motion: EarlyMotion, rims: list[Rim], *, reach_px: float) -> Candidates:
-    """Return every pair of a moving track's start and a pit within reach of it."""
+def find_candidates(
+    motion: EarlyMotion,
+    rims: list[Rim],
+    *,
+    reach_px: float,
+    admitted: npt.NDArray[np.bool_],
+) -> Candidates:
+    """Return every pair of a moving, admitted track's start and a pit within reach of it."""
     parts: list[tuple[Ints, Ints, Floats, Floats, Floats, Floats]] = []
-    moving = motion.is_moving
+    moving = motion.is_moving & admitted
     speed = np.maximum(motion.speed, 1e-9)
     for number, rim in enumerate(rims):
         centre_x, centre_y = rim.centre(motion.frame)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -59,49 +61,94 @@ def _local_line(
     return slope, level
 
 
-def score_velocity(tracks: Tracks) -> tuple[Floats, Floats, Floats]:
+@dataclass(frozen=True)
+class VelocityScore:
+    """How each step between detections departs from its track's trend, by the step's last one.
+
+    Parameters
+    ----------
+    forward, sideways:
+        (n,) residual along the trend (positive: faster) and across it, in robust scales.
+    step_px, trend_px:
+        (n,) speed of the step and of the trend, px/frame.
+    """
+
+    forward: Floats
+    sideways: Floats
+    step_px: Floats
+    trend_px: Floats
+
+
+def score_velocity(tracks: Tracks) -> VelocityScore:
     """Score how far each step between detections departs from the track's own trend.
 
     The trend is a robust local line (Cleveland 1979) through the steps' velocity, 21 steps wide.
-    The score is the length of the step's residual over its robust scale, the track's own drawn
-    towards that of all tracks. A single misplaced detection makes two residuals that cancel, a
-    real burst does not: so a step scores the least of itself and of its sums with either
-    neighbour, each of which has the same variance (the position between drops out).
+    Residuals count in their robust scale, the track's own drawn towards that of all tracks. A
+    single misplaced detection makes two residuals that cancel, a real burst does not: so a step
+    scores the least of itself and of its sums with either neighbour, each of which has the same
+    variance (the position between drops out), and nothing where those differ in sign.
 
     Returns
     -------
-    score, step, trend:
-        (n,) signed score (positive: faster), speed of the step that ends at each detection and
-        the trend's speed there, px/frame. NaN at the first detection of a track and in tracks
-        shorter than 6 detections.
+    VelocityScore
+        NaN at the first detection of a track and in tracks shorter than 6 detections.
     """
-    n = tracks.frame.size
     before, has_before = tracks.neighbours(-1)
     has_before &= tracks.count[tracks.track] >= _MIN_LENGTH
     gap = np.where(has_before, tracks.frame - tracks.frame[before], 1).astype(np.float64)
     sx = np.where(has_before, (tracks.x - tracks.x[before]) / gap, np.nan)
     sy = np.where(has_before, (tracks.y - tracks.y[before]) / gap, np.nan)
     weights = has_before.astype(np.float64)
-    rx = ry = scale = np.zeros(n)
-    tx = ty = np.full(n, np.nan)
+    rx, ry, tx, ty = (np.full(tracks.frame.size, np.nan) for _ in range(4))
+    scale = np.ones(tracks.frame.size)
     for _ in range(4):
         _, tx = _local_line(tracks, np.where(has_before, sx, 0.0), _TREND, weights)
         _, ty = _local_line(tracks, np.where(has_before, sy, 0.0), _TREND, weights)
         # Noise is that of two positions, whatever the gap between them.
         rx, ry = (sx - tx) * gap, (sy - ty) * gap
         scale = _scale(tracks, np.hypot(rx, ry), has_before)
-        reach = np.hypot(rx, ry) / (4.685 * scale)
-        weights = np.where(
-            has_before, np.clip(1.0 - np.nan_to_num(reach) ** 2, 0.0, None) ** 2, 0.0
-        )
-    excess = np.hypot(rx, ry)
+        reach = np.nan_to_num(np.hypot(rx, ry) / (4.685 * scale))
+        weights = np.where(has_before, np.clip(1.0 - reach**2, 0.0, None) ** 2, 0.0)
+    trend = np.hypot(tx, ty)
+    ux, uy = tx / np.maximum(trend, 1e-9), ty / np.maximum(trend, 1e-9)
+    return VelocityScore(
+        _lasting(tracks, rx * ux + ry * uy, has_before) / scale,
+        _lasting(tracks, ry * ux - rx * uy, has_before) / scale,
+        np.hypot(sx, sy),
+        trend,
+    )
+
+
+def _lasting(tracks: Tracks, residual: Floats, known: npt.NDArray[np.bool_]) -> Floats:
+    """Return the part of each residual that a neighbouring one does not undo."""
+    lasting = residual
     for offset in (-1, 1):
         index, valid = tracks.neighbours(offset)
-        valid = valid & has_before & has_before[index]
-        together = np.hypot(rx + rx[index], ry + ry[index])
-        excess = np.where(valid, np.fmin(excess, together), excess)
-    step, trend = np.hypot(sx, sy), np.hypot(tx, ty)
-    return np.where(step >= trend, 1.0, -1.0) * excess / scale, step, trend
+        together = np.where(valid & known & known[index], residual + residual[index], residual)
+        lesser = np.where(np.abs(together) < np.abs(lasting), together, lasting)
+        lasting = np.where(together * lasting > 0, lesser, 0.0 * lasting)
+    return np.asarray(lasting)
+
+
+def choose_threshold(
+    forward: Floats, sideways: Floats, *, least: float, false_share: float
+) -> float:
+    """Return the lowest score, ``least`` or more, beyond which at most ``false_share`` is false.
+
+    Errors of position and of linking point anywhere, bursts point forward: so as many false scores
+    are expected forward as there are on the mean of the two sides. Real errors have longer tails
+    than any normal law, and this threshold rises with them. Infinite where no score suffices.
+    """
+    targets = np.sort(forward[forward > least])
+    decoys = np.sort(np.abs(sideways[np.abs(sideways) > least]))
+    if targets.size == 0:
+        return least
+    n_targets = targets.size - np.arange(targets.size)
+    n_decoys = (decoys.size - np.searchsorted(decoys, targets)) / 2.0
+    passing = n_decoys <= false_share * n_targets
+    if not passing.any():
+        return np.inf
+    return float(max(np.nextafter(targets[int(np.argmax(passing))], 0.0), least))
 
 
 def _scale(tracks: Tracks, length: Floats, has_before: npt.NDArray[np.bool_]) -> Floats:
@@ -137,10 +184,10 @@ def compute_outliers(
 ) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:
     """Return the outliers table, one row per event, and which detections are part of one.
 
-    A step is an outlier if its score is beyond ``threshold``, it departs from the trend by more
-    than ``min_excess`` of the trend's speed, and it is slower than ``max_speed_um_s``: a faster one
-    is a wrong link, not a motion. Outliers of one track within 3 frames of each other are one
-    event, whose row is its highest score.
+    A step is an outlier if it is faster than the trend by a score beyond the threshold (that of
+    `choose_threshold`, at least ``threshold``) and by more than ``min_excess`` of the trend's
+    speed, and slower than ``max_speed_um_s``: a faster one is a wrong link, not a motion. Outliers
+    of one track within 3 frames of each other are one event, whose row is its highest score.
 
     Positions are in reference geometry. Further columns: ``duration`` (frames from first to last
     outlier) and ``trend_px`` (px/frame, the trend's speed).
@@ -152,13 +199,18 @@ def compute_outliers(
     pits:
         ``pit``, ``x``, ``y``, ``onset_frame``.
     """
-    score, step, trend = score_velocity(tracks)
+    scored = score_velocity(tracks)
+    score, step, trend = scored.forward, scored.step_px, scored.trend_px
+    possible = np.nan_to_num(step, nan=np.inf) * um_per_px * fps <= config.max_speed_um_s
+    usable = possible & np.isfinite(score)
+    threshold = choose_threshold(
+        score[usable],
+        scored.sideways[usable],
+        least=config.threshold,
+        false_share=config.false_share,
+    )
     with np.errstate(invalid="ignore"):
-        flagged = (
-            (np.abs(score) > config.threshold)
-            & (np.abs(step - trend) > config.min_excess * trend)
-            & (step * um_per_px * fps <= config.max_speed_um_s)
-        )
+        flagged = possible & (score > threshold) & (step - trend > config.min_excess * trend)
     rows = np.flatnonzero(flagged)
     if rows.size == 0:
         extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
@@ -167,7 +219,7 @@ def compute_outliers(
     new = np.ones(rows.size, dtype=bool)
     new[1:] = (np.diff(track) != 0) | (np.diff(frame) > 3)
     event = np.cumsum(new) - 1
-    order = np.lexsort((-np.abs(score[rows]), event))
+    order = np.lexsort((-score[rows], event))
     peak = rows[order[np.searchsorted(event, np.arange(event[-1] + 1))]]
     last = np.append(np.flatnonzero(new)[1:] - 1, rows.size - 1)
     nearest, distance = nearest_foreign_pit(

@@ -7,6 +7,7 @@ from small_worlds import as_detections, still_frames, straight_tracks
 from pitflow.config import VelocityConfig
 from pitflow.measure.tracks import sort_tracks
 from pitflow.measure.velocity import (
+    choose_threshold,
     clustering_test,
     compute_outliers,
     compute_velocity,
@@ -129,11 +130,27 @@ def test_impossible_speeds_are_wrong_links_not_events():
 
 
 def test_the_score_has_the_scale_of_the_noise():
-    score, _, _ = score_velocity(tracks_of(bursting(factor=1.0, noise=0.4)))
-    # Residual of the difference of two positions: Rayleigh of unit scale, the trend being smooth.
-    length = np.abs(score[np.isfinite(score)])
-    assert np.median(length) < stats.rayleigh.median()
-    assert 0.5 < np.quantile(length, 0.9) / stats.rayleigh.ppf(0.9) < 1.1
+    scored = score_velocity(tracks_of(bursting(factor=1.0, noise=0.4)))
+    for score in (scored.forward, scored.sideways):
+        score = score[np.isfinite(score)]
+        # Normal of unit scale at most, since a step scores the least of three.
+        assert np.quantile(np.abs(score), 0.99) < stats.norm.ppf(0.995)
+        assert 0.3 < score.std() < 1.0
+
+
+def test_the_threshold_rises_with_the_tails_of_the_errors():
+    rng = np.random.default_rng(0)
+    bursts = np.full(30, 40.0)
+    for freedom, expected in ((50, 5.0), (3, 8.0)):
+        sideways = rng.standard_t(freedom, 20000)
+        forward = np.concatenate([rng.standard_t(freedom, 20000), bursts])
+        threshold = choose_threshold(forward, sideways, least=5.0, false_share=0.1)
+        assert threshold >= expected
+        beyond = np.flatnonzero(forward > threshold)
+        assert (beyond >= 20000).sum() == 30
+        assert (beyond < 20000).mean() < 0.3
+    noise = rng.standard_t(2, 20000)
+    assert choose_threshold(noise, noise, least=5.0, false_share=0.1) > noise.max() * 0.9
 
 
 def test_foreign_pits_exist_and_are_not_the_source():
