@@ -12,7 +12,7 @@ from pitflow.frame import Image
 
 _CELLS = 32
 """The overview has at most this many cells along each axis."""
-_CELL_ROWS = 8
+_CELL_ROWS = 4
 _FLAT_RUN = 8
 """Missing data shows as at least this many rows of one value: the height of a coding block."""
 _COLUMNS = 32
