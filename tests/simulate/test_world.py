@@ -133,6 +133,18 @@ def test_bursts_come_just_before_a_foreign_pit() -> None:
     assert (last.loc[outliers["particle"]].to_numpy() - outliers["frame"].to_numpy()).max() < 30
 
 
+def test_stray_bursts_come_anywhere() -> None:
+    motion = {"stray_burst_share": 0.5, "burst_share": 0}
+    config = SimulateConfig(frames=150, height=400, width=400, pits=1, rate=0.5, motion=motion)
+    tables = simulate_world(config, 1).tables
+    outliers = tables["outliers"]
+    bursting = tables["particles"].query("is_outlier")
+    assert outliers["particle"].nunique() > 5
+    assert len(outliers) == len(bursting)
+    usual = tables["particles"].query("not is_outlier")["speed_px"].median()
+    assert (outliers["speed_px"] > 1.5 * usual).mean() > 0.9
+
+
 def _circular_correlation(a: np.ndarray, b: np.ndarray) -> float:
     """Jammalamadaka and SenGupta's coefficient of two samples of angles, rad."""
     sin_a = np.sin(a - np.angle(np.exp(1j * a).sum()))
