@@ -9,11 +9,13 @@ import numpy.typing as npt
 from pitflow.frame import Image
 
 _LOBES = 3
-_NEGLIGIBLE_PX = 0.02
+NEGLIGIBLE_PX = 0.02
 """A shift below this changes no grey value by more than noise."""
 
 
-def translated(image: Image, dx: float, dy: float) -> Image:
+def translated(
+    image: Image, dx: float, dy: float, negligible_px: float = NEGLIGIBLE_PX
+) -> Image:
     """Return the image with its content moved ``dx`` px right and ``dy`` px down.
 
     Fractions are resampled with a Lanczos kernel of three lobes, which keeps specks as sharp as
@@ -25,11 +27,13 @@ def translated(image: Image, dx: float, dy: float) -> Image:
         (height, width) uint8, uint16 or float32; the result is of the same shape and type.
     dx, dy:
         Shift to the right and down, px.
+    negligible_px:
+        A part of a pixel below this is left out.
     """
     whole_x, whole_y = round(dx), round(dy)
     moved = _moved_whole(image, whole_x, whole_y) if whole_x or whole_y else image
     part_x, part_y = dx - whole_x, dy - whole_y
-    if max(abs(part_x), abs(part_y)) < _NEGLIGIBLE_PX:
+    if max(abs(part_x), abs(part_y)) < negligible_px:
         return moved
     kernels = _lanczos(part_x), _lanczos(part_y)
     # Filtered in float, which is also several times faster than OpenCV's integer path.

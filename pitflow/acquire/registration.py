@@ -25,8 +25,8 @@ _FINE_SIGMA, _LOCAL_PX = 1.2, 21
 """Band of the tiles' texture: above noise and compression, below light and halos (px)."""
 _MARGIN = 14
 _REACH_PX = 8.0
-_ITERATIONS = 10
-_CONVERGED_PX = 0.003
+_ITERATIONS = 5
+_CONVERGED_PX = 0.005
 _MIN_CORRELATION = 0.1
 _CLEAR_CORRELATION = 0.5
 """Textures this much alike leave no doubt that the shift is the right one."""
@@ -53,7 +53,7 @@ class Pose:
 class Registration:
     """Measures the pose of frames against one reference frame.
 
-    A phase correlation of small overviews finds the shift to a few px; a Gauss-Newton fit with
+    A correlation of small overviews finds the shift to a few px; a Gauss-Newton fit with
     Tukey weights on nine full-resolution tiles refines it (inverse compositional alignment, Baker
     and Matthews 2004, with translation only). Moving particles and growing pits are outliers of
     that fit. The shift is 0 where the two frames have no common texture to measure it by.
@@ -94,16 +94,14 @@ class Registration:
         return overview
 
     def _transform(self, overview: Float) -> npt.NDArray[np.complex64]:
-        flat = overview - cv2.GaussianBlur(overview, (0, 0), 8.0)
+        flat = _clipped(overview - cv2.GaussianBlur(overview, (0, 0), 3.0))
         spectrum: npt.NDArray[np.complex64] = scipy.fft.rfft2(flat * self._window)
         return spectrum
 
     def _coarse_shift(self, overview: Float) -> tuple[float, float]:
         cross = self._transform(overview) * np.conj(self._spectrum)
-        cross /= np.abs(cross) + np.float32(1e-6)
         surface = scipy.fft.irfft2(cross, s=overview.shape)
-        # Neighbouring cells belong to one peak when the true shift lies between them.
-        dx, dy = _peak(cv2.blur(surface, (3, 3), borderType=cv2.BORDER_REFLECT))
+        dx, dy = _peak(surface)
         return float(dx * self._factor), float(dy * self._factor)
 
     def _refine(
@@ -142,16 +140,18 @@ class Registration:
         strip /= np.float32(gain)
         reference = _inner(fixed)
         gx, gy = _gradient(fixed)
+        hx = hy = None
         dx = dy = 0.0
         for _ in range(_ITERATIONS):
-            sampled = translated(strip, -dx, -dy)
+            sampled = translated(strip, -dx, -dy, negligible_px=0.0)
             moved = _inner(sampled)
             residual = moved - reference
             weight = _tukey(residual)
             wx, wy = weight * gx, weight * gy
-            # The gradients of two frames have independent noise, so their product is that of the
-            # texture alone: the step is not shortened where noise outweighs texture.
-            hx, hy = _gradient(sampled)
+            if hx is None or hy is None:
+                # The gradients of two frames have independent noise, so their product is that of
+                # the texture alone: noise does not shorten the step.
+                hx, hy = _gradient(sampled)
             normal = np.array([[wx @ hx, wx @ hy], [wy @ hx, wy @ hy]], dtype=np.float64)
             normal = (normal + normal.T) / 2
             stiffness = np.linalg.eigvalsh(normal)[0]
@@ -231,16 +231,18 @@ def _texture(strip: Float) -> Float:
 
 
 def _whole_shift(strip: Float, reference: Float) -> tuple[int, int]:
-    """Shift (dx, dy) in whole px by the phase correlation summed over the tiles."""
-    window = np.outer(np.hanning(_TILE), np.hanning(_TILE)).astype(np.float32)
+    """Shift (dx, dy) in whole px by the correlation summed over the tiles.
+
+    The texture is band-passed and clipped already; to whiten it further, as phase correlation does,
+    would give the noise of empty frequencies the same say.
+    """
     if not strip.size:
         return 0, 0
-    spectrum = scipy.fft.rfft2(strip.reshape(-1, _TILE, _TILE) * window)
-    cross = spectrum * np.conj(scipy.fft.rfft2(reference.reshape(-1, _TILE, _TILE) * window))
-    cross = (cross / (np.abs(cross) + np.float32(1e-6))).sum(axis=0)
-    surface = scipy.fft.irfft2(cross, s=(_TILE, _TILE))
-    # Neighbouring pixels belong to one peak when the true shift lies between them.
-    return _peak(cv2.blur(surface, (3, 3), borderType=cv2.BORDER_REFLECT))
+    window = np.outer(np.hanning(_TILE), np.hanning(_TILE)).astype(np.float32)
+    spectrum = scipy.fft.rfft2(_clipped(strip).reshape(-1, _TILE, _TILE) * window)
+    fixed = scipy.fft.rfft2(_clipped(reference).reshape(-1, _TILE, _TILE) * window)
+    cross = (spectrum * np.conj(fixed)).sum(axis=0)
+    return _peak(scipy.fft.irfft2(cross, s=(_TILE, _TILE)))
 
 
 def _peak(surface: Float) -> tuple[int, int]:
@@ -273,13 +275,14 @@ def _tukey(residual: Float) -> Float:
     return weight
 
 
+def _clipped(texture: Float) -> Float:
+    limit = 4 * float(np.median(np.abs(texture.ravel()[::16])))
+    return np.clip(texture, -limit, limit)
+
+
 def _common_texture(moved: Float, reference: Float) -> float:
     """Correlation of two textures, each clipped so that no single object decides it."""
-    clipped = []
-    for values in (moved, reference):
-        limit = 4 * float(np.median(np.abs(values[::16])))
-        clipped.append(np.clip(values, -limit, limit))
-    a, b = clipped
+    a, b = _clipped(moved), _clipped(reference)
     return float(a @ b) / max(float(np.sqrt(float(a @ a) * float(b @ b))), 1e-12)
 
 

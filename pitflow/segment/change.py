@@ -43,7 +43,11 @@ _GROUND_FRAMES = 6
 _BRIGHTER_SIGMAS = 3.0
 """What is brighter than the background is no particle, and is cut off here."""
 _LASTING = 0.12
-"""A lasting change is at least this share of the background's brightness."""
+"""A change of this share of the brightness is a lasting one, however wide it is."""
+_COMPACT_SIGMA, _COMPACT_NOISE, _WIDE_PX = 0.8, 5.0, 31
+"""A narrower one is lasting if it stands out of the noise at this scale, against this box."""
+_LANDED_AREA = 400
+"""Larger parts are a pit's rim, px^2."""
 _SHIFT_STEP = 1 / 16
 """Frames whose shifts differ by less than this share one moved background, px."""
 _STRUCTURE_SHARE = 0.03
@@ -75,7 +79,7 @@ class ChangeSegmenter:
 
     def _window(self, window: Window, scene: Scene) -> Iterator[Segmentation]:
         state = self._pits.state(window)
-        ground = _Ground(window, scene)
+        ground = _Ground(window, scene, self._pits.end)
         structure = self._structure(ground)
         for i, frame in enumerate(window.frames[: window.n]):
             pit = self._pits.draw(state[i], frame, scene.shape)
@@ -144,32 +148,39 @@ class _Ground:
         The window's own block, in reference geometry, float32.
     """
 
-    def __init__(self, window: Window, scene: Scene) -> None:
+    def __init__(self, window: Window, scene: Scene, end: Float | None) -> None:
         self._window = window
         block, last = window.block, scene.n_blocks - 1
+        first_frame, last_frame = _span(window, scene)
+        self._centre, length = (first_frame + last_frame) / 2, float(last_frame - first_frame + 1)
         self.middle = _without_slow(scene, block)
-        self._earlier = _without_slow(scene, block - 1) if block > 0 else None
-        self._later = _without_slow(scene, block + 1) if block < last else None
-        earlier = self.middle if self._earlier is None else self._earlier
-        later = self.middle if self._later is None else self._later
-        lasting = cv2.absdiff(earlier, later) > _LASTING * np.maximum(earlier, later)
+        # (background, how many frames before or after the middle it stands for)
+        self._earlier = (_without_slow(scene, block - 1), length) if block > 0 else None
+        self._later = (_without_slow(scene, block + 1), length) if block < last else None
+        if self._later is None and end is not None:
+            self._later = end, length / 2
+        earlier = self.middle if self._earlier is None else self._earlier[0]
+        later = self.middle if self._later is None else self._later[0]
+        lasting, self._part = _lasting(earlier, later)
         self._row, self._column = np.nonzero(lasting)
         self._before, self._after = earlier[lasting], later[lasting]
         self._moment = self._changes()
-        first, last_frame = _span(window, scene)
-        self._centre, self._length = (first + last_frame) / 2, float(last_frame - first + 1)
         self._moved: tuple[tuple[float, float, int], Float] | None = None
 
     def _changes(self) -> Ints:
+        """Return the frame of the window from which each lasting change holds."""
         frames = self._window.frames
-        evidence = np.zeros((len(frames), self._row.size), np.float32)
+        evidence = np.zeros((len(frames), self._part.max(initial=-1) + 1), np.float32)
         middle = (self._before + self._after) / 2
         half = (self._after - self._before) / 2
+        power = np.maximum(np.bincount(self._part, half**2), 1e-6)
         for i, frame in enumerate(frames):
             if frame.quality == "ok":
                 seen = frame.image[self._in_frame(frame)] / np.float32(frame.gain)
-                evidence[i] = np.clip((seen - middle) / half, -1, 1)
-        return change_point(evidence)
+                sides = np.bincount(self._part, (seen - middle) * half) / power
+                evidence[i] = np.clip(sides, -1, 1)
+        moment: Ints = change_point(evidence)[self._part]
+        return moment
 
     def _in_frame(self, frame: Frame) -> tuple[Ints, Ints]:
         height, width = frame.image.shape
@@ -180,13 +191,21 @@ class _Ground:
         """Return the ground under frame ``i`` of the window, in its geometry, as float32."""
         frame = self._window.frames[i]
         dx, dy = (_SHIFT_STEP * round(value / _SHIFT_STEP) for value in frame.shift)
-        key = (dx, dy, i // _GROUND_FRAMES)
-        if self._moved is None or self._moved[0] != key:
-            start = i // _GROUND_FRAMES * _GROUND_FRAMES
+        start = i // _GROUND_FRAMES * _GROUND_FRAMES
+        if self._moved is None or self._moved[0] != (dx, dy, start):
             time = self._window.frames[start].index + (_GROUND_FRAMES - 1) / 2
-            self._moved = key, translated(self._interpolated(time), dx, dy)
-        ground = self._moved[1].copy()
-        ground[self._in_frame(frame)] = np.where(i >= self._moment, self._after, self._before)
+            ground = self._interpolated(time).copy()
+            ground[self._row, self._column] = np.where(
+                start >= self._moment, self._after, self._before
+            )
+            self._moved = (dx, dy, start), translated(ground, dx, dy)
+        ground = self._moved[1]
+        # Between renewals only the few pixels are touched that have changed since.
+        since = np.flatnonzero((self._moment > start) & (self._moment <= i))
+        if since.size:
+            ground = ground.copy()
+            row, column = self._in_frame(frame)
+            ground[row[since], column[since]] = self._after[since]
         return ground
 
     def _interpolated(self, time: float) -> Float:
@@ -194,15 +213,36 @@ class _Ground:
 
         In the first and last half block that line is prolonged.
         """
-        part = (time - self._centre) / self._length
-        if (part > 0 and self._later is not None) or self._earlier is None:
-            other, weight = self._later, part
+        after = time - self._centre
+        if (after > 0 and self._later is not None) or self._earlier is None:
+            other, sign = self._later, 1
         else:
-            other, weight = self._earlier, -part
+            other, sign = self._earlier, -1
         if other is None:
             return self.middle
-        between: Float = cv2.addWeighted(self.middle, 1 - weight, other, weight, 0)
+        weight = sign * after / other[1]
+        between: Float = cv2.addWeighted(self.middle, 1 - weight, other[0], weight, 0)
         return between
+
+
+def _lasting(earlier: Float, later: Float) -> tuple[npt.NDArray[np.bool_], Ints]:
+    """Return where the scene changes for good, and which of those pixels change together.
+
+    What landed or lifted is compact, and stands out of its surroundings in the change; all its
+    pixels change at once. A pit's rim moves on pixel by pixel. The wide and slow rest (light,
+    halos) is no lasting change, and is followed by interpolation.
+    """
+    change = cv2.subtract(later, earlier)
+    fine = cv2.GaussianBlur(change, (0, 0), _COMPACT_SIGMA) - cv2.blur(change, (_WIDE_PX, _WIDE_PX))
+    compact = np.abs(fine) > np.float32(_COMPACT_NOISE * max(noise_of(fine), 0.2))
+    strong = np.abs(change) > _LASTING * np.maximum(earlier, later)
+    lasting = compact | strong
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(lasting.view(np.uint8), connectivity=8)
+    part = parts[lasting].astype(np.intp)
+    alone = stats[part, cv2.CC_STAT_AREA] > _LANDED_AREA
+    # Each pixel of a large part is a part of its own.
+    part[alone] = parts.max() + 1 + np.arange(np.count_nonzero(alone))
+    return lasting, np.unique(part, return_inverse=True)[1]
 
 
 def _without_slow(scene: Scene, block: int) -> Float:

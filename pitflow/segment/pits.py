@@ -53,6 +53,9 @@ class PitMap:
         (m,) grey level below which the pixel is pit, at the reference's brightness.
     n_pits:
         Number of pits.
+    end:
+        (height, width) float32: the scene at the end of the recording, None if it is not known.
+        The last background shows it as it was half a block before.
     """
 
     row: Ints
@@ -61,6 +64,7 @@ class PitMap:
     since: Ints
     limit: npt.NDArray[np.float32]
     n_pits: int
+    end: npt.NDArray[np.float32] | None = None
 
     def state(self, window: Window) -> Mask:
         """Return (window.n, m): which pixels are pit in each of the window's own frames."""
@@ -121,9 +125,9 @@ def find_pits(scene: Scene, config: PitConfig, tail: Sequence[Frame] = ()) -> Pi
     since = np.full(scene.shape, _NOT_YET, np.uint16)
     for block in range(scene.n_blocks):
         _record(since, block, scene.background(block) < limit)
-    trusted = [frame for frame in tail if frame.quality == "ok"]
-    if trusted:
-        _record(since, scene.n_blocks, _median_of(trusted) < limit)
+    end = _median_of([frame for frame in tail if frame.quality == "ok"])
+    if end is not None:
+        _record(since, scene.n_blocks, end < limit)
     labels = _grouped(since, scene.first < limit, config.min_area_px)
     row, column = np.nonzero(labels)
     return PitMap(
@@ -133,6 +137,7 @@ def find_pits(scene: Scene, config: PitConfig, tail: Sequence[Frame] = ()) -> Pi
         since[row, column].astype(np.intp),
         limit[row, column],
         int(labels.max(initial=0)),
+        end,
     )
 
 
@@ -175,12 +180,14 @@ def _record(since: npt.NDArray[np.uint16], block: int, dark: Mask) -> None:
     since[dark & (since == _NOT_YET)] = block
 
 
-def _median_of(frames: Sequence[Frame]) -> Image:
+def _median_of(frames: Sequence[Frame]) -> npt.NDArray[np.float32] | None:
+    if not frames:
+        return None
     images = [
         translated(frame.image, -frame.shift[0], -frame.shift[1]) * np.float32(1 / frame.gain)
         for frame in frames
     ]
-    median: Image = np.median(np.stack(images), axis=0)
+    median: npt.NDArray[np.float32] = np.median(np.stack(images), axis=0).astype(np.float32)
     return median
 
 
