@@ -20,6 +20,8 @@ from pitflow.errors import UserError
 from pitflow.provenance import RunFolder
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
     from pitflow.acquire.background import StoredScene
@@ -155,6 +157,7 @@ def segment(job: Job) -> str:
     """Find the pits over the whole recording, then particles and pit pixels in every frame."""
     import numpy as np
 
+    from pitflow.acquire.blocks import plan_tasks
     from pitflow.acquire.store import create_masks, open_stack
     from pitflow.segment.block import combine_arrivals
     from pitflow.segment.pits import find_pits, pit_pixels
@@ -177,10 +180,12 @@ def segment(job: Job) -> str:
     segmenter = create_segmenter(job.config.segment, pits)
     masks = open_stack(job.run.masks, writable=True)
     task = partial(_segment_blocks, segmenter, pits, reader, scene, masks, parts)
-    # A segmenter that carries state from frame to frame must see all of them in one go.
-    tasks: list[tuple[Block, ...]] = (
-        [tuple(blocks)] if segmenter.in_order else [(block,) for block in blocks]
-    )
+    tasks: list[tuple[Block, ...]] = [(block,) for block in blocks]
+    if segmenter.in_order:
+        # It carries state from frame to frame, so it must see all of them in one go.
+        tasks = [tuple(blocks)]
+    elif not job.config.acquire.store_frames:
+        tasks = plan_tasks(blocks, job.source)
     _in_parts(job, "segment", task, tasks)
     detections = _read_parts(parts, "blocks")
     detections.to_parquet(job.table("segment", "detections"), index=False)
@@ -242,6 +247,7 @@ def measure(job: Job) -> str:
 def report(job: Job) -> str:
     """Write the page and its figures."""
     from pitflow.acquire.store import open_stack, read_frame
+    from pitflow.baselines import crop_baselines
     from pitflow.report.data import Provenance, ReportData
     from pitflow.report.page import write_report
 
@@ -251,6 +257,10 @@ def report(job: Job) -> str:
         name: schema.read_table(run.table(name), table) for name, table in schema.TABLES.items()
     }
     manifest = run.manifest
+
+    def mask_at(index: int) -> npt.NDArray[np.uint8]:
+        return read_frame(masks, index)
+
     data = ReportData(
         name=manifest.input["name"],
         tables=tables,
@@ -259,9 +269,11 @@ def report(job: Job) -> str:
         um_per_px=job.config.acquire.um_per_px,
         n_frames=job.source.n_frames,
         frame_at=lambda index: next(iter(reader.read(index, index + 1))).image,
-        mask_at=lambda index: read_frame(masks, index),
+        mask_at=mask_at,
         background_at=lambda index: scene.background(scene.block_of(index)),
+        baselines=crop_baselines(scene, reader, mask_at, job.config.segment),
         provenance=Provenance(
+            date=manifest.stages["measure"]["ended"],
             input=manifest.input["path"],
             input_hash=manifest.input["fingerprint"],
             config=dump_config(job.config),
@@ -276,8 +288,16 @@ def report(job: Job) -> str:
         ),
         config=job.config.report,
     )
-    job.progress.start("report", 1)
-    return str(write_report(data, run.path))
+    done = 0
+
+    def count(figures: int, total: int) -> None:
+        nonlocal done
+        if done == 0:
+            job.progress.start("report", total)
+        job.progress.advance(figures - done)
+        done = figures
+
+    return str(write_report(data, run.path, count))
 
 
 def _segment_blocks(
