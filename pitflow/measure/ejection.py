@@ -113,12 +113,14 @@ def compute_ejections(
         np.hypot(motion.middle_err_px[track], _RIM_ERROR_PX),
         early * motion.velocity_err[track],
     )
+    # A pit may be seen late, but not so late that its particles are seen before it.
+    onset = np.minimum([rims[k].onset for k in rim], motion.frame[track])
     table = pd.DataFrame(
         {
             "particle": tracks.particle[track],
             "pit": [rims[k].pit for k in rim],
             # It left between two frames; the later is the first that can show it outside.
-            "frame": np.maximum(np.ceil(motion.frame[track] - early), 0).astype(np.int64),
+            "frame": np.maximum(np.ceil(motion.frame[track] - early), onset).astype(np.int64),
             "x": centre[:, 0] + dx,
             "y": centre[:, 1] + dy,
             "angle_deg": direction_of(dx, dy),

@@ -23,6 +23,7 @@ from pitflow.measure.tracks import (
     sort_tracks,
 )
 from pitflow.measure.velocity import compute_outliers, compute_velocity
+from pitflow.measure.visibility import compute_visibility
 from pitflow.schema import FRAMES, PARTICLES, PIT_PIXELS, validate_table
 
 
@@ -76,7 +77,14 @@ def measure_all(
         fps=fps,
         shape=shape,
     )
-    pits = compute_pits(geometry, find_stable(growth), ejections, config=config.ejection, seed=seed)
+    pits = compute_pits(
+        geometry,
+        find_stable(growth),
+        compute_visibility(geometry, shape=shape, reach_px=config.ejection.rim_distance_px),
+        ejections,
+        config=config.ejection,
+        seed=seed,
+    )
     source = _source_of(tracks, ejections)
     outliers, flagged = compute_outliers(
         tracks, source, geometry, config=config.velocity, um_per_px=um_per_px, fps=fps

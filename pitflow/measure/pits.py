@@ -30,6 +30,9 @@ GEOMETRY_COLUMNS = (
 )
 
 
+EXTRA_COLUMNS = ("perimeter_px", "visible_share", "omnibus_p", "omnibus_q")
+
+
 def compute_pit_geometry(pit_pixels: pd.DataFrame, *, um_per_px: float) -> pd.DataFrame:
     """Return place, onset and final area of every pit, in ``GEOMETRY_COLUMNS``.
 
@@ -82,6 +85,7 @@ def _perimeter(pit_pixels: pd.DataFrame) -> pd.Series:
 def compute_pits(
     geometry: pd.DataFrame,
     stable: pd.Series,
+    visible: pd.Series,
     ejections: pd.DataFrame,
     *,
     config: EjectionConfig,
@@ -90,7 +94,8 @@ def compute_pits(
     """Return the pits table: geometry joined with the statistics of one angle per particle.
 
     Further columns: ``omnibus_p`` (Rao's spacing test, which also sees opposed directions) and
-    ``omnibus_q``, both adjusted over pits by Benjamini and Hochberg (1995) like ``rayleigh_q``.
+    ``omnibus_q``, adjusted over pits by Benjamini and Hochberg (1995) like ``rayleigh_q``;
+    ``visible_share`` (of directions in which a departure would be seen) and ``perimeter_px``.
 
     Parameters
     ----------
@@ -98,6 +103,8 @@ def compute_pits(
         As `compute_pit_geometry` returns it.
     stable:
         As `pitflow.measure.growth.find_stable` returns it.
+    visible:
+        As `pitflow.measure.visibility.compute_visibility` returns it.
     ejections:
         The ejections table.
     seed:
@@ -105,9 +112,7 @@ def compute_pits(
         depend on the other pits.
     """
     if geometry.empty:
-        extra = {
-            name: pd.Series(dtype="float64") for name in ("perimeter_px", "omnibus_p", "omnibus_q")
-        }
+        extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
         return empty_table(PITS).assign(**extra)
     angles = {pit: group.to_numpy() for pit, group in ejections.groupby("pit")["angle_deg"]}
     rows = []
@@ -135,10 +140,11 @@ def compute_pits(
             }
         )
     table = pd.concat([geometry.reset_index(drop=True), pd.DataFrame(rows)], axis=1)
+    table["visible_share"] = visible.reindex(table["pit"]).to_numpy(dtype=np.float64)
     table["is_stable"] = stable.reindex(table["pit"], fill_value=False).to_numpy(dtype=bool)
     table["rayleigh_q"] = adjust_p(table["rayleigh_p"].to_numpy(dtype=np.float64))
     table["omnibus_q"] = adjust_p(table["omnibus_p"].to_numpy(dtype=np.float64))
-    return validate_table(table, PITS)
+    return validate_table(table[[*PITS.names, *EXTRA_COLUMNS]], PITS)
 
 
 def adjust_p(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
