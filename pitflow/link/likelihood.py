@@ -1,7 +1,7 @@
 """What a link is worth: the log odds that a detection continues a track rather than starts one.
 
 A detection at z continues a track expected at m with covariance S with likelihood
-``N(z; m, S)``, or with a small chance after a jump of any direction. Otherwise it is one of the
+``N(z; m, S)``, or with a small chance after a jump in any direction. Otherwise it is one of the
 detections that continue nothing (new particles, false alarms), whose density at z is known from
 the data. A link is made if it is more likely than that, so no distance has to be chosen.
 
@@ -22,8 +22,11 @@ from pitflow.link.motion import Prediction
 
 Floats = npt.NDArray[np.float64]
 
-JUMP_CHANCE = 0.01
-"""Share of steps that do not follow from the motion before: bursts and deflections."""
+JUMPS = ((0.01, 1.0), (0.001, 4.0))
+"""Steps that do not follow from the motion before: deflections, and the rarer, longer bursts.
+
+Share of all steps, and standard deviation per axis in units of the usual speed.
+"""
 
 _NEIGHBOURS = 10
 _MOST_EVENTS = 50_000
@@ -67,12 +70,13 @@ class LinkScore:
     ----------
     mean_x, mean_y, ixx, ixy, iyy:
         Expected position and inverse covariance of each track.
+    odds:
+        Log odds that each track is seen.
     offset:
-        Of each track: log odds that it is seen, less the Gaussian's normalisation.
-    jump_offset:
-        The same for a jump.
-    jump_scale:
-        1 / (2 J^2) for jumps of standard deviation J per axis.
+        The same, less the normalisation of its Gaussian.
+    jumps:
+        Of each kind of jump: its log share less the Gaussian's normalisation, and 1 / (2 J^2) for
+        the standard deviation J per axis, px.
     """
 
     mean_x: list[float]
@@ -80,38 +84,44 @@ class LinkScore:
     ixx: list[float]
     ixy: list[float]
     iyy: list[float]
+    odds: list[float]
     offset: list[float]
-    jump_offset: list[float]
-    jump_scale: float
+    jumps: tuple[tuple[float, float], ...]
 
     @classmethod
-    def of(cls, prediction: Prediction, habits: Habits, jump_px: float) -> LinkScore:
-        """Prepare the scores of a frame; lists, since links are scored one by one."""
+    def of(cls, prediction: Prediction, habits: Habits, speed_px: float) -> LinkScore:
+        """Prepare the scores of a frame; lists, since links are scored one by one.
+
+        ``speed_px`` is the usual speed per axis, px/frame.
+        """
         s = prediction.covariance
         determinant = s[:, 0, 0] * s[:, 1, 1] - s[:, 0, 1] ** 2
         odds = habits.log_odds(prediction)
-        follow = odds + math.log(1 - JUMP_CHANCE) - 0.5 * np.log(4 * math.pi**2 * determinant)
-        jump = odds + math.log(JUMP_CHANCE) - math.log(2 * math.pi * jump_px**2)
+        usual = 1 - sum(share for share, _ in JUMPS)
+        offset = odds + math.log(usual) - 0.5 * np.log(4 * math.pi**2 * determinant)
+        jumps = [(share, size * speed_px) for share, size in JUMPS]
         return cls(
             mean_x=prediction.mean[:, 0].tolist(),
             mean_y=prediction.mean[:, 1].tolist(),
             ixx=(s[:, 1, 1] / determinant).tolist(),
             ixy=(-s[:, 0, 1] / determinant).tolist(),
             iyy=(s[:, 0, 0] / determinant).tolist(),
-            offset=follow.tolist(),
-            jump_offset=jump.tolist(),
-            jump_scale=0.5 / jump_px**2,
+            odds=odds.tolist(),
+            offset=offset.tolist(),
+            jumps=tuple((math.log(p / (2 * math.pi * j * j)), 0.5 / j**2) for p, j in jumps),
         )
 
     def __call__(self, row: int, x: float, y: float) -> float:
         """Return the log odds of track ``row`` at (x, y), before the density of new detections."""
         dx, dy = x - self.mean_x[row], y - self.mean_y[row]
-        follow = self.offset[row] - 0.5 * (
+        square = dx * dx + dy * dy
+        terms = [self.odds[row] + share - scale * square for share, scale in self.jumps]
+        mahalanobis = (
             dx * dx * self.ixx[row] + 2 * dx * dy * self.ixy[row] + dy * dy * self.iyy[row]
         )
-        jump = self.jump_offset[row] - self.jump_scale * (dx * dx + dy * dy)
-        top = max(follow, jump)
-        return top + math.log(math.exp(follow - top) + math.exp(jump - top))
+        terms.append(self.offset[row] - 0.5 * mahalanobis)
+        top = max(terms)
+        return top + math.log(sum(math.exp(term - top) for term in terms))
 
 
 def log_density(events: Floats, positions: Floats, n_frames: int, share: float = 1.0) -> Floats:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from pitflow.link.likelihood import JUMP_CHANCE, Habits, LinkScore, log_density
+from pitflow.link.likelihood import JUMPS, Habits, LinkScore, log_density
 from pitflow.link.motion import Prediction
 
 
@@ -23,13 +23,13 @@ def prediction(missed: int = 0, seen: int = 5) -> Prediction:
 
 def test_worth_is_a_log_likelihood_ratio():
     """Against scipy's densities."""
-    habits, here, jump = Habits(), prediction(), 12.0
+    habits, here, speed = Habits(), prediction(), 3.0
     odds = habits.log_odds(here)[0]
-    score = LinkScore.of(here, habits, jump)
+    score = LinkScore.of(here, habits, speed)
+    kinds = [(1 - sum(share for share, _ in JUMPS), here.covariance[0])]
+    kinds += [(share, (size * speed) ** 2 * np.eye(2)) for share, size in JUMPS]
     for z in ([10.0, 20.0], [12.0, 19.0], [30.0, 20.0]):
-        density = (1 - JUMP_CHANCE) * multivariate_normal(here.mean[0], here.covariance[0]).pdf(
-            z
-        ) + JUMP_CHANCE * multivariate_normal(here.mean[0], jump**2 * np.eye(2)).pdf(z)
+        density = sum(p * multivariate_normal(here.mean[0], s).pdf(z) for p, s in kinds)
         assert score(0, *z) == pytest.approx(odds + math.log(density))
 
 
