@@ -119,7 +119,7 @@ class LinkScore:
         mahalanobis = (
             dx * dx * self.ixx[row] + 2 * dx * dy * self.ixy[row] + dy * dy * self.iyy[row]
         )
-        terms.append(self.offset[row] - 0.5 * chi2)
+        terms.append(self.offset[row] - 0.5 * mahalanobis)
         top = max(terms)
         return top + math.log(sum(math.exp(term - top) for term in terms))
 
