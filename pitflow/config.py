@@ -93,6 +93,12 @@ class LinkConfig(Model):
     )
     memory: int = Field(3, ge=0, description="frames a particle may be missed")
     min_length: int = Field(3, ge=1, description="shortest track kept, detections")
+    least_move_px: float = Field(
+        4.0, ge=0, description="a track that never gets further than this is not seen to move, px"
+    )
+    keep_unlinked: bool = Field(
+        False, description="keep detections in no track: they are not seen to move either"
+    )
     rest_px: float = Field(
         1.5, ge=0, description="a particle that stays within this of its last place is at rest, px"
     )

@@ -6,7 +6,7 @@ import pandas as pd
 from pitflow.config import LinkConfig
 from pitflow.link import drop_settled
 
-CONFIG = LinkConfig(rest_px=1.5, rest_frames=15, min_length=3)
+CONFIG = LinkConfig(rest_px=1.5, rest_frames=15, min_length=3, least_move_px=4, keep_unlinked=True)
 
 
 def track(particle: int, x: np.ndarray) -> pd.DataFrame:
@@ -74,5 +74,18 @@ def test_unlinked_rows_and_holes_in_the_numbers():
 
 def test_can_be_switched_off_and_be_empty():
     still = track(0, np.full(40, 7.0))
-    assert len(drop_settled(still, LinkConfig(rest_px=0))) == 40
+    assert len(drop_settled(still, LinkConfig(rest_px=0, least_move_px=0))) == 40
     assert len(drop_settled(still.iloc[:0], CONFIG)) == 0
+
+
+def test_flicker_shorter_than_rest_goes_too():
+    """Eight frames within 2 px, beside a true track of three frames and 5 px."""
+    flicker, short = track(0, np.linspace(0, 1.5, 8)), track(1, 2.5 * np.arange(3))
+    left = drop_settled(pd.concat([flicker, short], ignore_index=True), CONFIG)
+    assert left["particle"].tolist() == [0, 0, 0]
+    assert left["x"].max() > 4
+
+
+def test_unlinked_detections_go_by_default():
+    rows = pd.concat([track(-1, 9.0 * np.arange(6)), track(0, 9.0 * np.arange(6))])
+    assert drop_settled(rows, LinkConfig())["particle"].tolist() == [0] * 6
