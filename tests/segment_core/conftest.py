@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,15 @@ def write_pictures(folder: Path, names: list[str], seed: int = 0) -> None:
         image, mask = a_picture(rng)
         cv2.imwrite(str(folder / f"{name}.png"), image)
         cv2.imwrite(str(folder / f"{name}_mask.png"), mask)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Many small networks are slower on many threads, above all beside other tests."""
+    if importlib.util.find_spec("torch"):
+        import torch
+
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(name="write_pictures", scope="session")

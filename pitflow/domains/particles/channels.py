@@ -32,6 +32,8 @@ _STEEL = 0.6
 _UNIT = 0.1
 """Darkening by this share is 1 in a channel: clear particles are around -1, pits around -10."""
 _LIMIT = 10.0
+_REDUCED = 4
+_FEW = 0.02
 
 EARLIER_FRAMES = 2
 """How long before the frame ``earlier`` is: a particle has then moved by about its size."""
@@ -61,16 +63,23 @@ def darkening(image: Floats) -> Floats:
     The level of the steel is its mean over a window, pits left out; inside of a large pit it is the
     median of the image.
     """
-    typical = float(np.median(image[::4, ::4])) or 1.0
-    steel = (image > _STEEL * typical).astype(np.float32)
-    window = (LEVEL_PX, LEVEL_PX)
-    share = cv2.blur(steel, window, borderType=cv2.BORDER_REFLECT_101)
-    total = cv2.blur(image * steel, window, borderType=cv2.BORDER_REFLECT_101)
+    height, width = image.shape
+    # The level is so smooth that a reduced image tells it, at a fraction of the time.
+    reduced = cv2.resize(
+        image, (-(-width // _REDUCED), -(-height // _REDUCED)), interpolation=cv2.INTER_AREA
+    )
+    typical = float(np.median(reduced)) or 1.0
+    steel = (reduced > _STEEL * typical).astype(np.float32)
+    side = LEVEL_PX // _REDUCED | 1
+    share = cv2.blur(steel, (side, side), borderType=cv2.BORDER_REFLECT_101)
+    total = cv2.blur(reduced * steel, (side, side), borderType=cv2.BORDER_REFLECT_101)
     # Where there is next to no steel, the median takes over without a step.
-    few = np.float32(0.02)
-    level = (total + few * np.float32(typical)) / (share + few)
-    relative: Floats = (image / np.maximum(level, 1e-6) - 1) / np.float32(_UNIT)
-    return np.clip(relative, -_LIMIT, _LIMIT)
+    level = (total + _FEW * typical) / (share + _FEW)
+    per_unit = (1 / (_UNIT * np.maximum(level, 1e-6))).astype(np.float32)
+    relative: Floats = cv2.resize(per_unit, (width, height), interpolation=cv2.INTER_LINEAR)
+    relative *= image
+    relative -= np.float32(1 / _UNIT)
+    return np.clip(relative, -_LIMIT, _LIMIT, out=relative)
 
 
 def make_channels(names: Sequence[str], views: Views) -> Floats:
