@@ -5,7 +5,8 @@ the parquet schema, so a table explains itself wherever it is opened.
 
 Conventions: ``x`` is the column and ``y`` the row in px, origin at the centre of the top-left
 pixel, y down. Angles are degrees in [0, 360), 0 along +x, increasing clockwise on the screen.
-``frame`` is the frame's index in the recording, from 0. -1 stands for "none" in integer keys and
+``frame`` is the frame's index in the recording, from 0. Particles stand where their frame shows
+them; everything else is in the geometry of the first good frame, stage drift removed. -1 stands for "none" in integer keys and
 NaN for "not measured" in floats.
 """
 
@@ -81,8 +82,8 @@ PARTICLES = Table(
         """
         frame           | int64   |        | index in the recording
         time_s          | float64 | s      | time since the first frame
-        x               | float64 | px     | centre, column
-        y               | float64 | px     | centre, row
+        x               | float64 | px     | centre, column, in the frame itself (stage drift included)
+        y               | float64 | px     | centre, row, in the frame itself (stage drift included)
         particle        | int64   |        | track number, -1 when not linked
         area_px         | float64 | px^2   | area of the mask
         diameter_px     | float64 | px     | diameter of the circle of the same area

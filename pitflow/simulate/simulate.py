@@ -15,6 +15,7 @@ from pitflow.simulate.config import SimulateConfig
 from pitflow.simulate.exposure import Camera
 from pitflow.simulate.output import codec_for, open_writer
 from pitflow.simulate.render import scenes
+from pitflow.simulate.truth import as_seen
 from pitflow.simulate.world import World, simulate_world
 
 Progress = Callable[[int, int], None]
@@ -63,6 +64,8 @@ def simulate(
 def write_truth(world: World, folder: Path, **about: str) -> None:
     """Write the truth: ``<table>.parquet`` each, and ``truth.json``.
 
+    Particles stand where their frames show them, as in a run, so that scoring is a join.
+
     Raises
     ------
     UserError
@@ -70,7 +73,8 @@ def write_truth(world: World, folder: Path, **about: str) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, data in world.tables.items():
+        seen = as_seen(world.tables["particles"], world.tables["frames"])
+        for name, data in (world.tables | {"particles": seen}).items():
             schema.write_table(data, schema.TABLES[name], folder / f"{name}.parquet")
         text = json.dumps(world.truth | about, indent=2)
         (folder / "truth.json").write_text(text + "\n", encoding="utf-8")

@@ -36,7 +36,7 @@ def constants(config: SimulateConfig, seed: int) -> dict[str, Any]:
         "sigma0_px": config.optics.sigma0_px,
         "k_px_per_um": config.optics.k_px_per_um,
         "noise_levels_of_256": config.noise,
-        "geometry": "first frame (stage drift removed); frames.shift_*_px leads to a frame's own",
+        "geometry": "particles: where their frame shows them; all else: first frame, drift removed",
         "config": config.model_dump(mode="json"),
     }
 
@@ -283,4 +283,13 @@ def frames_table(config: SimulateConfig, light: Light, particles: pd.DataFrame) 
             "shift_x_px": light.shift[:, 0],
             "shift_y_px": light.shift[:, 1],
         }
+    )
+
+
+def as_seen(particles: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
+    """Return the particles where their frames show them, stage drift included, as a run does."""
+    shift = frames.set_index("frame")[["shift_x_px", "shift_y_px"]].loc[particles["frame"]]
+    return particles.assign(
+        x=particles["x"] + shift["shift_x_px"].to_numpy(),
+        y=particles["y"] + shift["shift_y_px"].to_numpy(),
     )

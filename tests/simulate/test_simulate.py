@@ -96,6 +96,16 @@ def test_truth_is_complete_and_readable(tmp_path: Path) -> None:
     assert SimulateConfig.model_validate(truth["config"]) == TINY
 
 
+def test_true_particles_stand_where_their_frames_show_them(tmp_path: Path) -> None:
+    config = TINY.model_copy(update={"camera": TINY.camera.model_copy(update={"drift_px": 9.0})})
+    world = simulate(tmp_path / "a.avi", config, tmp_path / "truth", seed=9)
+    seen = schema.read_table(tmp_path / "truth" / "particles.parquet", schema.PARTICLES)
+    still, frames = world.tables["particles"], world.tables["frames"]
+    assert frames["shift_x_px"].abs().max() > 1
+    drift = frames.set_index("frame")["shift_x_px"].loc[still["frame"]].to_numpy()
+    np.testing.assert_allclose(seen["x"], still["x"] + drift)
+
+
 def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
     for workers in (1, 3):
         simulate(tmp_path / f"{workers}.mkv", TINY, tmp_path / f"truth{workers}", workers=workers)
