@@ -1,12 +1,7 @@
-"""Moving particles: what is darker than the same place both before and after.
+"""Moving particles: blobs that are darker than what lies under them.
 
-Time is information. A frame is compared with what its place shows without particles at that time,
-as told by the median backgrounds of the earlier, the own and the later block. What is dark in one
-block only was a slow particle and is taken out. Slow change (light, the halo of a pit) is followed
-by interpolation in time. A place that changes for good (a landed particle, a pit's rim, a speck
-that lifts) does so at one moment, found from the frames themselves: until then the earlier
-background holds there, from then on the later one. So nothing of this floods the result, nor hides
-the particles that pass over it.
+Time is information: ``ground`` tells what each frame would show without particles, from what its
+place shows before and after, and ``blobs`` finds what is darker, at any size.
 """
 
 from __future__ import annotations
@@ -29,27 +24,17 @@ from pitflow.segment.blobs import (
     outline,
     outline_smoothing,
 )
+from pitflow.segment.ground import SHIFT_STEP, Ground
 from pitflow.segment.objects import Objects, empty_detections, measure
 from pitflow.segment.pits import PitMap, with_rim
 from pitflow.segment.protocol import Segmentation
-from pitflow.segment.window import Window, change_point, windows
-from pitflow.translation import translated
+from pitflow.segment.window import Window, windows
 
 Float = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.intp]
 
-_GROUND_FRAMES = 6
-"""The interpolated background is renewed after this many frames."""
 _BRIGHTER_SIGMAS = 3.0
 """What is brighter than the background is no particle, and is cut off here."""
-_LASTING = 0.12
-"""A change of this share of the brightness is a lasting one, however wide it is."""
-_COMPACT_SIGMA, _COMPACT_NOISE, _WIDE_PX = 0.8, 5.0, 31
-"""A narrower one is lasting if it stands out of the noise at this scale, against this box."""
-_LANDED_AREA = 400
-"""Larger parts are a pit's rim, px^2."""
-_SHIFT_STEP = 1 / 16
-"""Frames whose shifts differ by less than this share one moved background, px."""
 _STRUCTURE_SHARE = 0.03
 """Residual of structure that no shift explains: compression, focus, exposure."""
 
@@ -79,13 +64,13 @@ class ChangeSegmenter:
 
     def _window(self, window: Window, scene: Scene) -> Iterator[Segmentation]:
         state = self._pits.state(window)
-        ground = _Ground(window, scene, self._pits.end)
+        ground = Ground(window, scene, self._pits)
         structure = self._structure(ground)
         for i, frame in enumerate(window.frames[: window.n]):
             pit = self._pits.draw(state[i], frame, scene.shape)
             yield self._frame(frame, ground.at(i), pit, structure)
 
-    def _structure(self, ground: _Ground) -> list[tuple[Float, Float]]:
+    def _structure(self, ground: Ground) -> list[tuple[Float, Float]]:
         """Per band: what a background misplaced by 1 px, and one wrongly scaled, leave behind."""
         pyramid = self._pyramid(ground.middle)
         out = []
@@ -139,137 +124,11 @@ class ChangeSegmenter:
         return Segmentation(frame.index, classes, measure(frame.index, objects))
 
 
-class _Ground:
-    """What the frames of one window would show without particles.
-
-    Attributes
-    ----------
-    middle:
-        The window's own block, in reference geometry, float32.
-    """
-
-    def __init__(self, window: Window, scene: Scene, end: Float | None) -> None:
-        self._window = window
-        block, last = window.block, scene.n_blocks - 1
-        first_frame, last_frame = _span(window, scene)
-        self._centre, length = (first_frame + last_frame) / 2, float(last_frame - first_frame + 1)
-        self.middle = _without_slow(scene, block)
-        # (background, how many frames before or after the middle it stands for)
-        self._earlier = (_without_slow(scene, block - 1), length) if block > 0 else None
-        self._later = (_without_slow(scene, block + 1), length) if block < last else None
-        if self._later is None and end is not None:
-            self._later = end, length / 2
-        earlier = self.middle if self._earlier is None else self._earlier[0]
-        later = self.middle if self._later is None else self._later[0]
-        lasting, self._part = _lasting(earlier, later)
-        self._row, self._column = np.nonzero(lasting)
-        self._before, self._after = earlier[lasting], later[lasting]
-        self._moment = self._changes()
-        self._moved: tuple[tuple[float, float, int], Float] | None = None
-
-    def _changes(self) -> Ints:
-        """Return the frame of the window from which each lasting change holds."""
-        frames = self._window.frames
-        evidence = np.zeros((len(frames), self._part.max(initial=-1) + 1), np.float32)
-        middle = (self._before + self._after) / 2
-        half = (self._after - self._before) / 2
-        power = np.maximum(np.bincount(self._part, half**2), 1e-6)
-        for i, frame in enumerate(frames):
-            if frame.quality == "ok":
-                seen = frame.image[self._in_frame(frame)] / np.float32(frame.gain)
-                sides = np.bincount(self._part, (seen - middle) * half) / power
-                evidence[i] = np.clip(sides, -1, 1)
-        moment: Ints = change_point(evidence)[self._part]
-        return moment
-
-    def _in_frame(self, frame: Frame) -> tuple[Ints, Ints]:
-        height, width = frame.image.shape
-        row = np.clip(self._row + round(frame.shift[1]), 0, height - 1)
-        return row, np.clip(self._column + round(frame.shift[0]), 0, width - 1)
-
-    def at(self, i: int) -> Float:
-        """Return the ground under frame ``i`` of the window, in its geometry, as float32."""
-        frame = self._window.frames[i]
-        dx, dy = (_SHIFT_STEP * round(value / _SHIFT_STEP) for value in frame.shift)
-        start = i // _GROUND_FRAMES * _GROUND_FRAMES
-        if self._moved is None or self._moved[0] != (dx, dy, start):
-            time = self._window.frames[start].index + (_GROUND_FRAMES - 1) / 2
-            ground = self._interpolated(time).copy()
-            ground[self._row, self._column] = np.where(
-                start >= self._moment, self._after, self._before
-            )
-            self._moved = (dx, dy, start), translated(ground, dx, dy)
-        ground = self._moved[1]
-        # Between renewals only the few pixels are touched that have changed since.
-        since = np.flatnonzero((self._moment > start) & (self._moment <= i))
-        if since.size:
-            ground = ground.copy()
-            row, column = self._in_frame(frame)
-            ground[row[since], column[since]] = self._after[since]
-        return ground
-
-    def _interpolated(self, time: float) -> Float:
-        """Return the background at a time, on the line through the two nearest in time.
-
-        In the first and last half block that line is prolonged.
-        """
-        after = time - self._centre
-        if (after > 0 and self._later is not None) or self._earlier is None:
-            other, sign = self._later, 1
-        else:
-            other, sign = self._earlier, -1
-        if other is None:
-            return self.middle
-        weight = sign * after / other[1]
-        between: Float = cv2.addWeighted(self.middle, 1 - weight, other[0], weight, 0)
-        return between
-
-
-def _lasting(earlier: Float, later: Float) -> tuple[npt.NDArray[np.bool_], Ints]:
-    """Return where the scene changes for good, and which of those pixels change together.
-
-    What landed or lifted is compact, and stands out of its surroundings in the change; all its
-    pixels change at once. A pit's rim moves on pixel by pixel. The wide and slow rest (light,
-    halos) is no lasting change, and is followed by interpolation.
-    """
-    change = cv2.subtract(later, earlier)
-    fine = cv2.GaussianBlur(change, (0, 0), _COMPACT_SIGMA) - cv2.blur(change, (_WIDE_PX, _WIDE_PX))
-    compact = np.abs(fine) > np.float32(_COMPACT_NOISE * max(noise_of(fine), 0.2))
-    strong = np.abs(change) > _LASTING * np.maximum(earlier, later)
-    lasting = compact | strong
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(lasting.view(np.uint8), connectivity=8)
-    part = parts[lasting].astype(np.intp)
-    alone = stats[part, cv2.CC_STAT_AREA] > _LANDED_AREA
-    # Each pixel of a large part is a part of its own.
-    part[alone] = parts.max() + 1 + np.arange(np.count_nonzero(alone))
-    return lasting, np.unique(part, return_inverse=True)[1]
-
-
-def _without_slow(scene: Scene, block: int) -> Float:
-    """Return a background without what is dark in this block only: a slow particle."""
-    own = scene.background(block)
-    if 0 < block < scene.n_blocks - 1:
-        neighbours = np.minimum(scene.background(block - 1), scene.background(block + 1))
-        own = np.maximum(own, neighbours)
-    return own.astype(np.float32)
-
-
-def _span(window: Window, scene: Scene) -> tuple[int, int]:
-    """Return the first and last frame of the window's block."""
-    numbers = scene.frames["frame"]
-    first, last = window.frames[0].index, window.frames[window.n - 1].index
-    while first > numbers.iloc[0] and scene.block_of(first - 1) == window.block:
-        first -= 1
-    while last < numbers.iloc[-1] and scene.block_of(last + 1) == window.block:
-        last += 1
-    return first, last
-
-
 def _clear_margins(darker: Float, shift: tuple[float, float]) -> None:
     """Blank the rim of the frame that the reference frame did not see."""
     height, width = darker.shape
     for axis, (moved, length) in enumerate(((shift[1], height), (shift[0], width))):
-        if abs(moved) < _SHIFT_STEP:
+        if abs(moved) < SHIFT_STEP:
             continue
         depth = min(int(np.ceil(abs(moved))) + 1, length)
         rim = slice(0, depth) if moved > 0 else slice(length - depth, length)

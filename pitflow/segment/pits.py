@@ -44,6 +44,8 @@ class PitMap:
 
     Parameters
     ----------
+    shape:
+        (height, width) of the frames.
     row, column, pit:
         (m,) pixels and the pit each belongs to, from 0.
     since:
@@ -58,6 +60,7 @@ class PitMap:
         The last background shows it as it was half a block before.
     """
 
+    shape: tuple[int, int]
     row: Ints
     column: Ints
     pit: Ints
@@ -89,6 +92,19 @@ class PitMap:
         mask = np.zeros(shape, np.bool_)
         mask[self._in_frame(frame, np.flatnonzero(state))] = True
         return mask
+
+    def boxes(self, block: int, margin: int) -> list[tuple[slice, slice]]:
+        """Return the box around each pit that exists by the next block, in reference geometry."""
+        height, width = self.shape
+        boxes = []
+        for pit in range(self.n_pits):
+            own = (self.pit == pit) & (self.since <= block + 1)
+            if own.any():
+                row, column = self.row[own], self.column[own]
+                top, bottom = max(row.min() - margin, 0), min(row.max() + margin + 1, height)
+                left, right = max(column.min() - margin, 0), min(column.max() + margin + 1, width)
+                boxes.append((slice(int(top), int(bottom)), slice(int(left), int(right))))
+        return boxes
 
     def sample(self, classes: npt.NDArray[np.uint8], frame: Frame) -> npt.NDArray[np.uint8]:
         """Return (m,) the frame's class at every pixel of the map."""
@@ -131,6 +147,7 @@ def find_pits(scene: Scene, config: PitConfig, tail: Sequence[Frame] = ()) -> Pi
     labels = _grouped(since, scene.first < limit, config.min_area_px)
     row, column = np.nonzero(labels)
     return PitMap(
+        scene.shape,
         row,
         column,
         labels[row, column].astype(np.intp) - 1,
