@@ -177,7 +177,7 @@ CORRELATION = Table(
         r    | float64 |        | correlation at this lag
         r_lo | float64 |        | lower edge of the 95 % surrogate band (no relation)
         r_hi | float64 |        | upper edge of the 95 % surrogate band (no relation)
-        p    | float64 |        | chance of a larger |r| anywhere over lags without a relation
+        p    | float64 |        | chance of as large an |r|, relative to its band, anywhere over lags without a relation
         """
     ),
 )

@@ -26,6 +26,8 @@ Floats = npt.NDArray[np.float64]
 
 _MIN_PAIRS = 8
 """Fewest pairs of frames behind a correlation; below, it is empty."""
+_LARGEST_LAG = 0.25
+"""Largest lag as a share of a pit's life; beyond, too little of it overlaps, and r is empty."""
 
 EXTRA_COLUMNS = ("n_pairs", "n_effective")
 
@@ -187,7 +189,9 @@ def compute_correlation(
 
     The null law comes from surrogates of each pit's growth direction that keep its values and its
     autocorrelation, see `growth_surrogates`. ``p`` at a lag is the share of surrogates whose
-    largest ``|r|`` over all lags is at least the ``|r|`` there, so it holds for all lags together.
+    largest ``|r|`` over all lags is at least the ``|r|`` there, each relative to its standard
+    deviation over the surrogates at its own lag (long lags have fewer pairs); so it holds for all
+    lags together.
 
     Further columns: ``n_pairs`` (pairs of frames) and ``n_effective`` (worth that many independent
     pairs: ``1 / variance`` of ``r`` over the surrogates).
@@ -215,12 +219,14 @@ def compute_correlation(
         seen = Series(g.angle[None], g.weight[None])
         pairs = _lagged((np.sign(seen.weight),), (np.sign(e.weight),), lags)[0][0]
         pits.append(number)
-        n_pairs.append(np.rint(pairs))
+        admitted = np.where(np.abs(lags) <= _LARGEST_LAG * frames.size, 1.0, 0.0)
+        n_pairs.append(admitted * np.rint(pairs))
         top, bottom = coefficient.combine(_lagged(*coefficient.terms(seen, e), lags))
-        observed.append((top[0], bottom[0]))
+        observed.append((admitted * top[0], admitted * bottom[0]))
         rng = np.random.default_rng([seed, number])
         drawn = growth_surrogates(g, config.surrogates, rng)
-        surrogate.append(coefficient.combine(_lagged(*coefficient.terms(drawn, e), lags)))
+        top, bottom = coefficient.combine(_lagged(*coefficient.terms(drawn, e), lags))
+        surrogate.append((admitted * top, admitted * bottom))
     if not pits:
         extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
         return empty_table(CORRELATION).assign(**extra)
@@ -322,8 +328,9 @@ def _block(
         lo, hi, variance = (np.full(lags.size, np.nan) for _ in range(3))
         lo[enough], hi[enough] = np.quantile(drawn[:, enough], (0.025, 0.975), axis=0)
         variance[enough] = np.mean(drawn[:, enough] ** 2, axis=0)
-        largest = np.sort(np.nanmax(np.abs(drawn), axis=1))
-        beyond = largest.size - np.searchsorted(largest, np.abs(r) - 1e-12)
+        deviation = np.sqrt(np.where(variance > 0, variance, np.inf))
+        largest = np.sort(np.nanmax(np.abs(drawn) / deviation, axis=1))
+        beyond = largest.size - np.searchsorted(largest, np.abs(r) / deviation - 1e-12)
         p = np.where(enough, (1 + beyond) / (1 + largest.size), np.nan)
     return pd.DataFrame(
         {

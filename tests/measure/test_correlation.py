@@ -141,3 +141,11 @@ def test_no_ejections():
     table = compute_correlation(growth, ejections.iloc[:0], config=QUICK, seed=0)
     assert table.empty
     assert "n_effective" in table.columns
+
+
+def test_lags_that_leave_little_overlap_stay_empty():
+    growth, ejections = planted(5, seed=2, n=80)
+    table = compute_correlation(growth, ejections, config=QUICK, seed=0)
+    measured = table.loc[table["r"].notna(), "lag"].abs()
+    assert measured.max() == 20
+    assert abs(find_lag(table).lag - 5) <= 1
