@@ -14,7 +14,7 @@ from pitflow.config import SegmentConfig
 from pitflow.frame import CLASS_PIT, Frame, Image
 from pitflow.report.window import Window
 from pitflow.scene import Scene
-from pitflow.segment.pits import PitMap
+from pitflow.segment.pits import no_pits
 from pitflow.segment.registry import create_segmenter
 
 ClassMap = npt.NDArray[np.uint8]
@@ -71,15 +71,14 @@ def crop_baselines(
 
     The pits are those of the run, so that the maps differ in the particles alone.
     """
-    none = np.empty(0, np.intp)
-    nothing = PitMap(none, none, none, none, none.astype(np.float32), 0)
 
     def compute(index: int, window: Window) -> dict[str, ClassMap]:
         pit = window.of(mask_at(index)) == CLASS_PIT
         part = CroppedScene(scene, window)
         maps: dict[str, ClassMap] = {}
         for name, n_frames in BASELINES.items():
-            segmenter = create_segmenter(config.model_copy(update={"segmenter": name}), nothing)
+            chosen = config.model_copy(update={"segmenter": name})
+            segmenter = create_segmenter(chosen, no_pits(part.shape))
             start = max(index - n_frames + 1, 0)
             for result in segmenter.segment(_cropped(reader, start, index + 1, window), part):
                 if result.frame == index:

@@ -120,7 +120,9 @@ def simulate(
     preference: Annotated[
         float | None, typer.Option(help="Concentration (kappa) of the departure angles (4).")
     ] = None,
-    noise: Annotated[float | None, typer.Option(help="Camera noise, grey levels of 256 (2.6).")] = None,
+    noise: Annotated[
+        float | None, typer.Option(help="Camera noise, grey levels of 256 (2.6).")
+    ] = None,
     codec: Annotated[str | None, typer.Option(help="mjpeg, ffv1, raw, h264 or tiff.")] = None,
     bits: Annotated[int | None, typer.Option(help="8 or 16.")] = None,
     fps: Annotated[float | None, typer.Option(help="Frames per second (15).")] = None,

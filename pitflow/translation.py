@@ -13,9 +13,7 @@ NEGLIGIBLE_PX = 0.02
 """A shift below this changes no grey value by more than noise."""
 
 
-def translated(
-    image: Image, dx: float, dy: float, negligible_px: float = NEGLIGIBLE_PX
-) -> Image:
+def translated(image: Image, dx: float, dy: float, negligible_px: float = NEGLIGIBLE_PX) -> Image:
     """Return the image with its content moved ``dx`` px right and ``dy`` px down.
 
     Fractions are resampled with a Lanczos kernel of three lobes, which keeps specks as sharp as

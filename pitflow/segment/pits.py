@@ -117,6 +117,12 @@ class PitMap:
         return row, column
 
 
+def no_pits(shape: tuple[int, int]) -> PitMap:
+    """Return the map of a scene without pits, (height, width)."""
+    none = np.empty(0, np.intp)
+    return PitMap(shape, none, none, none, none, none.astype(np.float32), 0)
+
+
 def find_pits(scene: Scene, config: PitConfig, tail: Sequence[Frame] = ()) -> PitMap:
     """Find every pit of a recording from its backgrounds.
 
