@@ -23,6 +23,12 @@ class AugmentConfig(Model):
     )
     blur_px: float = Field(0.0, ge=0, description="added blur, up to this Gaussian sigma, px")
     paste: float = Field(0.0, ge=0, description="mean number of labelled particles pasted in")
+    paste_specks: float = Field(
+        0.0,
+        ge=0,
+        description="mean number of dark specks pasted in that are not particles: with particles "
+        "alone, a network learns that whatever is dark is one",
+    )
 
 
 class Recipe(Model):

@@ -120,6 +120,22 @@ def test_a_finished_training_gives_the_same_weights_again(
     assert (tmp_path / WEIGHTS).read_bytes() == first
 
 
+def test_training_may_start_from_a_model(
+    trained: Path, data: Path, unseen: Path, tmp_path: Path
+) -> None:
+    training = QUICK.training.model_copy(update={"epochs": 1, "learning_rate": 1e-4, "ema": 0.0})
+    short = QUICK.model_copy(update={"training": training})
+    scores = []
+    for name, initial in (("tuned", str(trained)), ("anew", None)):
+        train_particles([data], tmp_path / name, short, initial=initial, device="cpu")
+        scores.append(evaluate(str(tmp_path / name), [unseen], device="cpu")["pixel"]["f1"])
+    assert scores[0] > 0.85
+    assert scores[1] < 0.7
+    other = short.model_copy(update={"channels": ("raw",)})
+    with pytest.raises(UserError, match="another network"):
+        train_particles([data], tmp_path / "x", other, initial=str(trained), device="cpu")
+
+
 def test_cross_validation_tests_every_picture_once(data: Path, tmp_path: Path) -> None:
     training = QUICK.training.model_copy(update={"epochs": 1, "samples_per_epoch": 8})
     quick = QUICK.model_copy(update={"training": training})

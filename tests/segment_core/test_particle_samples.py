@@ -10,7 +10,7 @@ pytest.importorskip("torch", reason="the learned segmenters need pitflow[learn]"
 from pitflow.domains.particles.pictures import Picture
 from pitflow.domains.particles.recipes import MOVING, PAPER, SINGLE
 from pitflow.domains.particles.samples import ParticleSamples, truth_of
-from pitflow.domains.particles.stamps import cut_stamps, paste
+from pitflow.domains.particles.stamps import cut_stamps, find_specks, paste
 from pitflow.domains.recipe import AugmentConfig, Recipe
 
 STEEL = 200
@@ -149,3 +149,30 @@ def test_two_particles_too_close_are_no_stamp() -> None:
     truth = np.zeros((60, 60), bool)
     truth[20:24, 20:24] = truth[20:24, 27:31] = True
     assert cut_stamps(np.full((60, 60), 0.8, np.float32), truth) == []
+
+
+def test_specks_are_dark_and_small_and_not_labelled() -> None:
+    rows, columns = np.mgrid[:120, :120]
+
+    def disk(x: float, y: float, radius: float) -> np.ndarray:
+        return (rows - y) ** 2 + (columns - x) ** 2 <= radius**2
+
+    particle, speck, pit = disk(20, 20, 3), disk(60, 30, 3), disk(80, 90, 20)
+    frame = np.full((120, 120), 0.8, np.float32)
+    frame[particle | speck], frame[pit] = 0.6, 0.05
+    np.testing.assert_array_equal(find_specks(frame, particle), speck)
+    assert not find_specks(np.full((40, 40), 0.8, np.float32), np.zeros((40, 40), bool)).any()
+
+
+def test_pasted_specks_are_no_truth() -> None:
+    picture = a_picture()
+    hidden = picture.truth["particle"].copy()
+    hidden[:, 70:] = False
+    labelled = Picture("p", "g", picture.frame, {"particle": hidden})
+    samples = ParticleSamples([labelled], recipe_with(paste_specks=20.0, crop=100))
+    dark = marked = 0
+    for seed in range(5):
+        sample = samples.draw(0, np.random.default_rng(seed))
+        dark += int((sample.channels[0] < -1).sum())
+        marked += int(sample.truth.sum())
+    assert dark > marked + 5 * 49

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pitflow.domains.particles.channels import Floats, Views, make_channels
 from pitflow.domains.particles.pictures import Picture
-from pitflow.domains.particles.stamps import Stamp, cut_stamps, paste
+from pitflow.domains.particles.stamps import Stamp, cut_stamps, find_specks, paste
 from pitflow.domains.recipe import AugmentConfig, Recipe
 from pitflow.segment.learn import Sample
 
@@ -25,11 +25,16 @@ class ParticleSamples:
 
     def __init__(self, pictures: Sequence[Picture], recipe: Recipe) -> None:
         self.pictures, self.recipe = list(pictures), recipe
-        self._stamps: list[Stamp] = []
-        if recipe.augment.paste:
-            for picture in self.pictures:
-                if "particle" in picture.truth:
-                    self._stamps += cut_stamps(picture.views.frame, picture.truth["particle"])
+        self._particles: list[Stamp] = []
+        self._specks: list[Stamp] = []
+        for picture in self.pictures:
+            if "particle" not in picture.truth:
+                continue
+            frame, truth = picture.views.frame, picture.truth["particle"]
+            if recipe.augment.paste:
+                self._particles += cut_stamps(frame, truth)
+            if recipe.augment.paste_specks:
+                self._specks += cut_stamps(frame, find_specks(frame, truth))
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -40,9 +45,20 @@ class ParticleSamples:
         views, truth, known = _cropped(self.pictures[index], recipe.crop_px, recipe.classes, rng)
         if "particle" in recipe.classes:
             place = recipe.classes.index("particle")
-            n = int(rng.poisson(recipe.augment.paste)) if self._stamps else 0
-            chosen = [self._stamps[k] for k in rng.integers(len(self._stamps), size=n)] if n else []
-            paste(views.frame, truth[place], ~known[place], chosen, rng)
+            for stamps, mean, are_particles in (
+                (self._particles, recipe.augment.paste, True),
+                (self._specks, recipe.augment.paste_specks, False),
+            ):
+                n = int(rng.poisson(mean)) if stamps else 0
+                chosen = [stamps[k] for k in rng.integers(max(len(stamps), 1), size=n)]
+                paste(
+                    views.frame,
+                    truth[place],
+                    ~known[place],
+                    chosen,
+                    rng,
+                    are_particles=are_particles,
+                )
         views, truth, known = _varied(views, truth, known, recipe.augment, rng)
         return Sample(make_channels(recipe.channels, views), truth, known)
 

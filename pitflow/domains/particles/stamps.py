@@ -1,4 +1,4 @@
-"""Labelled particles as stamps: cut out of one picture, pasted into another.
+"""Particles and specks as stamps: cut out of one picture, pasted into another.
 
 A particle absorbs light, so what is carried over is the share of light it lets through, not its
 grey values: it darkens whatever steel it is put on, as it would have.
@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from pitflow.domains.particles.channels import Floats
+from pitflow.domains.particles.channels import Floats, darkening
 
 _MARGIN_PX = 5
 _DARK = 0.7
+_SPECK, _BLACK = -0.8, -8.0
+_SPECK_PX = (4, 400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +30,30 @@ class Stamp:
     mask: npt.NDArray[np.bool_]
 
 
-def cut_stamps(frame: Floats, truth: npt.NDArray[np.bool_]) -> list[Stamp]:
-    """Return a stamp of every particle whose surroundings are whole and free of others.
+def find_specks(frame: Floats, truth: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return the mask of what is as dark and as small as a particle, but not labelled as one.
 
-    The steel under a particle is the median of a ring around it. The stamp fades out over a margin,
+    Such specks lie on the steel from the beginning, or were particles and have landed.
+    """
+    dark = darkening(frame)
+    labels, n = ndimage.label(dark < _SPECK, np.ones((3, 3)))
+    if n == 0:
+        return np.zeros_like(truth)
+    numbers = np.arange(n + 1)
+    area = np.bincount(labels.ravel(), minlength=n + 1)
+    darkest = ndimage.minimum(dark, labels, numbers)
+    is_speck = (area >= _SPECK_PX[0]) & (area <= _SPECK_PX[1]) & (darkest > _BLACK)
+    near = cv2.dilate(truth.astype(np.uint8), np.ones((2 * _MARGIN_PX + 1,) * 2, np.uint8)) > 0
+    is_speck[np.unique(labels[near])] = False
+    is_speck[0] = False
+    specks: npt.NDArray[np.bool_] = is_speck[labels]
+    return specks
+
+
+def cut_stamps(frame: Floats, truth: npt.NDArray[np.bool_]) -> list[Stamp]:
+    """Return a stamp of every object whose surroundings are whole and free of others.
+
+    The steel under an object is the median of a ring around it. The stamp fades out over a margin,
     beyond the labelled outline, where the real particle fades too.
     """
     labels, _ = ndimage.label(truth, np.ones((3, 3)))
@@ -59,8 +81,10 @@ def paste(
     taken: npt.NDArray[np.bool_],
     stamps: Iterable[Stamp],
     rng: np.random.Generator,
+    *,
+    are_particles: bool = True,
 ) -> None:
-    """Paste stamps at random places into a frame and its truth, in place.
+    """Paste stamps at random places into a frame and, if they are particles, into its truth.
 
     Each is turned and mirrored at random and made up to 30 % fainter or stronger. One that would
     fall on a pit, on another particle or on ``taken`` pixels is left out.
@@ -81,4 +105,5 @@ def paste(
         if (truth[here] | taken[here]).any() or (frame[here] < _DARK * typical).any():
             continue
         frame[here] *= np.maximum(1 + strength * (light - 1), 0)
-        truth[here] |= mask
+        if are_particles:
+            truth[here] |= mask

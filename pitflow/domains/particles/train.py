@@ -14,7 +14,7 @@ from torch import nn
 from pitflow.compute import Progress, Silent
 from pitflow.domains.particles.evaluate import score_particles
 from pitflow.domains.particles.groups import folds, split
-from pitflow.domains.particles.model import ParticleModel, calibrated
+from pitflow.domains.particles.model import ParticleModel, calibrated, load_model
 from pitflow.domains.particles.pictures import Picture, read_pictures
 from pitflow.domains.particles.recipes import MOVING
 from pitflow.domains.particles.samples import ParticleSamples
@@ -34,6 +34,7 @@ def train_particles(
     out: Path,
     recipe: Recipe = MOVING,
     *,
+    initial: str | None = None,
     device: str = "auto",
     workers: int = 1,
     overwrite: bool = False,
@@ -51,6 +52,9 @@ def train_particles(
         Folders as ``read_pictures`` takes them.
     out:
         Folder of the model: weights and card, and the state and log of the training.
+    initial:
+        Model to start from, by name or path, instead of random weights; it must be of the recipe's
+        network, channels and classes.
     device:
         auto, cpu, cuda, cuda:N or mps.
     workers:
@@ -73,6 +77,7 @@ def train_particles(
         aside,
         recipe,
         out,
+        initial=initial,
         device=device,
         workers=workers,
         progress=progress or Silent(),
@@ -94,6 +99,7 @@ def fit(
     recipe: Recipe,
     folder: Path,
     *,
+    initial: str | None = None,
     device: str = "auto",
     workers: int = 1,
     progress: Progress,
@@ -104,6 +110,9 @@ def fit(
     """
     execution = choose_execution(device)
     network, card = new_network(recipe), new_card(recipe)
+    key = identity(recipe, pictures, aside)
+    if initial is not None:
+        key += _start_from(initial, network, recipe)
 
     def validate(candidate: nn.Module) -> tuple[float, dict[str, float]]:
         found = calibrated(ParticleModel(candidate, card, execution=execution), aside)
@@ -120,7 +129,7 @@ def fit(
         validate,
         recipe.training,
         folder,
-        identity=identity(recipe, pictures, aside),
+        identity=key,
         device=execution.device,
         workers=workers,
         advance=progress.advance,
@@ -214,6 +223,20 @@ def cross_validate(
     order = sorted(found)
     together = score_particles(None, [pictures[i] for i in order], [found[i] for i in order])
     return {"recipe": recipe.name, "all": together, "folds": each}
+
+
+def _start_from(initial: str, network: nn.Module, recipe: Recipe) -> str:
+    """Give the network the weights of a model; returns their hash."""
+    model = load_model(initial)
+    theirs = (model.card.network, model.card.channels, model.card.classes)
+    if theirs != (recipe.network, recipe.channels, recipe.classes):
+        raise UserError(
+            f"is a model of another network, channels or classes than the recipe {recipe.name}",
+            where=initial,
+            hint="train with the recipe on the model's card",
+        )
+    network.load_state_dict(model.network.state_dict())
+    return model.card.weights_sha256
 
 
 def _split(pictures: Sequence[Picture], recipe: Recipe) -> tuple[list[Picture], list[Picture]]:

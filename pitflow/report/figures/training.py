@@ -50,7 +50,7 @@ def draw_sweep(table: pd.DataFrame, learning_rate: float) -> Panel:
             ax.grid(axis="y", color=FAINT, alpha=0.3)
         axes[1].set_xscale("log")
         axes[0].set_ylabel("share of pixels")
-        axes[1].legend(loc="lower left")
+        axes[1].legend(loc="best")
         figure.tight_layout()
     caption = (
         "Pixel precision, recall and F1 = 2PR / (P + R), pooled over the test tiles, over the "
