@@ -92,9 +92,9 @@ class LinkConfig(Model):
         25.0, gt=0, description="largest distance from the predicted position, px"
     )
     memory: int = Field(3, ge=0, description="frames a particle may be missed")
-    min_length: int = Field(3, ge=1, description="shortest track kept, detections")
+    min_length: int = Field(4, ge=1, description="shortest track kept, detections")
     least_move_px: float = Field(
-        4.0, ge=0, description="a track that never gets further than this is not seen to move, px"
+        6.0, ge=0, description="a track that never gets further than this is not seen to move, px"
     )
     keep_unlinked: bool = Field(
         False, description="keep detections in no track: they are not seen to move either"
