@@ -174,7 +174,8 @@ class _Work:
 
     def __init__(self, image: torch.Tensor, plan: tiles.TilePlan, execution: Execution) -> None:
         self.plan, self.execution = plan, execution
-        here = image.to(execution.device, execution.dtype, non_blocking=True)
+        # Sent as it is and converted there: a conversion on the way would wait for the transfer.
+        here = image.to(execution.device, non_blocking=True).to(execution.dtype)
         rows, columns = (
             torch.from_numpy(axis.source).to(execution.device) for axis in (plan.rows, plan.columns)
         )

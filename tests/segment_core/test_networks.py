@@ -120,6 +120,13 @@ def test_the_halo_of_the_unet_is_its_receptive_field(config: UNetConfig) -> None
     assert network.halo - network.multiple <= reach <= network.halo
 
 
+def test_an_untrained_unet_expects_little() -> None:
+    torch.manual_seed(0)
+    network = build_network(UNetConfig(), 1, 1).eval()
+    with torch.no_grad():
+        assert network(torch.randn(1, 1, 64, 64)).sigmoid().mean() < 0.03
+
+
 def test_channel_dropout_keeps_the_first_channel_and_scales_nothing() -> None:
     torch.manual_seed(0)
     dropout = ChannelDropout(0.6).train()

@@ -121,7 +121,8 @@ def read_clip(folder: Path, n_frames: int = FRAMES_PER_CLIP) -> list[Picture]:
     """Read frames of a simulated recording, evenly over time, with background and truth.
 
     The background is the median of sampled frames and everything is aligned as in a run, so that
-    the network learns from what it will be given.
+    the network learns from what it will be given. All pictures are held in memory, at 5 bytes per
+    pixel of an 8-bit recording: 40 frames of 720 x 720 px take 100 MB.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -11,6 +12,8 @@ from torch.nn import functional
 
 from pitflow.config import Model
 from pitflow.segment.networks.sides import check_sides
+
+_PRIOR = 0.01
 
 
 class UNetConfig(Model):
@@ -96,6 +99,9 @@ class UNet(nn.Module):
         self.reduce = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for coarse, fine in pairs)
         self.decoder = nn.ModuleList(ConvBlock(2 * fine, fine) for _, fine in pairs)
         self.head = nn.Conv2d(widths[0], classes * block**2, 1)
+        # Objects are rare. A network that starts out with even odds spends its first epochs on
+        # learning that alone.
+        nn.init.constant_(self.head.bias, math.log(_PRIOR / (1 - _PRIOR)))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the logits (batch, classes, height, width).
