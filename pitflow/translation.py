@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +40,15 @@ def translated(image: Image, dx: float, dy: float, negligible_px: float = NEGLIG
     out: Image = cv2.sepFilter2D(moved, cv2.CV_32F, *kernels, borderType=cv2.BORDER_REPLICATE)
     if image.dtype == np.float32:
         return out
-    np.clip(np.rint(out, out=out), 0, np.iinfo(image.dtype).max, out=out)
-    return out.astype(image.dtype)
+    return rescaled(out, 1.0, image.dtype)
+
+
+def rescaled(image: Image, factor: float, dtype: np.dtype[Any]) -> Image:
+    """Return the image times ``factor``, rounded to uint8 or uint16 within the type's range."""
+    depth = {np.dtype(np.uint8): cv2.CV_8U, np.dtype(np.uint16): cv2.CV_16U}[np.dtype(dtype)]
+    # One pass in place of the four of numpy.
+    out: Image = cv2.addWeighted(image, factor, image, 0, 0, dtype=depth)
+    return out
 
 
 def _moved_whole(image: Image, dx: int, dy: int) -> Image:

@@ -17,7 +17,7 @@ Float = npt.NDArray[np.float32]
 
 _COARSE_SIDE = 256
 """The overview on which the whole-pixel shift is found is about this wide."""
-_TILE = 160
+_TILE = 128
 """Side of the full-resolution tiles on which the shift is refined, px."""
 _TILES_PER_AXIS = 3
 _INSET_PX = 40

@@ -59,7 +59,7 @@ class _Encoding:
 _ENCODINGS: dict[Codec, _Encoding] = {
     # Full-range YUV whose Y plane is the grey image itself: no level is lost to a conversion.
     "mjpeg": _Encoding(
-        "mjpeg", "yuvj420p", None, {"qmin": "1", "qmax": "1"}, (".avi", ".mkv", ".mov")
+        "mjpeg", "yuvj420p", None, {"qmin": "2", "qmax": "2"}, (".avi", ".mkv", ".mov")
     ),
     "h264": _Encoding(
         "libx264", "yuvj420p", None, {"crf": "16", "preset": "veryfast"}, (".mp4", ".mkv", ".mov")

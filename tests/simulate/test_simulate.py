@@ -44,7 +44,7 @@ def _grey(path: Path) -> list[np.ndarray]:
         ("b.mkv", None, TINY_16, 0),
         ("c.avi", "ffv1", TINY_16, 0),
         ("d.avi", "raw", TINY, 0),
-        ("e.avi", None, TINY, 1.2),
+        ("e.avi", None, TINY, 2.0),
         ("f.mp4", None, EVEN, 2.5),
     ],
 )
