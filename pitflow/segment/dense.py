@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -66,8 +67,13 @@ class DensePredictor:
         self.tile, self.overlap, self.flips = tile, overlap, flips
         self.execution = execution
         self.note = note
-        self._network = execution.place(fold_batch_norm(network))
+        self._network = fold_batch_norm(network)
         self._batch_px = batch_px or BATCH_PX[execution.device.type]
+        try:
+            with _memory_errors():
+                self._network = execution.place(self._network)
+        except MemoryError:
+            self._leave_gpu()
 
     def plan(self, shape: tuple[int, int]) -> tiles.TilePlan:
         """Return the tiles that an image of this (height, width) is cut into."""
@@ -115,12 +121,13 @@ class DensePredictor:
         plan = self.plan((image.shape[-2], image.shape[-1]))
         todo = list(plan) if chosen is None else list(chosen)
         with torch.inference_mode():
-            work = _Work(image, plan, self.execution)
+            work = self._start(image, plan)
             while todo:
                 batch = max(1, self._batch_px // (plan.tile_shape[0] * plan.tile_shape[1]))
                 try:
-                    work.run(self._probabilities, todo[:batch])
-                except torch.OutOfMemoryError as error:
+                    with _memory_errors():
+                        work.run(self._probabilities, todo[:batch])
+                except MemoryError as error:
                     if min(batch, len(todo)) > 1:
                         self._halve(plan, min(batch, len(todo)))
                     elif self.execution.is_gpu:
@@ -134,6 +141,16 @@ class DensePredictor:
                 else:
                     todo = todo[batch:]
             return work.result()
+
+    def _start(self, image: torch.Tensor, plan: tiles.TilePlan) -> _Work:
+        try:
+            with _memory_errors():
+                return _Work(image, plan, self.execution)
+        except MemoryError:
+            if not self.execution.is_gpu:
+                raise
+        self._leave_gpu()
+        return _Work(image, plan, self.execution)
 
     def _halve(self, plan: tiles.TilePlan, batch: int) -> None:
         if self.execution.device.type == "cuda":
@@ -167,6 +184,19 @@ def eightfold(
             answer = answer.flip(-1) if mirrored else answer
             total = total + torch.rot90(answer, -quarter, (-2, -1))
     return total / 8
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Turn every device's way of being out of memory into MemoryError."""
+    try:
+        yield
+    except RuntimeError as error:
+        # Only CUDA has a type for it; the others say it in words.
+        said = str(error).lower()
+        if "out of memory" in said or "allocate memory" in said:
+            raise MemoryError(str(error)) from error
+        raise
 
 
 class _Work:

@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the learned segmenters need pitflow[learn]")
 
 from pitflow.errors import UserError  # noqa: E402
+from pitflow.segment import dense  # noqa: E402
 from pitflow.segment.dense import DensePredictor, eightfold  # noqa: E402
 from pitflow.segment.devices import Execution, choose_device, choose_execution  # noqa: E402
 from pitflow.segment.networks import build_network  # noqa: E402
@@ -34,7 +35,7 @@ class Identity(torch.nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         assert images.shape[-2] % self.multiple == images.shape[-1] % self.multiple == 0
         if images.shape[0] > self.fits:
-            raise torch.OutOfMemoryError("no memory left")
+            raise torch.OutOfMemoryError("CUDA out of memory")
         self.batches.append(images.shape[0])
         return images.logit()
 
@@ -106,7 +107,7 @@ class NothingFitsTheGpu(Identity):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         if self.moves < 2:
-            raise torch.OutOfMemoryError("no memory left")
+            raise torch.OutOfMemoryError("CUDA out of memory")
         return super().forward(images)
 
 
@@ -121,9 +122,62 @@ def test_without_gpu_memory_it_goes_on_with_the_processor() -> None:
     assert not predictor.execution.is_gpu
 
 
+def test_an_image_that_does_not_fit_the_gpu_goes_to_the_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Full(dense._Work):
+        def __init__(self, image: torch.Tensor, plan: object, execution: Execution) -> None:
+            if execution.is_gpu:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            super().__init__(image, plan, execution)
+
+    monkeypatch.setattr(dense, "_Work", Full)
+    notes: list[str] = []
+    predictor = DensePredictor(
+        Identity(), 64, execution=Gpu(torch.device("cpu")), note=notes.append
+    )
+    given = image(100, 100)
+    np.testing.assert_allclose(predictor.predict(given), given, atol=1e-5)
+    assert len(notes) == 1
+
+
+def test_a_network_that_does_not_fit_the_gpu_goes_to_the_processor() -> None:
+    class TooLarge(Identity):
+        def to(self, *args: object, **kwargs: object) -> Identity:
+            if super().to().moves == 1:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return self
+
+    predictor = DensePredictor(TooLarge(), 64, execution=Gpu(torch.device("cpu")))
+    assert not predictor.execution.is_gpu
+
+
 def test_a_tile_too_large_for_the_processor_is_the_users_matter() -> None:
     with pytest.raises(UserError, match="smaller tiles"):
         DensePredictor(Identity(fits=0), 64).predict(image(64, 64))
+
+
+def test_other_errors_are_not_taken_for_want_of_memory() -> None:
+    class Broken(Identity):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("wrong shape")
+
+    with pytest.raises(RuntimeError, match="wrong shape"):
+        DensePredictor(Broken(), 64).predict(image(64, 64))
+
+
+@pytest.mark.parametrize(
+    "words", ["MPS backend out of memory", "DefaultCPUAllocator: can't allocate memory: 9 bytes"]
+)
+def test_all_devices_words_for_it_are_known(words: str) -> None:
+    class Full(Identity):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            if images.shape[0] > 1:
+                raise RuntimeError(words)
+            return super().forward(images)
+
+    given = image(250, 250)
+    np.testing.assert_allclose(DensePredictor(Full(), 64).predict(given), given, atol=1e-5)
 
 
 def test_a_stream_keeps_its_order() -> None:
