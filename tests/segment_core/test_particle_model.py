@@ -21,6 +21,7 @@ from pitflow.domains.recipe import AugmentConfig, Recipe  # noqa: E402
 from pitflow.errors import UserError  # noqa: E402
 from pitflow.segment.checkpoint import CARD, WEIGHTS, load_checkpoint, save_checkpoint  # noqa: E402
 from pitflow.segment.learn import TrainConfig  # noqa: E402
+from pitflow.segment.networks.smp import SmpConfig  # noqa: E402
 from pitflow.segment.networks.unet import UNetConfig  # noqa: E402
 
 QUICK = SINGLE.model_copy(
@@ -223,3 +224,34 @@ def test_recipes_are_known_by_name() -> None:
     assert find_recipe("particles-single") is SINGLE
     with pytest.raises(UserError, match="particles-paper-002"):
         find_recipe("nonsense")
+
+
+def test_a_recipe_may_be_a_file_that_says_what_differs(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'base = "particles-single"\nname = "mine"\n[training]\nepochs = 3\n'
+        '[network]\nkind = "smp"\nencoder = "resnet18"\n'
+    )
+    recipe = find_recipe(str(path))
+    assert recipe.name == "mine"
+    assert recipe.training == SINGLE.training.model_copy(update={"epochs": 3})
+    assert recipe.network == SmpConfig(encoder="resnet18")
+    assert recipe.loss == SINGLE.loss
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no toml",
+        'base = "none"',
+        'base = "particles"\nnme = "x"',
+        'base = "particles"\n[training]\nepochs = 0',
+    ],
+)
+def test_a_bad_recipe_file_is_one_clear_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        find_recipe(str(path))
+    assert "\n" not in str(error.value)
