@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,10 +12,9 @@ import pandas as pd
 
 from pitflow.acquire.registration import Pose
 from pitflow.frame import Image
+from pitflow.median import median_image
 from pitflow.translation import translated
 
-_BAND_BYTES = 1 << 18
-"""Samples of one band of rows fit the processor's cache."""
 _CACHED = 6
 _NEGLIGIBLE_GAIN = 0.001
 
@@ -43,16 +41,7 @@ def median_background(images: Sequence[Image], poses: Sequence[Pose]) -> Image:
     if not images or len(images) != len(poses):
         raise ValueError(f"{len(images)} images and {len(poses)} poses: need one pose per image")
     aligned = [_as_reference(image, pose) for image, pose in zip(images, poses, strict=True)]
-    n = len(aligned)
-    if n == 1:
-        return aligned[0].copy()
-    height, width = aligned[0].shape
-    rows = max(1, _BAND_BYTES // (n * width * aligned[0].itemsize))
-    out = np.empty_like(aligned[0])
-    for top in range(0, height, rows):
-        band = np.stack([image[top : top + rows] for image in aligned])
-        out[top : top + rows] = _median_in_place(band)
-    return out
+    return median_image(aligned)
 
 
 class StoredScene:
@@ -148,49 +137,3 @@ def _as_reference(image: Image, pose: Pose) -> Image:
         return moved
     scaled: Image = np.rint(moved.astype(np.float32) * np.float32(1 / pose.gain))
     return np.clip(scaled, 0, np.iinfo(image.dtype).max).astype(image.dtype)
-
-
-def _median_in_place(band: Image) -> Image:
-    n = band.shape[0]
-    spare = np.empty_like(band[0])
-    for low, high in _median_network(n):
-        np.minimum(band[low], band[high], out=spare)
-        np.maximum(band[low], band[high], out=band[high])
-        band[low] = spare
-    middle: Image = band[n // 2]
-    if n % 2:
-        return middle
-    below = band[n // 2 - 1]
-    # No sum of the two, which could overflow the type.
-    middle -= below
-    middle //= 2
-    middle += below
-    return middle
-
-
-@cache
-def _median_network(n: int) -> tuple[tuple[int, int], ...]:
-    """Compare-exchange pairs that leave the middle of ``n`` values in place.
-
-    Batcher's odd-even merge sort (1968) for the next power of two without the pairs that reach
-    beyond ``n``, then without those that no middle element depends on.
-    """
-    size = 1 << (n - 1).bit_length()
-    pairs: list[tuple[int, int]] = []
-    merge = 1
-    while merge < size:
-        step = merge
-        while step >= 1:
-            for start in range(step % merge, size - step, 2 * step):
-                for i in range(start, min(start + step, size - step)):
-                    if i // (2 * merge) == (i + step) // (2 * merge) and i + step < n:
-                        pairs.append((i, i + step))
-            step //= 2
-        merge *= 2
-    needed = {n // 2} if n % 2 else {n // 2 - 1, n // 2}
-    kept = []
-    for pair in reversed(pairs):
-        if needed.intersection(pair):
-            needed.update(pair)
-            kept.append(pair)
-    return tuple(reversed(kept))

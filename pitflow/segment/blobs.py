@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -29,6 +30,7 @@ _RIM = np.ones((2 * _HALF + 1, 2 * _HALF + 1), np.bool_)
 _RIM[1:-1, 1:-1] = False
 _HIGHER_OUTLINE = 0.55
 _BATCH_PX = 1 << 21
+_SAMPLED = 50_000
 _EXPLAINED = 1.8
 """A response up to this many times what a stronger neighbour predicts there is that neighbour's."""
 
@@ -101,13 +103,27 @@ def _blurred(image: Float, sigma: float) -> Float:
 
 
 def noise_of(band: Float) -> float:
-    """Robust standard deviation of a band, from a sixteenth of its pixels."""
-    sample = band[::4, ::4] if band.size > 40_000 else band
+    """Robust standard deviation of a band, from about 50,000 of its pixels."""
+    step = max(1, int(np.sqrt(band.size / _SAMPLED)))
+    sample = np.ascontiguousarray(band[::step, ::step])
     deviation = np.abs(sample - np.median(sample))
     return 1.4826 * float(np.median(deviation))
 
 
-def find_seeds(pyramid: Pyramid, noise: Sequence[Float | float], threshold: float) -> Seeds:
+class Noise(Protocol):
+    """How much a band scatters without blobs."""
+
+    @property
+    def floor(self) -> float:
+        """Least standard deviation anywhere."""
+        ...
+
+    def at(self, row: Ints, column: Ints) -> Float:
+        """Return the standard deviation at pixels of the band's grid."""
+        ...
+
+
+def find_seeds(pyramid: Pyramid, noise: Sequence[Noise], threshold: float) -> Seeds:
     """Return the centres of blobs whose response exceeds ``threshold`` times the noise.
 
     Parameters
@@ -115,7 +131,7 @@ def find_seeds(pyramid: Pyramid, noise: Sequence[Float | float], threshold: floa
     pyramid:
         Of the darkening; blobs are positive.
     noise:
-        Standard deviation of each band: one value, or one per pixel of its grid.
+        Of each band.
     """
     found = [
         _maxima(band, noise[level], threshold, level) for level, band in enumerate(pyramid.band)
@@ -129,10 +145,10 @@ def find_seeds(pyramid: Pyramid, noise: Sequence[Float | float], threshold: floa
     return _one_per_blob(pyramid, seeds)
 
 
-def _maxima(band: Float, noise: Float | float, threshold: float, level: int) -> Seeds:
+def _maxima(band: Float, noise: Noise, threshold: float, level: int) -> Seeds:
     """Return local maxima over 3 x 3 pixels; the frame's outermost pixels have no neighbours."""
     height, width = band.shape
-    limit = threshold * noise
+    limit = np.float32(threshold * noise.floor)
     row, column = np.divmod(np.flatnonzero(band > limit), width)
     inner = (row > 0) & (row < height - 1) & (column > 0) & (column < width - 1)
     row, column = row[inner], column[inner]
@@ -143,9 +159,9 @@ def _maxima(band: Float, noise: Float | float, threshold: float, level: int) -> 
         # Of equal neighbours the first in reading order is the maximum.
         highest &= value >= neighbour if (dy, dx) > (0, 0) else value > neighbour
     row, column, value = row[highest], column[highest], value[highest]
-    sigma = noise if isinstance(noise, float) else noise[row, column]
-    snr = (value / np.maximum(sigma, 1e-6)).astype(np.float64)
-    return Seeds(np.full(row.size, level, np.intp), row, column, snr)
+    snr = (value / np.maximum(noise.at(row, column), 1e-6)).astype(np.float64)
+    seeds = Seeds(np.full(row.size, level, np.intp), row, column, snr)
+    return seeds[snr > threshold]
 
 
 def _one_per_blob(pyramid: Pyramid, seeds: Seeds) -> Seeds:

@@ -7,6 +7,7 @@ place shows before and after, and ``blobs`` finds what is darker, at any size.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -35,8 +36,67 @@ Ints = npt.NDArray[np.intp]
 
 _BRIGHTER_SIGMAS = 3.0
 """What is brighter than the background is no particle, and is cut off here."""
+_3X3 = np.ones((3, 3), np.uint8)
 _STRUCTURE_SHARE = 0.03
 """Residual of structure that no shift explains: compression, focus, exposure."""
+
+
+class Structure:
+    """What a background's own structure can leave behind in one band of the difference.
+
+    Parameters
+    ----------
+    band:
+        Of the background's pyramid.
+    """
+
+    def __init__(self, band: Float) -> None:
+        gx = cv2.Sobel(band, cv2.CV_32F, 1, 0, ksize=1, scale=0.5)
+        gy = cv2.Sobel(band, cv2.CV_32F, 0, 1, ksize=1, scale=0.5)
+        self._steep = cv2.dilate(cv2.magnitude(gx, gy), _3X3).astype(np.float16)
+        self._strong = cv2.dilate(np.abs(band), _3X3).astype(np.float16)
+        sample = self._steep[::4, ::4].astype(np.float32)
+        steepest = np.nonzero(sample >= np.percentile(sample, 98))
+        self._steepest = steepest[0] * 4, steepest[1] * 4
+        self._typical = max(float(np.median(sample[steepest])), 1e-6)
+
+    def noise(self, band: Float) -> StructuredNoise:
+        """Return the noise of a difference's band.
+
+        How far the background is misplaced is measured in the frame: by how much more the band
+        scatters where the background is steepest.
+        """
+        flat = noise_of(band)
+        scatter = 1.4826 * float(np.median(np.abs(band[self._steepest])))
+        misplaced = np.sqrt(max(scatter**2 - flat**2, 0.0)) / self._typical
+        return StructuredNoise(flat, float(misplaced), self._steep, self._strong)
+
+
+@dataclass(frozen=True, slots=True)
+class StructuredNoise:
+    """Even noise, and more where the background has structure.
+
+    Parameters
+    ----------
+    floor:
+        Standard deviation away from structure.
+    misplaced_px:
+        Error of the background's position.
+    steep, strong:
+        (height, width) float16: the background's slope and size in this band.
+    """
+
+    floor: float
+    misplaced_px: float
+    steep: npt.NDArray[np.float16]
+    strong: npt.NDArray[np.float16]
+
+    def at(self, row: Ints, column: Ints) -> Float:
+        """Return the standard deviation at pixels."""
+        misplaced = self.steep[row, column].astype(np.float32) * np.float32(self.misplaced_px)
+        unlike = self.strong[row, column].astype(np.float32) * np.float32(_STRUCTURE_SHARE)
+        sigma: Float = np.sqrt(np.float32(self.floor**2) + misplaced**2 + unlike**2)
+        return sigma
 
 
 class ChangeSegmenter:
@@ -70,16 +130,8 @@ class ChangeSegmenter:
             pit = self._pits.draw(state[i], frame, scene.shape)
             yield self._frame(frame, ground.at(i), pit, structure)
 
-    def _structure(self, ground: Ground) -> list[tuple[Float, Float]]:
-        """Per band: what a background misplaced by 1 px, and one wrongly scaled, leave behind."""
-        pyramid = self._pyramid(ground.middle)
-        out = []
-        for band in pyramid.band:
-            gx = cv2.Sobel(band, cv2.CV_32F, 1, 0, ksize=1, scale=0.5)
-            gy = cv2.Sobel(band, cv2.CV_32F, 0, 1, ksize=1, scale=0.5)
-            steep = cv2.dilate(cv2.magnitude(gx, gy), np.ones((3, 3), np.uint8))
-            out.append((steep, cv2.dilate(np.abs(band), np.ones((3, 3), np.uint8))))
-        return out
+    def _structure(self, ground: Ground) -> list[Structure]:
+        return [Structure(band) for band in self._pyramid(ground.middle).band]
 
     def _pyramid(self, image: Float) -> Pyramid:
         return build_pyramid(image, self._config.smallest_scale_px, self._config.n_scales)
@@ -89,21 +141,19 @@ class ChangeSegmenter:
         frame: Frame,
         ground: Float,
         pit: npt.NDArray[np.bool_],
-        structure: list[tuple[Float, Float]],
+        structure: list[Structure],
     ) -> Segmentation:
-        classes = np.where(pit, np.uint8(CLASS_PIT), np.uint8(0))
+        classes = np.zeros(pit.shape, np.uint8)
+        classes.ravel()[np.flatnonzero(pit)] = CLASS_PIT
         if frame.quality != "ok":
             return Segmentation(frame.index, classes, empty_detections())
         darker = cv2.addWeighted(ground, frame.gain, frame.image, -1, 0, dtype=cv2.CV_32F)
         _clear_margins(darker, frame.shift)
-        darker[with_rim(pit)] = 0
-        flat = noise_of(darker)
-        np.maximum(darker, np.median(darker[::8, ::8]) - _BRIGHTER_SIGMAS * flat, out=darker)
+        darker.ravel()[np.flatnonzero(with_rim(pit))] = 0
+        lowest = float(np.median(darker[::8, ::8])) - _BRIGHTER_SIGMAS * noise_of(darker)
+        np.maximum(darker, np.float32(lowest), out=darker)
         pyramid = self._pyramid(darker)
-        noise = [
-            _noise(band, steep, strong)
-            for band, (steep, strong) in zip(pyramid.band, structure, strict=True)
-        ]
+        noise = [part.noise(band) for part, band in zip(structure, pyramid.band, strict=True)]
         seeds = find_seeds(pyramid, noise, self._config.threshold)
         pixels = outline(darker, pyramid, seeds)
         seeds = seeds[pixels.seed]
@@ -120,7 +170,6 @@ class ChangeSegmenter:
             smoothing_px=outline_smoothing(pyramid, seeds.level),
         )
         classes[pixels.row, pixels.column] = CLASS_PARTICLE
-        classes[pit] = CLASS_PIT
         return Segmentation(frame.index, classes, measure(frame.index, objects))
 
 
@@ -133,23 +182,6 @@ def _clear_margins(darker: Float, shift: tuple[float, float]) -> None:
         depth = min(int(np.ceil(abs(moved))) + 1, length)
         rim = slice(0, depth) if moved > 0 else slice(length - depth, length)
         darker[(rim, slice(None)) if axis == 0 else (slice(None), rim)] = 0
-
-
-def _noise(band: Float, steep: Float, strong: Float) -> Float:
-    """Return the standard deviation of a band per pixel: more where the background has structure.
-
-    How far the background is misplaced is measured in the frame: by how much more the band
-    scatters where the background is steepest.
-    """
-    flat = noise_of(band)
-    sampled_band, sampled_steep = band[::4, ::4], steep[::4, ::4]
-    steepest = sampled_steep >= np.percentile(sampled_steep, 98)
-    typical = float(np.median(sampled_steep[steepest]))
-    scatter = 1.4826 * float(np.median(np.abs(sampled_band[steepest])))
-    excess = max(scatter**2 - flat**2, 0.0)
-    misplaced = excess / max(typical**2, 1e-12)
-    variance = np.multiply(steep, np.float32(np.sqrt(misplaced)))
-    return np.sqrt(np.float32(flat**2) + variance**2 + (np.float32(_STRUCTURE_SHARE) * strong) ** 2)
 
 
 def _slope(smooth: Float, row: Ints, column: Ints) -> Float:

@@ -14,8 +14,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse
 
 from pitflow.frame import Frame
+from pitflow.median import median_image
 from pitflow.scene import Scene
 from pitflow.segment.blobs import noise_of
 from pitflow.segment.pits import PitMap
@@ -33,8 +35,10 @@ _LASTING = 0.12
 """A change of this share of the brightness is a lasting one, however wide it is."""
 _COMPACT_SIGMA, _COMPACT_NOISE, _WIDE_PX = 0.8, 5.0, 31
 """A narrower one is lasting if it stands out of the noise at this scale, against this box."""
-_LANDED_AREA = 400
-"""Larger parts are a pit's rim, px^2."""
+_SMALLEST_PART = 4
+"""Smaller parts are noise of the backgrounds, px^2."""
+_TOGETHER_PX = 2
+"""Pixels this near to one another are taken to change at the same moment."""
 _SURROUNDINGS_PX = 40
 """This far around a pit its halo and growth change the ground."""
 _RUNNING_HALF, _RUNNING_STEP = 8, 2
@@ -61,13 +65,14 @@ class Ground:
         # (background, how many frames before or after the middle it stands for)
         self._earlier = (_without_slow(scene, block - 1), length) if block > 0 else None
         self._later = (_without_slow(scene, block + 1), length) if block < last else None
-        if self._later is None and pits.end is not None:
-            self._later = pits.end, length / 2
         earlier = self.middle if self._earlier is None else self._earlier[0]
         later = self.middle if self._later is None else self._later[0]
-        lasting, self._part = _lasting(earlier, later)
-        self._row, self._column = np.nonzero(lasting)
-        self._before, self._after = earlier[lasting], later[lasting]
+        if self._later is None and pits.end is not None:
+            # Fit to tell what has landed since; what moves slowly still stands in it.
+            later = pits.end
+        self._lasting = _lasting(earlier, later)
+        self._row, self._column = np.nonzero(self._lasting)
+        self._before, self._after = earlier[self._lasting], later[self._lasting]
         self._moment = self._changes()
         begin = scene.first.astype(np.float32) if self._earlier is None else earlier
         self._surroundings = [
@@ -80,17 +85,17 @@ class Ground:
     def _changes(self) -> Ints:
         """Return the frame of the window from which each lasting change holds."""
         frames = self._window.frames
-        evidence = np.zeros((len(frames), self._part.max(initial=-1) + 1), np.float32)
+        toward = np.zeros((self._row.size, len(frames)), np.float32)
         middle = (self._before + self._after) / 2
         half = (self._after - self._before) / 2
-        power = np.maximum(np.bincount(self._part, half**2), 1e-6)
         for i, frame in enumerate(frames):
             if frame.quality == "ok":
-                seen = frame.image[self._in_frame(frame)] / np.float32(frame.gain)
-                sides = np.bincount(self._part, (seen - middle) * half) / power
-                evidence[i] = np.clip(sides, -1, 1)
-        moment: Ints = change_point(evidence)[self._part]
-        return moment
+                seen = frame.image[self._in_frame(frame)] * np.float32(1 / frame.gain)
+                toward[:, i] = (seen - middle) * half
+        # Neighbours land together; the strongly changed ones lead the faint edge.
+        near = _neighbours(self._lasting)
+        evidence = (near @ toward) / np.maximum(near @ half**2, 1e-6)[:, None]
+        return change_point(np.clip(evidence, -1, 1).T)
 
     def _in_frame(self, frame: Frame) -> tuple[Ints, Ints]:
         height, width = frame.image.shape
@@ -168,7 +173,7 @@ class _Surroundings:
         near = np.flatnonzero((away <= _RUNNING_HALF) & (away % _RUNNING_STEP == 0))
         if near.size < 3:
             return
-        median = np.median(np.stack([self._crops[j] for j in near]), axis=0)
+        median = median_image([self._crops[j] for j in near])
         ground[self._box] = np.clip(median, self._low, self._high)
 
 
@@ -182,24 +187,40 @@ def _crop(frame: Frame, box: tuple[slice, slice]) -> Float:
     return translated(whole, dx - frame.shift[0], dy - frame.shift[1])
 
 
-def _lasting(earlier: Float, later: Float) -> tuple[npt.NDArray[np.bool_], Ints]:
-    """Return where the scene changes for good, and which of those pixels change together.
+def _lasting(earlier: Float, later: Float) -> npt.NDArray[np.bool_]:
+    """Return where the scene changes for good.
 
-    What landed or lifted is compact, and stands out of its surroundings in the change; all its
-    pixels change at once. A pit's rim moves on pixel by pixel. The wide and slow rest (light,
-    halos) is no lasting change, and is followed by interpolation.
+    What landed or lifted is compact, and stands out of its surroundings in the change. The wide and
+    slow rest (the light) is no lasting change, and is followed by interpolation.
     """
     change = cv2.subtract(later, earlier)
     fine = cv2.GaussianBlur(change, (0, 0), _COMPACT_SIGMA) - cv2.blur(change, (_WIDE_PX, _WIDE_PX))
     compact = np.abs(fine) > np.float32(_COMPACT_NOISE * max(noise_of(fine), 0.2))
     strong = np.abs(change) > _LASTING * np.maximum(earlier, later)
-    lasting = compact | strong
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(lasting.view(np.uint8), connectivity=8)
-    part = parts[lasting].astype(np.intp)
-    alone = stats[part, cv2.CC_STAT_AREA] > _LANDED_AREA
-    # Each pixel of a large part is a part of its own.
-    part[alone] = parts.max() + 1 + np.arange(np.count_nonzero(alone))
-    return lasting, np.unique(part, return_inverse=True)[1]
+    lasting = (compact | strong).view(np.uint8)
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(lasting, connectivity=8)
+    real = stats[:, cv2.CC_STAT_AREA] >= _SMALLEST_PART
+    real[0] = False
+    found: npt.NDArray[np.bool_] = real[parts]
+    return found
+
+
+def _neighbours(lasting: npt.NDArray[np.bool_]) -> scipy.sparse.csr_array:
+    """Return the (m, m) matrix that is 1 for lasting pixels near each other."""
+    width = lasting.shape[1]
+    pixel = np.flatnonzero(lasting)
+    column = pixel % width
+    reach = range(-_TOGETHER_PX, _TOGETHER_PX + 1)
+    pairs = []
+    for dy in reach:
+        for dx in reach:
+            other = pixel + dy * width + dx
+            at = np.minimum(np.searchsorted(pixel, other), max(pixel.size - 1, 0))
+            near = (pixel[at] == other) & (column + dx >= 0) & (column + dx < width)
+            pairs.append(np.stack([np.flatnonzero(near), at[near]]))
+    first, second = np.concatenate(pairs, axis=1)
+    ones = np.ones(first.size, np.float32)
+    return scipy.sparse.csr_array((ones, (first, second)), shape=(pixel.size, pixel.size))
 
 
 def _without_slow(scene: Scene, block: int) -> Float:

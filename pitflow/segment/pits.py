@@ -17,6 +17,7 @@ import pandas as pd
 
 from pitflow.config import PitConfig
 from pitflow.frame import Frame, Image
+from pitflow.median import median_image
 from pitflow.scene import Scene
 from pitflow.schema import PIT_PIXELS, empty_table, validate_table
 from pitflow.segment.window import Window, change_point
@@ -36,6 +37,7 @@ _SATELLITE_SHARE = 0.3
 _GROWN = 1.5
 _LARGE = 6.0
 _RIM_PX = 2
+_SPECK_AREA, _PAUSE_FRAMES = 30, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,7 @@ def pit_pixels(pits: PitMap, arrival: npt.NDArray[np.int64]) -> pd.DataFrame:
     arrival:
         (m,) first frame in which each pixel of the map is pit, ``NEVER`` for none.
     """
+    arrival = _specks_swallowed(pits, arrival)
     seen = arrival != NEVER
     if not seen.any():
         return empty_table(PIT_PIXELS)
@@ -197,6 +200,29 @@ def pit_pixels(pits: PitMap, arrival: npt.NDArray[np.int64]) -> pd.DataFrame:
     return validate_table(table.sort_values(["pit", "frame", "y", "x"]), PIT_PIXELS)
 
 
+def _specks_swallowed(pits: PitMap, arrival: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Let a dark speck that a pit has grown over become pit only when the pit reached it.
+
+    Such a speck is small, was there first, and did not grow for a while.
+    """
+    arrival = arrival.copy()
+    for pit in range(pits.n_pits):
+        own = np.flatnonzero((pits.pit == pit) & (arrival != NEVER))
+        times = np.sort(arrival[own])
+        pauses = np.flatnonzero(np.diff(times) >= _PAUSE_FRAMES)
+        pauses = pauses[pauses + 1 < _SPECK_AREA]
+        if not pauses.size or own.size < 2 * _SPECK_AREA:
+            continue
+        late = arrival[own] > times[pauses[-1]]
+        early, grown = own[~late], own[late]
+        for pixel in early:
+            apart = np.hypot(
+                pits.row[grown] - pits.row[pixel], pits.column[grown] - pits.column[pixel]
+            )
+            arrival[pixel] = arrival[grown[np.argmin(apart)]]
+    return arrival
+
+
 def _record(since: npt.NDArray[np.uint16], block: int, dark: Mask) -> None:
     """Note the pixels that turn dark in this block, and forget those dark for one block only."""
     since[~dark & (since == block - 1)] = _NOT_YET
@@ -207,11 +233,11 @@ def _median_of(frames: Sequence[Frame]) -> npt.NDArray[np.float32] | None:
     if not frames:
         return None
     images = [
-        translated(frame.image, -frame.shift[0], -frame.shift[1]) * np.float32(1 / frame.gain)
+        translated(frame.image, -frame.shift[0], -frame.shift[1]).astype(np.float32)
+        * np.float32(1 / frame.gain)
         for frame in frames
     ]
-    median: npt.NDArray[np.float32] = np.median(np.stack(images), axis=0).astype(np.float32)
-    return median
+    return median_image(images)
 
 
 def _steel(image: Image) -> npt.NDArray[np.float32]:

@@ -108,6 +108,29 @@ def record(
     return Recording(images, shifts, truth, images[0], np.stack(backgrounds))
 
 
+def spots(places, shape=(120, 150), seed=3):
+    """Render a recording in which a spot stands at ``places[frame]`` (x, y), or nowhere (None)."""
+    rng = np.random.default_rng(seed)
+    images = []
+    for place in places:
+        image = np.full(shape, 190.0)
+        if place is not None:
+            image *= 1 - 0.5 * disc(shape, *place, 2.5)
+        images.append(np.rint(image + rng.normal(0, 1.5, shape)).astype(np.uint8))
+    medians = [
+        np.median(images[start : start + BLOCK : 2], axis=0).astype(np.uint8)
+        for start in range(0, len(places), BLOCK)
+    ]
+    shifts = [(0.0, 0.0)] * len(places)
+    return Recording(images, shifts, pd.DataFrame(), images[0], np.stack(medians))
+
+
+@pytest.fixture(scope="session")
+def make_spots():
+    """The function that renders one spot over time."""
+    return spots
+
+
 @pytest.fixture(scope="session")
 def make_recording():
     """The function that renders a recording."""

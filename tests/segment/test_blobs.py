@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from pitflow.segment.blobs import (
+    OUTLINE,
+    build_pyramid,
+    find_seeds,
+    noise_of,
+    outline,
+    outline_smoothing,
+)
+from pitflow.segment.objects import Objects, measure
+
+NOISE = 0.01
+BLOBS = [
+    (1.2, 0.2),
+    (1.8, 0.12),
+    (2.5, 0.1),
+    (3.5, 0.1),
+    (5, 0.08),
+    (7, 0.06),
+    (9, 0.05),
+    (13, 0.05),
+]
+"""Sigma in px and peak."""
+
+
+class Even:
+    def __init__(self, floor):
+        self.floor = floor
+
+    def at(self, row, column):
+        return np.full(row.size, self.floor, np.float32)
+
+
+def draw(shape, blobs, noise=NOISE, seed=0):
+    rng = np.random.default_rng(seed)
+    image = rng.normal(0, noise, shape)
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    for x, y, sigma, peak in blobs:
+        image += peak * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2))
+    return image.astype(np.float32)
+
+
+def detect(image, threshold=5.0):
+    pyramid = build_pyramid(image, 1.2, 4)
+    seeds = find_seeds(pyramid, [Even(noise_of(band)) for band in pyramid.band], threshold)
+    pixels = outline(image, pyramid, seeds)
+    seeds = seeds[pixels.seed]
+    objects = Objects(
+        n=seeds.level.size,
+        owner=pixels.owner,
+        row=pixels.row,
+        column=pixels.column,
+        darkening=image[pixels.row, pixels.column] - pixels.ground[pixels.owner],
+        slope=np.zeros(pixels.row.size, np.float32),
+        score=np.full(seeds.level.size, 0.9),
+        level=OUTLINE,
+        smoothing_px=outline_smoothing(pyramid, seeds.level),
+    )
+    return measure(0, objects)
+
+
+@pytest.fixture(scope="module")
+def sheet():
+    """Eight sizes of blobs, five each, at random parts of a pixel; truth and measures."""
+    rng = np.random.default_rng(1)
+    truth = [
+        (60 + 90 * j + rng.uniform(-0.5, 0.5), 50 + 80 * i + rng.uniform(-0.5, 0.5), sigma, peak)
+        for i, (sigma, peak) in enumerate(BLOBS)
+        for j in range(5)
+    ]
+    found = detect(draw((700, 480), truth))
+    distance, index = cKDTree(found[["x", "y"]]).query(np.array(truth)[:, :2])
+    return np.array(truth), found, distance, index
+
+
+def test_every_blob_is_found_once(sheet):
+    truth, found, distance, _ = sheet
+    assert (distance < 0.1 + 0.15 * truth[:, 2]).all()
+    assert len(found) <= len(truth) + 1
+
+
+def test_positions_are_unbiased(sheet):
+    truth, found, _, index = sheet
+    small = truth[:, 2] < 4
+    error = found[["x", "y"]].to_numpy()[index] - truth[:, :2]
+    assert np.abs(error[small].mean(axis=0)).max() < 0.06
+    assert np.sqrt((error[small] ** 2).mean()) < 0.15
+
+
+@pytest.mark.parametrize(
+    ("column", "tolerance"), [("contrast", 0.1), ("blur_px", 0.12), ("mass", 0.2)]
+)
+def test_measures_are_those_of_the_gaussian_drawn(sheet, column, tolerance):
+    truth, found, _, index = sheet
+    sigma, peak = truth[:, 2], truth[:, 3]
+    expected = {"contrast": peak, "blur_px": sigma, "mass": 2 * np.pi * peak * sigma**2}[column]
+    ratio = (found[column].to_numpy()[index] / expected).reshape(len(BLOBS), -1).mean(axis=1)
+    np.testing.assert_allclose(ratio, 1, atol=tolerance)
+
+
+def test_area_is_that_of_the_outline(sheet):
+    truth, found, _, index = sheet
+    large = truth[:, 2] > 2
+    ideal = 2 * np.pi * truth[:, 2] ** 2 * np.log(1 / OUTLINE)
+    ratio = found["area_px"].to_numpy()[index] / ideal
+    assert np.median(ratio[large]) == pytest.approx(1.08, abs=0.12)
+
+
+def test_touching_blobs_are_two():
+    found = detect(draw((80, 90), [(40, 40, 1.5, 0.3), (46, 40, 1.5, 0.2)]))
+    assert sorted(found["x"].round()) == [40, 46]
+
+
+def test_a_small_blob_on_a_wide_one_is_two():
+    found = detect(draw((200, 200), [(100, 100, 13, 0.08), (110, 104, 1.4, 0.25)]))
+    assert len(found) == 2
+    assert found["blur_px"].max() == pytest.approx(13, rel=0.25)
+
+
+def test_noise_alone_gives_next_to_nothing():
+    assert len(detect(draw((400, 400), []))) <= 1
+
+
+def test_slopes_are_no_blobs():
+    rows, columns = np.mgrid[:200, :200]
+    image = draw((200, 200), []) + (0.004 * columns + 0.002 * rows).astype(np.float32)
+    assert len(detect(image)) <= 1
+
+
+def test_a_dense_field_is_resolved():
+    rng = np.random.default_rng(2)
+    grid = np.stack(np.meshgrid(np.arange(8, 500, 12), np.arange(8, 500, 12)), -1).reshape(-1, 2)
+    centres = grid + rng.uniform(-1, 1, grid.shape)
+    found = detect(draw((508, 508), [(x, y, 1.5, 0.3) for x, y in centres]))
+    distance, _ = cKDTree(found[["x", "y"]]).query(centres)
+    assert (distance < 0.5).mean() > 0.98
+    assert len(found) < 1.02 * len(centres)
+
+
+@pytest.mark.parametrize("shape", [(97, 64), (33, 40), (130, 255)])
+def test_any_shape(shape):
+    found = detect(draw(shape, [(20, 18, 1.5, 0.4)]))
+    assert len(found) == 1

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pitflow.config import PitConfig
+from pitflow.schema import PIT_PIXELS, validate_table
+from pitflow.segment.pits import NEVER, PitMap, find_pits, pit_pixels
+from pitflow.segment.window import windows
+
+
+class Blocks:
+    """A scene of given dark discs per block: (x, y, radius) on even steel."""
+
+    levels = 256
+
+    def __init__(self, *blocks, shape=(150, 200), first=()):
+        self.shape = shape
+        self._blocks = [self.draw(discs) for discs in blocks]
+        self.first = self.draw(first)
+        self.n_blocks = len(blocks)
+        self.frames = pd.DataFrame({"frame": np.arange(10 * len(blocks)), "quality": "ok"})
+
+    def draw(self, discs):
+        rows, columns = np.mgrid[: self.shape[0], : self.shape[1]]
+        # Light falls off across the frame.
+        image = 200.0 - 0.2 * columns
+        for x, y, radius in discs:
+            image[np.hypot(columns - x, rows - y) <= radius] *= 0.12
+        return image.astype(np.uint8)
+
+    def background(self, block):
+        return self._blocks[block]
+
+    def block_of(self, frame):
+        return frame // 10
+
+
+def grows(x, y, start, stop, n):
+    return [(x, y, radius) for radius in np.linspace(start, stop, n)]
+
+
+def found(*blocks, **more):
+    pits = find_pits(Blocks(*blocks, **more), PitConfig())
+    return sorted(
+        (round(pits.column[pits.pit == k].mean()), round(pits.row[pits.pit == k].mean()))
+        for k in range(pits.n_pits)
+    )
+
+
+def test_growing_pits_are_found():
+    a, b = grows(50, 60, 4, 16, 5), grows(150, 100, 5, 12, 5)
+    assert found(*([p, q] for p, q in zip(a, b, strict=True)), first=[(50, 60, 4)]) == [
+        (50, 60),
+        (150, 100),
+    ]
+
+
+def test_static_specks_and_landed_particles_are_none():
+    speck, landed = (40, 40, 5), (100, 80, 4.6)
+    assert found([speck], [speck], [speck, landed], [speck, landed], first=[speck]) == []
+
+
+def test_what_is_dark_in_one_block_only_is_none():
+    assert found([], [(80, 70, 12)], [], []) == []
+
+
+def test_a_lacy_pit_is_one():
+    parts = [(80, 70, 11), (97, 72, 3), (70, 86, 3), (90, 55, 3)]
+    growing = [parts[:1], parts[:2], parts[:3], parts, parts]
+    assert len(found([(80, 70, 5)], *growing)) == 1
+
+
+def test_two_pits_that_meet_stay_two():
+    left, right = grows(60, 70, 4, 16, 6), grows(88, 70, 4, 16, 6)
+    assert len(found(*([p, q] for p, q in zip(left, right, strict=True)))) == 2
+
+
+def test_an_even_frame_has_none():
+    pits = find_pits(Blocks([], [], []), PitConfig())
+    assert pits.n_pits == 0
+    assert pits.row.size == 0
+    assert pit_pixels(pits, np.empty(0, np.int64)).empty
+
+
+def test_the_tail_adds_the_last_growth(recording):
+    without = find_pits(recording, PitConfig())
+    with_tail = find_pits(recording, PitConfig(), recording.read()[-5:])
+    final = np.pi * 16**2
+    assert with_tail.row.size == pytest.approx(final, rel=0.1)
+    assert without.row.size < 0.85 * final
+    assert without.end is None
+    assert with_tail.end.shape == recording.shape
+
+
+def test_state_follows_the_growth(recording):
+    pits = find_pits(recording, PitConfig(), recording.read()[-5:])
+    areas = [
+        state.sum()
+        for window in windows(recording.read(), recording)
+        for state in pits.state(window)
+    ]
+    truth = np.pi * (4 + 12 * np.arange(len(areas)) / len(areas)) ** 2
+    # Where few frames are left in a window, a change needs the next one to be certain.
+    assert np.median(np.abs(areas - truth) / truth) < 0.1
+    assert (np.diff(areas) >= 0).mean() > 0.95
+
+
+def pit_map(arrivals_of):
+    """A map with a row of pixels per pit."""
+    row = np.concatenate([np.full(len(a), i) for i, a in enumerate(arrivals_of)])
+    column = np.concatenate([np.arange(len(a)) for a in arrivals_of])
+    m = row.size
+    return PitMap(
+        (9, 99), row, column, row, np.zeros(m, np.intp), np.zeros(m, np.float32), len(arrivals_of)
+    )
+
+
+def test_pits_are_numbered_by_onset():
+    arrivals = [[30, 31, 40], [5, 6, NEVER], [12, 12, 13]]
+    table = pit_pixels(pit_map(arrivals), np.concatenate(arrivals).astype(np.int64))
+    validate_table(table, PIT_PIXELS)
+    assert table.groupby("pit")["frame"].min().tolist() == [5, 12, 30]
+    assert len(table) == 8
+
+
+def test_a_speck_in_a_pit_is_no_onset():
+    arrivals = [[0] * 6 + list(range(40, 130))]
+    table = pit_pixels(pit_map(arrivals), np.array(arrivals[0], np.int64))
+    assert table["frame"].min() == 40
+    assert len(table) == 96
