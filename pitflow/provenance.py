@@ -29,6 +29,7 @@ RECORDED_PACKAGES = (
 )  # fmt: skip
 
 LOCK = ".lock"
+INDEX = "index.parquet"
 
 SAMPLED_BYTES = 64 * 1024
 SAMPLES = 64
@@ -179,15 +180,24 @@ class RunFolder:
             yield
         finally:
             lock.release()
+            if not self.exists:
+                self._leave()
+
+    def _leave(self) -> None:
+        """Remove a folder in which no run was begun."""
+        (self.path / LOCK).unlink(missing_ok=True)
+        (self.path / INDEX).unlink(missing_ok=True)
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
 
     def _holds_other_files(self) -> bool:
-        return any(entry.name != LOCK for entry in self.path.iterdir())
+        return any(entry.name not in {LOCK, INDEX} for entry in self.path.iterdir())
 
     def clear(self) -> None:
         """Remove all that a run has written here, and nothing else."""
         for name in ("video.zarr", "masks.zarr", "background.zarr", "tables", "figures", "parts"):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in ("run.json", "config.toml", "report.html", "log.jsonl", "index.parquet"):
+        for name in ("run.json", "config.toml", "report.html", "log.jsonl", INDEX):
             (self.path / name).unlink(missing_ok=True)
         self.manifest = Manifest()
 

@@ -137,8 +137,8 @@ def run(
     """
     config, progress = config or Config(), progress or Silent()
     target = RunFolder(folder or default_folder(video))
-    source = stages.open_recording(video, target, config)
     with target.open_for_writing(overwrite=overwrite):
+        source = stages.open_recording(video, target, config)
         target.describe(video, fingerprint(video), config)
         job = Job(source, target, config, compute or Compute(), progress)
         stages.describe_recording(job)
@@ -178,8 +178,8 @@ def write_report_again(folder: Path, progress: Progress | None = None) -> Path:
             where=video,
             hint="put it back there, or run again with --overwrite",
         )
-    source = stages.open_recording(video, target, config)
     with target.open_for_writing(overwrite=False):
+        source = stages.open_recording(video, target, config) if video.exists() else None
         job = Job(source, target, config, Compute(), progress or Silent())
         _do(STAGES[-1], "", job)
     return target.path / "report.html"

@@ -17,7 +17,7 @@ from pitflow import schema
 from pitflow.compute import Compute, Progress
 from pitflow.config import Config, dump_config
 from pitflow.errors import UserError
-from pitflow.provenance import RunFolder
+from pitflow.provenance import INDEX, RunFolder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,14 +46,29 @@ MEASURED_TABLES = (
 )
 
 
+@dataclass(frozen=True)
+class Recording:
+    """Number of frames, their (height, width) in px, and their rate in 1/s."""
+
+    n_frames: int
+    shape: tuple[int, int]
+    fps: float
+
+    @classmethod
+    def from_manifest(cls, facts: dict[str, Any]) -> Recording:
+        """Read it from the manifest."""
+        return cls(facts["n_frames"], (facts["height"], facts["width"]), facts["fps"])
+
+
 @dataclass
 class Job:
     """One run: the recording, where it is written, and how.
 
-    ``notes`` says what a stage adapted; ``warnings`` what the reader of the report must know.
+    ``source`` is None where the recording is gone and its stored frames do. ``notes`` says what a
+    stage adapted; ``warnings`` what the reader of the report must know.
     """
 
-    source: Source
+    source: Source | None
     run: RunFolder
     config: Config
     compute: Compute
@@ -62,9 +77,28 @@ class Job:
     warnings: list[str] = field(default_factory=list)
 
     @property
+    def opened(self) -> Source:
+        """The recording.
+
+        Raises
+        ------
+        UserError
+            If it is gone.
+        """
+        if self.source is None:
+            raise UserError("the recording is gone", where=self.run.manifest.input["path"])
+        return self.source
+
+    @property
+    def recording(self) -> Recording:
+        """What the recording is, as the manifest says."""
+        return Recording.from_manifest(self.run.manifest.recording)
+
+    @property
     def frames(self) -> range:
         """The frames analysed."""
-        return range(self.config.acquire.start, self.config.acquire.stop or self.source.n_frames)
+        stop = self.config.acquire.stop or self.recording.n_frames
+        return range(self.config.acquire.start, stop)
 
     @property
     def blocks(self) -> list[Block]:
@@ -88,8 +122,7 @@ def open_recording(video: Path, run: RunFolder, config: Config) -> Source:
     """
     from pitflow.acquire.source import open_source
 
-    index = run.path / "index.parquet" if run.exists else None
-    source = open_source(video, fps=config.acquire.fps, index_file=index)
+    source = open_source(video, fps=config.acquire.fps, index_file=run.path / INDEX)
     start, stop = config.acquire.start, config.acquire.stop or source.n_frames
     if not 0 <= start < stop <= source.n_frames:
         raise UserError(
@@ -102,17 +135,18 @@ def open_recording(video: Path, run: RunFolder, config: Config) -> Source:
 
 def describe_recording(job: Job) -> None:
     """Note in the manifest what the recording is."""
-    height, width = job.source.shape
+    source = job.opened
+    height, width = source.shape
     job.run.manifest.recording = {
-        "n_frames": job.source.n_frames,
+        "n_frames": source.n_frames,
         "height": height,
         "width": width,
-        "type": str(job.source.dtype),
-        "fps": job.source.fps,
+        "type": str(source.dtype),
+        "fps": source.fps,
         "um_per_px": job.config.acquire.um_per_px,
-        "first_frame": job.frames.start,
-        "last_frame": job.frames.stop - 1,
-        "notes": job.source.notes,
+        "first_frame": job.config.acquire.start,
+        "last_frame": (job.config.acquire.stop or source.n_frames) - 1,
+        "notes": source.notes,
     }
     job.run.save()
 
@@ -125,7 +159,7 @@ def acquire(job: Job) -> str:
     from pitflow.acquire.registration import Registration
     from pitflow.acquire.store import create_stack, open_stack
 
-    source, run, parts = job.source, job.run, job.run.parts("acquire")
+    source, run, parts = job.opened, job.run, job.run.parts("acquire")
     blocks = job.blocks
     background = run.path / "background.zarr"
     scale = {"interval_s": 1 / source.fps, "um_per_px": job.config.acquire.um_per_px}
@@ -168,8 +202,8 @@ def segment(job: Job) -> str:
     if not _part_files(parts, "blocks"):
         create_masks(
             job.run.masks,
-            (job.source.n_frames, *job.source.shape),
-            interval_s=1 / job.source.fps,
+            (job.recording.n_frames, *job.recording.shape),
+            interval_s=1 / job.recording.fps,
             um_per_px=job.config.acquire.um_per_px,
             image="../video.zarr" if job.config.acquire.store_frames else None,
         )
@@ -185,7 +219,7 @@ def segment(job: Job) -> str:
         # It carries state from frame to frame, so it must see all of them in one go.
         tasks = [tuple(blocks)]
     elif not job.config.acquire.store_frames:
-        tasks = plan_tasks(blocks, job.source)
+        tasks = plan_tasks(blocks, job.opened)
     _in_parts(job, "segment", task, tasks)
     detections = _read_parts(parts, "blocks")
     detections.to_parquet(job.table("segment", "detections"), index=False)
@@ -235,8 +269,8 @@ def measure(job: Job) -> str:
         _frames(job),
         config=job.config.measure,
         um_per_px=job.config.acquire.um_per_px,
-        fps=job.source.fps,
-        shape=job.source.shape,
+        fps=job.recording.fps,
+        shape=job.recording.shape,
         seed=job.config.seed,
     )
     for name in MEASURED_TABLES:
@@ -264,10 +298,10 @@ def report(job: Job) -> str:
     data = ReportData(
         name=manifest.input["name"],
         tables=tables,
-        shape=job.source.shape,
-        fps=job.source.fps,
+        shape=job.recording.shape,
+        fps=job.recording.fps,
         um_per_px=job.config.acquire.um_per_px,
-        n_frames=job.source.n_frames,
+        n_frames=job.recording.n_frames,
         frame_at=lambda index: next(iter(reader.read(index, index + 1))).image,
         mask_at=mask_at,
         background_at=lambda index: scene.background(scene.block_of(index)),

@@ -72,6 +72,15 @@ class StoredScene:
         self._cache: OrderedDict[int, Image] = OrderedDict()
         self._lock = threading.Lock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what belongs to this process."""
+        state = self.__dict__.copy()
+        del state["_lock"], state["_cache"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state | {"_lock": threading.Lock(), "_cache": OrderedDict()}
+
     @property
     def shape(self) -> tuple[int, int]:
         """(height, width) in px."""

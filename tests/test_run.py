@@ -1,0 +1,278 @@
+"""The whole pipeline on a small recording: what it leaves, and how it resumes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import zarr
+
+from pitflow import run as pipeline
+from pitflow import schema, stages
+from pitflow.compute import Compute, Silent
+from pitflow.config import Config
+from pitflow.errors import UserError
+from pitflow.provenance import open_run
+from pitflow.score import score_run
+from pitflow.simulate.config import SimulateConfig
+from pitflow.simulate.simulate import simulate
+
+FRAMES = 72
+CONFIG = Config.model_validate(
+    {"acquire": {"block_frames": 24}, "report": {"svg": False}, "measure": {}}
+)
+
+
+class Recorded(Silent):
+    """Progress that remembers what every stage said at its end."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, str] = {}
+        self._stage = ""
+
+    def start(self, stage: str, total: int) -> None:
+        self._stage = stage
+
+    def finish(self, message: str = "") -> None:
+        self.said[self._stage] = message
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording of two pits, with its truth beside it."""
+    folder = tmp_path_factory.mktemp("clip")
+    config = SimulateConfig(frames=FRAMES, height=300, width=360, pits=2, rate=0.5)
+    simulate(folder / "clip.avi", config, folder / "truth", seed=5)
+    return folder / "clip.avi"
+
+
+@pytest.fixture(scope="module")
+def finished(clip: Path) -> Path:
+    """An uninterrupted run of the recording."""
+    folder = clip.parent / "finished.pitflow"
+    pipeline.run(clip, folder, CONFIG, Compute(2))
+    return folder
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, to be changed."""
+    return Path(shutil.copytree(finished, tmp_path / "copy.pitflow"))
+
+
+def tables(folder: Path) -> dict[str, pd.DataFrame]:
+    return {
+        name: schema.read_table(folder / "tables" / f"{name}.parquet", table)
+        for name, table in schema.TABLES.items()
+    }
+
+
+def assert_same(left: Path, right: Path) -> None:
+    """All tables and class maps of two runs are equal."""
+    one, two = tables(left), tables(right)
+    for name in one:
+        pd.testing.assert_frame_equal(one[name], two[name], check_exact=True, obj=name)
+    masks = [np.asarray(zarr.open_array(folder / "masks.zarr" / "0")) for folder in (left, right)]
+    np.testing.assert_array_equal(*masks)
+
+
+def test_the_run_directory_is_complete(finished: Path) -> None:
+    for name in ("run.json", "config.toml", "report.html", "log.jsonl", "index.parquet"):
+        assert (finished / name).stat().st_size > 0
+    assert set(tables(finished)) == set(schema.TABLES)
+    assert len(tables(finished)["frames"]) == FRAMES
+    video = zarr.open_array(finished / "video.zarr" / "0", mode="r")
+    masks = zarr.open_array(finished / "masks.zarr" / "0", mode="r")
+    assert video.shape == masks.shape == (FRAMES, 300, 360)
+    assert set(np.unique(masks[FRAMES - 1])) == {0, 1, 2}
+    manifest = json.loads((finished / "run.json").read_text())
+    assert {state["state"] for state in manifest["stages"].values()} == {"done"}
+    assert manifest["versions"]["numpy"] == np.__version__
+
+
+def test_the_answers_agree_with_the_truth(clip: Path, finished: Path) -> None:
+    sections = score_run(finished, clip.parent / "truth").sections
+    assert sections["pits"]["missed"] == sections["pits"]["invented"] == 0
+    assert sections["detection"]["contrast >=0.07"]["f1"] > 0.85
+    assert sections["ejections"]["angle_error_median_deg"] < 10
+
+
+def test_the_number_of_workers_changes_nothing(clip: Path, finished: Path, tmp_path: Path) -> None:
+    pipeline.run(clip, tmp_path / "one", CONFIG, Compute(1))
+    assert_same(finished, tmp_path / "one")
+
+
+def test_frames_that_are_not_stored_change_nothing(
+    clip: Path, finished: Path, tmp_path: Path
+) -> None:
+    config = CONFIG.model_copy(
+        update={"acquire": CONFIG.acquire.model_copy(update={"store_frames": False})}
+    )
+    pipeline.run(clip, tmp_path / "run", config, Compute(2))
+    assert not (tmp_path / "run" / "video.zarr").exists()
+    assert_same(finished, tmp_path / "run")
+
+
+def test_a_cluster_gives_the_same_result(clip: Path, finished: Path, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+    ) as cluster:
+        pipeline.run(clip, tmp_path / "run", CONFIG, Compute(2, cluster.scheduler_address))
+    assert_same(finished, tmp_path / "run")
+
+
+def test_a_finished_run_is_not_done_again(clip: Path, copied: Path) -> None:
+    progress = Recorded()
+    pipeline.run(clip, copied, CONFIG, Compute(2), progress)
+    assert set(progress.said.values()) == {"unchanged"}
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "redone"),
+    [
+        ("acquire", {"um_per_px": 1.0}, {"measure", "report"}),
+        ("link", {"memory": 1}, {"link", "measure", "report"}),
+        ("report", {"title": "Steel"}, {"report"}),
+    ],
+)
+def test_a_changed_parameter_redoes_only_what_depends_on_it(
+    clip: Path, copied: Path, section: str, change: dict[str, object], redone: set[str]
+) -> None:
+    part = getattr(CONFIG, section).model_copy(update=change)
+    progress = Recorded()
+    pipeline.run(clip, copied, CONFIG.model_copy(update={section: part}), Compute(2), progress)
+    assert {stage for stage, said in progress.said.items() if said != "unchanged"} == redone
+
+
+def test_what_was_deleted_is_made_again(clip: Path, finished: Path, copied: Path) -> None:
+    shutil.rmtree(copied / "masks.zarr")
+    (copied / "report.html").unlink()
+    pipeline.run(clip, copied, CONFIG, Compute(2))
+    assert (copied / "report.html").exists()
+    assert_same(finished, copied)
+
+
+@pytest.mark.parametrize("stage", ["acquire", "segment", "link", "measure", "report"])
+def test_a_stopped_run_goes_on_to_the_same_result(
+    clip: Path,
+    finished: Path,
+    tmp_path: Path,
+    stage: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The run is stopped when a stage leaves its first part, or where it has none, at its start."""
+    folder, keep = tmp_path / "run", Compute.map
+
+    def stop_after_first(self: Compute, function, items, done) -> None:  # type: ignore[no-untyped-def]
+        def stop(item, result) -> None:  # type: ignore[no-untyped-def]
+            done(item, result)
+            if open_run(folder).manifest.stages[stage]["state"] == "running":
+                raise KeyboardInterrupt
+
+        at_work = open_run(folder).manifest.stages
+        keep(self, function, items, stop if stage in at_work else done)
+
+    def stop_at_once(job: stages.Job) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Compute, "map", stop_after_first)
+        if stage in {"link", "measure", "report"}:
+            stopped = [
+                pipeline.Stage(**{**vars_of(item), "function": stop_at_once})
+                if item.name == stage
+                else item
+                for item in pipeline.STAGES
+            ]
+            patch.setattr(pipeline, "STAGES", tuple(stopped))
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.run(clip, folder, CONFIG, Compute(1))
+    progress = Recorded()
+    pipeline.run(clip, folder, CONFIG, Compute(2), progress)
+    names = [item.name for item in pipeline.STAGES]
+    before = names[: names.index(stage)]
+    assert [name for name in names if progress.said[name] == "unchanged"] == before
+    assert_same(finished, folder)
+
+
+def vars_of(stage: pipeline.Stage) -> dict[str, object]:
+    return {name: getattr(stage, name) for name in stage.__dataclass_fields__}
+
+
+def test_parts_that_are_done_are_not_computed_twice(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    done: list[int] = []
+    keep = Compute.map
+
+    def count(self: Compute, function, items, finish) -> None:  # type: ignore[no-untyped-def]
+        done.append(len(items))
+        keep(self, function, items, finish)
+
+    monkeypatch.setattr(Compute, "map", count)
+    pipeline.run(clip, folder, CONFIG, Compute(2))
+    first = sorted((folder / "parts" / "segment").glob("blocks-*.parquet"))[0]
+    first.unlink()
+    manifest = json.loads((folder / "run.json").read_text())
+    manifest["stages"]["segment"]["state"] = "running"
+    (folder / "run.json").write_text(json.dumps(manifest))
+    pipeline.run(clip, folder, CONFIG, Compute(2))
+    assert done == [3, 3, 1]
+
+
+def test_a_part_of_the_recording_keeps_its_frame_numbers(clip: Path, tmp_path: Path) -> None:
+    config = Config.model_validate(
+        {"acquire": {"start": 30, "stop": 60, "block_frames": 24}, "report": {"svg": False}}
+    )
+    pipeline.run(clip, tmp_path / "run", config, Compute(2))
+    assert tables(tmp_path / "run")["frames"]["frame"].tolist() == list(range(30, 60))
+    assert tables(tmp_path / "run")["particles"]["frame"].between(30, 59).all()
+
+
+def test_the_report_can_be_written_again_without_the_recording(copied: Path) -> None:
+    manifest = json.loads((copied / "run.json").read_text())
+    manifest["input"]["path"] = str(copied / "gone.avi")
+    (copied / "run.json").write_text(json.dumps(manifest))
+    (copied / "report.html").unlink()
+    assert pipeline.write_report_again(copied) == copied / "report.html"
+    assert (copied / "report.html").exists()
+
+
+def test_frames_outside_the_recording_are_refused(clip: Path, tmp_path: Path) -> None:
+    config = Config.model_validate({"acquire": {"start": 0, "stop": FRAMES + 1}})
+    with pytest.raises(UserError, match=f"which has {FRAMES}"):
+        pipeline.run(clip, tmp_path / "run", config)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("3:9", (3, 9)), (":9", (None, 9)), ("3:", (3, None))]
+)
+def test_ranges_of_frames(text: str, expected: tuple[int | None, int | None]) -> None:
+    assert pipeline.parse_frames(text) == expected
+
+
+@pytest.mark.parametrize("text", ["9:3", "a:b", "5", "1:2:3", "-1:4", "4:4"])
+def test_what_is_no_range_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="--frames"):
+        pipeline.parse_frames(text)
+
+
+def test_the_flow_does_what_the_configuration_says(clip: Path, tmp_path: Path) -> None:
+    """The paper's chain sees every frame in order and leaves the same kind of result."""
+    config = Config.model_validate(
+        {
+            "acquire": {"stop": 30, "block_frames": 16},
+            "segment": {"segmenter": "report"},
+            "report": {"svg": False},
+        }
+    )
+    pipeline.run(clip, tmp_path / "run", config, Compute(2))
+    assert len(list((tmp_path / "run" / "parts" / "segment").glob("blocks-*"))) == 1
+    assert set(tables(tmp_path / "run")) == set(schema.TABLES)
