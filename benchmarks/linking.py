@@ -5,12 +5,15 @@
 
 The baseline is `trackpy.link` as it comes, nearest neighbours with the same memory, at the search
 range that suits *it* best: every range from 3 to 20 px is tried and the one with the largest
-JSC-theta is shown. Its tracks are cut at the same shortest length.
+JSC-theta is shown; from the first range at which it fails (SubnetOversizeException) or takes longer
+than 20 s none is tried. Both get the detections as segmented, and of both only what moves is kept,
+by the same `drop_settled`.
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
 import time
 from pathlib import Path
 
@@ -19,10 +22,17 @@ import pandas as pd
 import trackpy
 
 from pitflow.config import LinkConfig, load_config
-from pitflow.link import link_detections
-from pitflow.score import TrackScore, read_tables, read_truth, score_tracks
+from pitflow.link import drop_settled, link_detections
+from pitflow.score import TrackScore, read_truth, score_tracks
 
 SEARCH_RANGES_PX = (3, 4, 5, 6, 8, 10, 12, 15, 20)
+
+
+LONGEST_S = 20
+
+
+def _give_up(*_: object) -> None:
+    raise TimeoutError
 
 
 def plain_link(
@@ -31,9 +41,7 @@ def plain_link(
     """Link with `trackpy.link` as it is: nearest neighbours and memory, no prediction."""
     trackpy.quiet()
     linked = trackpy.link(detections, search_range_px, pos_columns=["x", "y"], memory=config.memory)
-    length = linked.groupby("particle")["frame"].transform("size")
-    linked.loc[length < config.min_length, "particle"] = -1
-    return linked
+    return drop_settled(linked, config)
 
 
 def best_plain_link(
@@ -43,10 +51,14 @@ def best_plain_link(
     results = []
     for search_range in SEARCH_RANGES_PX:
         start = time.process_time()
+        signal.signal(signal.SIGALRM, _give_up)
+        signal.alarm(LONGEST_S)
         try:
             linked = plain_link(detections, search_range, config)
-        except trackpy.SubnetOversizeException:
+        except (trackpy.SubnetOversizeException, TimeoutError):
             break
+        finally:
+            signal.alarm(0)
         results.append(
             (float(search_range), score_tracks(true, linked), time.process_time() - start)
         )
@@ -82,8 +94,9 @@ def compare(name: str, detections: pd.DataFrame, true: pd.DataFrame, config: Lin
     """Print both linkers' scores."""
     start = time.process_time()
     result = link_detections(detections, config)
+    moving = drop_settled(result.particles, config)
     seconds = time.process_time() - start
-    lines = [("pitflow", config.search_range_px, score_tracks(true, result.particles), seconds)]
+    lines = [("pitflow", config.search_range_px, score_tracks(true, moving), seconds)]
     lines.append(("trackpy.link", *best_plain_link(detections, true, config)))
     for linker, search_range, score, cpu in lines:
         print(
@@ -142,7 +155,7 @@ def main() -> None:
     if arguments.simulate:
         worlds(arguments.simulate, config)
     elif arguments.run and arguments.truth:
-        detections = read_tables(arguments.run)["particles"].drop(columns="particle")
+        detections = pd.read_parquet(arguments.run / "parts" / "segment" / "detections.parquet")
         compare(
             arguments.run.name, detections, read_truth(arguments.truth).tables["particles"], config
         )
