@@ -122,7 +122,7 @@ def test_a_stamp_carries_light_not_grey_values() -> None:
     np.testing.assert_allclose(stamps[0].light[stamps[0].mask], 0.75, atol=1e-5)
     darker = np.full((60, 60), 0.4, np.float32)
     onto = np.zeros((60, 60), bool)
-    paste(darker, onto, np.zeros_like(onto), stamps, np.random.default_rng(0))
+    paste([darker], onto, np.zeros_like(onto), stamps, np.random.default_rng(0))
     assert onto.sum() == 30
     ratio = darker[onto] / 0.4
     assert 1 - 1.3 * 0.25 - 1e-5 <= ratio.min() <= ratio.max() <= 1 - 0.7 * 0.25 + 1e-5
@@ -137,7 +137,7 @@ def test_nothing_is_pasted_on_pits_particles_or_the_unknown() -> None:
     taken = np.zeros((60, 60), bool)
     taken[:, 40:] = True
     onto = np.zeros((60, 60), bool)
-    paste(frame, onto, taken, stamps, np.random.default_rng(1))
+    paste([frame], onto, taken, stamps, np.random.default_rng(1))
     assert onto.any()
     assert not onto[:, :20].any()
     assert not onto[:, 40:].any()
@@ -176,3 +176,29 @@ def test_pasted_specks_are_no_truth() -> None:
         dark += int((sample.channels[0] < -1).sum())
         marked += int(sample.truth.sum())
     assert dark > marked + 5 * 49
+
+
+def test_pasted_specks_were_there_before_and_pasted_particles_were_not() -> None:
+    picture = a_picture(moving=True)
+    base = recipe_with(MOVING, dihedral=False)
+    hidden = Picture(
+        "p",
+        "g",
+        picture.frame,
+        {"particle": picture.truth["particle"] & False},
+        picture.frame.copy(),
+        picture.frame.copy(),
+    )
+    pasted = recipe_with(MOVING, dihedral=False, paste_specks=20.0)
+    for seed in range(5):
+        plain, specks = (
+            ParticleSamples([hidden], recipe).draw(0, np.random.default_rng(seed))
+            for recipe in (base, pasted)
+        )
+        assert (specks.channels[0] < -1).sum() > (plain.channels[0] < -1).sum()
+        # What lies still is in no difference.
+        np.testing.assert_allclose(specks.channels[1:], 0, atol=1e-4)
+    particles = ParticleSamples([picture], recipe_with(MOVING, dihedral=False, paste=20.0))
+    sample = particles.draw(0, np.random.default_rng(0))
+    assert sample.channels[1][sample.truth[0]].max() < -1
+    assert sample.channels[2][sample.truth[0]].max() < -1

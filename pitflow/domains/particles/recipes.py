@@ -31,7 +31,9 @@ SINGLE = Recipe(
         ema=0.99,
         validate_every=2,
     ),
-    augment=AugmentConfig(gain=0.2, offset=0.02, noise=0.01, blur_px=0.6, paste=6.0),
+    augment=AugmentConfig(
+        gain=0.2, offset=0.02, noise=0.01, blur_px=0.6, paste=3.0, paste_specks=9.0
+    ),
     crop_px=192,
     tile_px=512,
     overlap_px=16,

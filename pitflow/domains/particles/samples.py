@@ -45,14 +45,16 @@ class ParticleSamples:
         views, truth, known = _cropped(self.pictures[index], recipe.crop_px, recipe.classes, rng)
         if "particle" in recipe.classes:
             place = recipe.classes.index("particle")
-            for stamps, mean, are_particles in (
-                (self._particles, recipe.augment.paste, True),
-                (self._specks, recipe.augment.paste_specks, False),
+            company = (views.frame, views.background, views.earlier)
+            everywhere = [image for image in company if image is not None]
+            for stamps, mean, images, are_particles in (
+                (self._particles, recipe.augment.paste, everywhere[:1], True),
+                (self._specks, recipe.augment.paste_specks, everywhere, False),
             ):
                 n = int(rng.poisson(mean)) if stamps else 0
                 chosen = [stamps[k] for k in rng.integers(max(len(stamps), 1), size=n)]
                 paste(
-                    views.frame,
+                    images,
                     truth[place],
                     ~known[place],
                     chosen,

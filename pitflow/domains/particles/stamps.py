@@ -6,7 +6,7 @@ grey values: it darkens whatever steel it is put on, as it would have.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -76,7 +76,7 @@ def cut_stamps(frame: Floats, truth: npt.NDArray[np.bool_]) -> list[Stamp]:
 
 
 def paste(
-    frame: Floats,
+    images: Sequence[Floats],
     truth: npt.NDArray[np.bool_],
     taken: npt.NDArray[np.bool_],
     stamps: Iterable[Stamp],
@@ -84,11 +84,15 @@ def paste(
     *,
     are_particles: bool = True,
 ) -> None:
-    """Paste stamps at random places into a frame and, if they are particles, into its truth.
+    """Paste stamps at random places into images and, if they are particles, into the truth.
+
+    The images are views of one scene, the first the frame to which the truth belongs: a particle
+    goes into that alone, what lies on the steel into all of them.
 
     Each is turned and mirrored at random and made up to 30 % fainter or stronger. One that would
     fall on a pit, on another particle or on ``taken`` pixels is left out.
     """
+    frame = images[0]
     typical = float(np.median(frame))
     for stamp in stamps:
         quarter, mirrored = int(rng.integers(4)), bool(rng.integers(2))
@@ -104,6 +108,7 @@ def paste(
         strength = np.float32(rng.uniform(0.7, 1.3))
         if (truth[here] | taken[here]).any() or (frame[here] < _DARK * typical).any():
             continue
-        frame[here] *= np.maximum(1 + strength * (light - 1), 0)
+        for image in images:
+            image[here] *= np.maximum(1 + strength * (light - 1), 0)
         if are_particles:
             truth[here] |= mask
