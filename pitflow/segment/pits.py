@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,7 +32,7 @@ NEVER = np.iinfo(np.int64).max
 
 _NOT_YET = np.iinfo(np.uint16).max
 _STEEL_SIDE = 96
-_LINK_SHARE, _LINK_PX = 0.5, 3.0
+_LINK_SHARE, _LINK_PX = 0.5, 6.0
 """Parts of a pit lie within this share of its radius, and this many px, of one another."""
 _SATELLITE_SHARE = 0.3
 _GROWN = 1.5
@@ -276,7 +277,7 @@ def _grouped(
     grown = _without_static(dark, at_start & (since == 0), min_area_px)
     _, parts, stats, _ = cv2.connectedComponentsWithStats(grown.view(np.uint8), connectivity=8)
     # Parts that belong together overlap once each has grown by its reach.
-    reach = _LINK_PX + _LINK_SHARE * np.sqrt(stats[:, cv2.CC_STAT_AREA] / np.pi)
+    reach = _reach(stats[:, cv2.CC_STAT_AREA])
     near = np.zeros(dark.shape, np.uint8)
     for part in np.argsort(stats[1:, cv2.CC_STAT_AREA]) + 1:
         box = _box(stats[part], int(np.ceil(reach[part])) + 1, dark.shape)
@@ -320,21 +321,25 @@ def _split_in_time(since: npt.NDArray[np.uint16], min_area_px: float) -> npt.NDA
         dark = since <= block
         _, parts = cv2.connectedComponents(dark.view(np.uint8), connectivity=8)
         fresh = dark & (labels == 0)
-        touched = np.unique(parts[fresh])
-        area = np.bincount(labels.ravel())
-        reach = _LINK_PX + _LINK_SHARE * np.sqrt(area / np.pi)
-        distance, nearest = _nearest_label(labels) if count else (None, None)
-        for part in touched[touched > 0]:
+        sizes = np.bincount(parts[fresh])
+        # The largest first, so that what appears beside it at the same time can join it.
+        for part in np.argsort(-sizes)[: np.count_nonzero(sizes)]:
             new = fresh & (parts == part)
-            if distance is not None and nearest is not None:
-                owner = nearest[new]
-                if (distance[new] <= reach[owner]).any():
-                    labels[new] = owner
+            if count:
+                reach = _reach(np.bincount(labels.ravel()))
+                distance, nearest = _nearest_label(labels)
+                if (distance[new] <= reach[nearest[new]]).any():
+                    labels[new] = nearest[new]
                     continue
             count += 1
             labels[new] = count
         labels = _satellites_joined(labels, parts, min_area_px)
     return _satellites_joined(labels, None, min_area_px)
+
+
+def _reach(area: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return how far from a pit of an area its further parts may lie, px."""
+    return _LINK_PX + _LINK_SHARE * np.sqrt(area / np.pi)
 
 
 def _satellites_joined(
@@ -355,8 +360,7 @@ def _satellites_joined(
         if parts is not None:
             touching = bool(np.isin(parts[own], parts[labels == other]).any())
         else:
-            reach = _LINK_PX + _LINK_SHARE * np.sqrt(area[other] / np.pi)
-            touching = bool(gap.min() <= reach)
+            touching = bool(gap.min() <= _reach(area)[other])
         small = area[label] < max(_SATELLITE_SHARE * area[other], min_area_px)
         if touching and small:
             labels[own] = other

@@ -72,6 +72,11 @@ def test_a_lacy_pit_is_one():
     assert len(found([(80, 70, 5)], *growing)) == 1
 
 
+def test_parts_that_appear_at_once_are_one():
+    parts = [(80, 70, 7), (93, 72, 4), (70, 83, 3)]
+    assert len(found([], parts, [(80, 70, 10), *parts[1:]], [(80, 70, 13), *parts[1:]])) == 1
+
+
 def test_two_pits_that_meet_stay_two():
     left, right = grows(60, 70, 4, 16, 6), grows(88, 70, 4, 16, 6)
     assert len(found(*([p, q] for p, q in zip(left, right, strict=True)))) == 2
