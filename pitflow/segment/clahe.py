@@ -22,7 +22,7 @@ from pitflow.segment.window import windows
 
 _CLOSE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
 _OPEN = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
-_CANNY_SIGMAS = (2.0, 4.0)
+_CANNY_SIGMAS = (3.0, 6.0)
 
 
 class ClaheSegmenter:
