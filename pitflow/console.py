@@ -22,7 +22,7 @@ from rich.progress import (
 from rich.progress import Progress as RichProgress
 from rich.table import Table as RichTable
 
-from pitflow.compute import Compute
+from pitflow.compute import Compute, keep_freed_memory
 from pitflow.config import Config
 from pitflow.errors import UserError
 from pitflow.provenance import open_run
@@ -95,6 +95,7 @@ def batch(
     """
     from pitflow.run import run
 
+    keep_freed_memory()
     compute = Compute(workers=workers or os.cpu_count() or 1, cluster=cluster)
     failed = 0
     for video, folder in zip(videos, _folders(videos, output), strict=True):

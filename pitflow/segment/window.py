@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pitflow.frame import Frame
 from pitflow.scene import Scene
 
-_WINDOW_BYTES = 96 << 20
+_WINDOW_BYTES = 116 << 20
 _SHORTEST, _LONGEST = 8, 48
 _AHEAD = 4
 """Frames after a window that are looked at, but not part of it."""
