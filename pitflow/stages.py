@@ -8,7 +8,7 @@ goes on from there.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,7 +177,9 @@ def acquire(job: Job) -> str:
         video=open_stack(run.video, writable=True) if job.config.acquire.store_frames else None,
         background=open_stack(background, writable=True),
     )
-    _in_parts(job, "acquire", task, plan_tasks(blocks, source))
+    # Tasks wait for the store now and then: one more than there are cores keeps those busy.
+    busy = replace(job, compute=replace(job.compute, workers=job.compute.workers + 1))
+    _in_parts(busy, "acquire", task, plan_tasks(blocks, source))
     frames = _read_parts(parts, "blocks")
     schema.write_table(frames, schema.FRAMES, job.table("acquire", "frames"))
     (parts / "reference").write_text(str(number))
