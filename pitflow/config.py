@@ -71,6 +71,9 @@ class ReportChainConfig(Model):
 
     history: int = Field(500, gt=0, description="MOG2 history, frames")
     var_threshold: float = Field(16.0, gt=0, description="MOG2 squared Mahalanobis threshold")
+    opening_px: int = Field(
+        3, ge=1, description="morphological opening of the moving pixels (Fig. 11), px; 1: none"
+    )
     min_area_px: float = Field(6.0, gt=0, description="smallest contour kept, px^2")
     max_area_px: float = Field(2000.0, gt=0, description="largest contour kept, px^2")
 
