@@ -19,13 +19,15 @@ def test_bands_equal_the_whole_frame_exactly(recording, bands):
 
 
 def test_is_the_papers_chain(recording):
-    """Difference to frame 0, equalised, MOG2, contours of allowed size, step by step."""
+    """Difference to frame 0, equalised, MOG2, opened, contours of allowed size, step by step."""
     config = ReportChainConfig()
     pits = find_pits(recording, PitConfig(), recording.read()[-5:])
     results = list(ReportSegmenter(config, pits).segment(recording.read(), recording))
     mog2 = cv2.createBackgroundSubtractorMOG2(config.history, config.var_threshold, False)
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
     for image, result in zip(recording.images, results, strict=True):
         moving = mog2.apply(cv2.equalizeHist(cv2.absdiff(image, recording.first)))
+        moving = cv2.morphologyEx(moving, cv2.MORPH_OPEN, ellipse)
         moving[with_rim(result.classes == 2)] = 0
         _, labels, stats, _ = cv2.connectedComponentsWithStats(moving)
         allowed = stats[:, 4] >= config.min_area_px
