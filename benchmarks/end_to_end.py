@@ -10,9 +10,7 @@ the truth. Existing clips in the work folder are used again; runs are always mad
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -119,7 +117,6 @@ def main() -> None:
         pitflow("score", folder, "--truth", truth), check=True, capture_output=True, text=True
     )
     print(score.stdout)
-    print(json.dumps({"max_rss_of_this_script_kib": resource.getrusage(0).ru_maxrss}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Put figures of a run side by side for the README.
 
     python benchmarks/readme_picture.py clip.pitflow docs/images/overview.jpg
+
+The figures are those of the run's report.
 """
 
 from __future__ import annotations
