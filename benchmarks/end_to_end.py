@@ -61,6 +61,7 @@ def simulate(workdir: Path, name: str, frames: int, size: str, seed: int) -> tup
 def trackpy_fps(video: Path, frames: int, processes: int) -> float:
     """Frames per second of ``trackpy.batch`` on the first frames of the clip."""
     import trackpy
+
     from pitflow.acquire.source import open_source
 
     images = [image for _, image, _ in open_source(video).read(0, frames)]
