@@ -140,7 +140,7 @@ class RunFolder:
         return self.manifest_file.is_file()
 
     @contextmanager
-    def open_for_writing(self, *, overwrite: bool) -> Iterator[None]:
+    def open_for_writing(self) -> Iterator[None]:
         """Make the directory and hold its lock.
 
         Raises
@@ -175,8 +175,6 @@ class RunFolder:
                 hint="choose another place with -o",
             ) from error
         try:
-            if overwrite:
-                self.clear()
             yield
         finally:
             lock.release()
@@ -194,10 +192,13 @@ class RunFolder:
         return any(entry.name not in {LOCK, INDEX} for entry in self.path.iterdir())
 
     def clear(self) -> None:
-        """Remove all that a run has written here, and nothing else."""
+        """Remove all that a run has computed here, and nothing else.
+
+        The index stays: it holds for its recording alone, and for as long as that is unchanged.
+        """
         for name in ("video.zarr", "masks.zarr", "background.zarr", "tables", "figures", "parts"):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in ("run.json", "config.toml", "report.html", "log.jsonl", INDEX):
+        for name in ("run.json", "config.toml", "report.html", "log.jsonl"):
             (self.path / name).unlink(missing_ok=True)
         self.manifest = Manifest()
 

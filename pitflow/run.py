@@ -133,12 +133,16 @@ def run(
     Raises
     ------
     UserError
-        If the recording cannot be read or the folder cannot be written.
+        If the recording cannot be read, the folder cannot be written or the segmenter is unknown.
     """
     config, progress = config or Config(), progress or Silent()
     target = RunFolder(folder or default_folder(video))
-    with target.open_for_writing(overwrite=overwrite):
+    stages.check_segmenter(config)
+    with target.open_for_writing():
         source = stages.open_recording(video, target, config)
+        # Not before: a mistyped name must not cost the run that is there.
+        if overwrite:
+            target.clear()
         target.describe(video, fingerprint(video), config)
         job = Job(source, target, config, compute or Compute(), progress)
         stages.describe_recording(job)
@@ -178,7 +182,7 @@ def write_report_again(folder: Path, progress: Progress | None = None) -> Path:
             where=video,
             hint="put it back there, or run again with --overwrite",
         )
-    with target.open_for_writing(overwrite=False):
+    with target.open_for_writing():
         source = stages.open_recording(video, target, config) if video.exists() else None
         job = Job(source, target, config, Compute(), progress or Silent())
         _do(STAGES[-1], "", job)

@@ -112,6 +112,19 @@ class Job:
         return self.run.parts(stage) / f"{name}.parquet"
 
 
+def check_segmenter(config: Config) -> None:
+    """Refuse a segmenter that does not exist before hours are spent on the frames.
+
+    Raises
+    ------
+    UserError
+        If no segmenter has the name that the configuration gives.
+    """
+    from pitflow.segment.registry import check_name
+
+    check_name(config.segment.segmenter)
+
+
 def open_recording(video: Path, run: RunFolder, config: Config) -> Source:
     """Open the recording; its index is kept in the run directory.
 

@@ -39,7 +39,7 @@ def test_a_stage_is_done_under_its_key_only_and_parts_of_another_key_are_dropped
     tmp_path: Path,
 ) -> None:
     run = RunFolder(tmp_path / "run")
-    with run.open_for_writing(overwrite=False):
+    with run.open_for_writing():
         run.begin("link", "key1")
         part = run.parts("link") / "part"
         part.touch()
@@ -55,7 +55,7 @@ def test_a_stage_is_done_under_its_key_only_and_parts_of_another_key_are_dropped
 
 def test_the_manifest_survives_the_process(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    with run.open_for_writing(overwrite=False):
+    with run.open_for_writing():
         run.describe(tmp_path / "a.avi", "mark", Config())
         run.begin("link", "key")
         run.end("link", 1.0, ["adapted"], ["careful"])
@@ -68,7 +68,7 @@ def test_the_manifest_survives_the_process(tmp_path: Path) -> None:
 
 def test_two_recordings_never_share_a_folder(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    with run.open_for_writing(overwrite=False):
+    with run.open_for_writing():
         run.describe(tmp_path / "a.avi", "one", Config())
         with pytest.raises(UserError, match="run of another recording"):
             run.describe(tmp_path / "b.avi", "two", Config())
@@ -78,7 +78,7 @@ def test_a_second_process_is_turned_away(tmp_path: Path) -> None:
     with (
         FileLock(tmp_path / ".lock"),
         pytest.raises(UserError, match="another pitflow is at work"),
-        RunFolder(tmp_path).open_for_writing(overwrite=False),
+        RunFolder(tmp_path).open_for_writing(),
     ):
         pass
 
@@ -87,21 +87,22 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with (
         pytest.raises(UserError, match="holds no run"),
-        RunFolder(tmp_path).open_for_writing(overwrite=True),
+        RunFolder(tmp_path).open_for_writing(),
     ):
         pass
     assert (tmp_path / "thesis.tex").exists()
 
 
-def test_overwrite_removes_a_run_and_nothing_else(tmp_path: Path) -> None:
+def test_clearing_removes_a_run_and_nothing_else(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    with run.open_for_writing(overwrite=False):
+    with run.open_for_writing():
         run.describe(tmp_path / "a.avi", "one", Config())
         run.table("pits").parent.mkdir()
         run.table("pits").touch()
         (tmp_path / "my notes.txt").touch()
-    with RunFolder(tmp_path).open_for_writing(overwrite=True):
-        pass
+    again = RunFolder(tmp_path)
+    with again.open_for_writing():
+        again.clear()
     assert {path.name for path in tmp_path.iterdir()} <= {"my notes.txt", ".lock"}
 
 
@@ -110,7 +111,7 @@ def test_a_file_as_output_is_refused(tmp_path: Path) -> None:
     place.touch()
     with (
         pytest.raises(UserError, match="the output is a file"),
-        RunFolder(place).open_for_writing(overwrite=False),
+        RunFolder(place).open_for_writing(),
     ):
         pass
 

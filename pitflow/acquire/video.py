@@ -28,6 +28,8 @@ from pitflow.frame import Image, Quality
 
 _PROBED = 64
 """Packets within which a sound frame must come out of the decoder."""
+_CHUNK_HEADER = 8
+"""Bytes before a packet in an AVI; its index points there."""
 _ABSENT = {
     "time_s": np.nan,
     "pts": -1,
@@ -126,6 +128,7 @@ class VideoSource:
 def _build_index(path: Path, fingerprint: str) -> tuple[pd.DataFrame, Facts]:
     with opened(path) as (container, stream):
         listed = [_row(number, p) for number, p in enumerate(packets_with_data(container, stream))]
+        unread = _renumbered(listed, stream) if container.format.name == "avi" else []
         rate = stream.average_rate or stream.guessed_rate
         tick, declared = stream.time_base, stream.frames
         # AVI has no time stamps of its own: those of reordered frames only count packets.
@@ -133,9 +136,11 @@ def _build_index(path: Path, fingerprint: str) -> tuple[pd.DataFrame, Facts]:
     if not listed:
         raise UserError("the video holds no frames", where=path)
     rows = pd.DataFrame(listed)
-    frame, strict = _first_frame(path, every_key=bool(rows["is_key"].all()))
+    every_key = bool(rows["is_key"].all())
+    frame, strict = _first_frame(path, every_key=every_key)
     if in_file_order and rows["pts"].is_monotonic_increasing:
         rows["pts"] = _shown_times(path, rows["pts"].to_numpy(), strict)
+    rows = pd.concat([rows, pd.DataFrame(unread, columns=rows.columns).astype(rows.dtypes)])
     rows = rows[~rows.pop("is_discarded")].sort_values("pts", kind="stable", ignore_index=True)
 
     pts = rows["pts"].to_numpy(dtype=np.int64)
@@ -155,10 +160,11 @@ def _build_index(path: Path, fingerprint: str) -> tuple[pd.DataFrame, Facts]:
     n_gaps = int((index["quality"] == "gap").sum())
     if n_gaps:
         notes.append(f"{n_gaps} frames were lost before the file was written; they are left out")
-    if len(listed) + n_gaps < declared:
-        notes.append(
-            f"the file ends early: {len(listed) + n_gaps} of its {declared} frames can be read"
-        )
+    if unread:
+        notes.append(f"{len(unread)} frames cannot be found in the file, which is damaged")
+    n_known = len(listed) + len(unread) + n_gaps
+    if n_known < declared:
+        notes.append(f"the file ends early: {n_known} of its {declared} frames can be read")
     height, width = image.shape
     facts = Facts(fingerprint, height, width, image.dtype.name, fps, strict, tuple(notes))
     return index, facts
@@ -174,6 +180,32 @@ def _row(number: int, packet: Any) -> dict[str, Any]:
         "packet": number,
         "is_discarded": packet.is_discard,
     }
+
+
+def _renumbered(listed: list[dict[str, Any]], stream: Any) -> list[dict[str, Any]]:
+    """Number the packets of an AVI by its own index; return a row for each that was not found.
+
+    AVI has no time stamps: a packet's is how many came before it. Where a stretch of the file is
+    damaged beyond recognition, all after it would be counted too low.
+    """
+    entries = {entry.pos + _CHUNK_HEADER: entry for entry in stream.index_entries if entry.size}
+    found = {row["byte_position"] for row in listed}
+    if not found < entries.keys() or len(found) < len(listed):
+        return []
+    for row in listed:
+        row["pts"] = entries[row["byte_position"]].timestamp
+    return [
+        {
+            "pts": entry.timestamp,
+            "byte_position": position,
+            "is_key": False,
+            "quality": "damaged",
+            "packet": -1,
+            "is_discarded": False,
+        }
+        for position, entry in entries.items()
+        if position not in found
+    ]
 
 
 def _first_frame(path: Path, *, every_key: bool) -> tuple[av.VideoFrame, bool]:

@@ -27,10 +27,17 @@ def create_segmenter(config: SegmentConfig, pits: PitMap) -> Segmenter:
     UserError
         If no segmenter has that name.
     """
-    try:
-        create = SEGMENTERS[config.segmenter]
-    except KeyError:
-        raise UserError(
-            f"unknown segmenter {config.segmenter!r}", hint=f"known: {', '.join(SEGMENTERS)}"
-        ) from None
-    return create(config, pits)
+    check_name(config.segmenter)
+    return SEGMENTERS[config.segmenter](config, pits)
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that no segmenter has.
+
+    Raises
+    ------
+    UserError
+        With the names that are known.
+    """
+    if name not in SEGMENTERS:
+        raise UserError(f"unknown segmenter {name!r}", hint=f"known: {', '.join(SEGMENTERS)}")

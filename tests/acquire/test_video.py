@@ -280,6 +280,22 @@ def test_damaged_mjpeg_frame_is_told_from_its_neighbours(tmp_path) -> None:
     assert qualities(open_source(path)) == ["ok"] * 5 + ["damaged"] + ["ok"] * 6
 
 
+def test_frames_after_a_spoilt_stretch_keep_their_numbers(tmp_path) -> None:
+    frames = scene_frames(24)
+    path = write_video(tmp_path / "video.avi", frames, "ffv1", "gray", options={"g": "1"})
+    where = packets_of(path)
+    start, end = (position + size // 2 for position, size in (where[8], where[12]))
+    data = bytearray(path.read_bytes())
+    data[start:end] = bytes(i % 251 for i in range(end - start))
+    path.write_bytes(data)
+    source = open_source(path)
+    assert qualities(source) == ["ok"] * 8 + ["damaged"] * 5 + ["ok"] * 11
+    for number, image, quality in source.read(6, 24):
+        if quality == "ok":
+            np.testing.assert_array_equal(image, frames[number])
+    assert source.notes == ["4 frames cannot be found in the file, which is damaged"]
+
+
 def test_damage_spreads_to_the_next_key_frame(tmp_path) -> None:
     path = write_video(
         tmp_path / "v.mkv",

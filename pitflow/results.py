@@ -1,0 +1,318 @@
+"""A run as it is read in a notebook: tables with their units, images, figures.
+
+Nothing here computes: everything was left in the run directory by ``pitflow run``. The recording
+itself is needed only for frames of a run that did not store them.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pitflow import schema
+from pitflow.config import Config, dump_config
+from pitflow.errors import UserError
+from pitflow.frame import Image
+from pitflow.provenance import Manifest, RunFolder, open_run
+
+if TYPE_CHECKING:
+    import dask.array as da
+    from matplotlib.figure import Figure
+
+    from pitflow.acquire.background import StoredScene
+    from pitflow.acquire.frames import FrameReader
+
+
+def open_results(folder: Path | str) -> Results:
+    """Open a run directory to look at what is in it.
+
+    Parameters
+    ----------
+    folder:
+        What ``pitflow run`` wrote, such as ``video.pitflow``. A run that was stopped opens too,
+        with as much as is done.
+
+    Raises
+    ------
+    UserError
+        If there is no run in the folder.
+    """
+    return Results(open_run(Path(folder)))
+
+
+class Results:
+    """What a run has found; made by ``open_results``.
+
+    Parameters
+    ----------
+    run:
+        The run directory.
+    """
+
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
+
+    @property
+    def folder(self) -> Path:
+        """The run directory."""
+        return self._run.path
+
+    @property
+    def manifest(self) -> Manifest:
+        """``run.json``: the recording, all parameters, versions, states of the stages, warnings."""
+        return self._run.manifest
+
+    @property
+    def config(self) -> Config:
+        """Every parameter of the run."""
+        return Config.model_validate(self.manifest.config)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return a table, such as ``pits``; ``units(name)`` explains its columns.
+
+        Raises
+        ------
+        UserError
+            If no table has that name, or the run has not got that far.
+        """
+        return schema.read_table(self._table_file(name))
+
+    def units(self, name: str) -> pd.DataFrame:
+        """Return unit and meaning of every column of a table.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Indexed by column, in the table's order: ``type``, ``unit`` ("" where it has none) and
+            ``meaning``.
+
+        Raises
+        ------
+        UserError
+            As for ``table``.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        file = self._table_file(name)
+        try:
+            fields = list(pq.read_schema(file))
+        except FileNotFoundError as error:
+            raise UserError("no such table", where=file, hint="run `pitflow run` first") from error
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UserError(f"not a readable parquet table ({error})", where=file) from error
+        notes = [field.metadata or {} for field in fields]
+        return pd.DataFrame(
+            {
+                "type": [str(field.type) for field in fields],
+                "unit": [note.get(b"unit", b"").decode() for note in notes],
+                "meaning": [note.get(b"meaning", b"").decode() for note in notes],
+            },
+            index=pd.Index([field.name for field in fields], name="column"),
+        )
+
+    def frame(self, index: int) -> Image:
+        """Return a frame as it was recorded, (height, width), uint8 or uint16.
+
+        Raises
+        ------
+        UserError
+            If the frame was not analysed or is lost, or was not stored and the recording is gone.
+        """
+        self._check_frame(index)
+        found = next(iter(self._reader.read(index, index + 1)), None)
+        if found is None:
+            raise UserError(f"frame {index} is lost or damaged", where=self.folder)
+        return found.image
+
+    def mask(self, index: int) -> npt.NDArray[np.uint8]:
+        """Return the class map of a frame, (height, width): 0 background, 1 particle, 2 pit.
+
+        Raises
+        ------
+        UserError
+            If the frame was not analysed, or the run has not got that far.
+        """
+        from pitflow.acquire.store import open_stack, read_frame
+
+        self._check_frame(index)
+        return read_frame(open_stack(self._run.masks), index)
+
+    def background(self, index: int) -> Image:
+        """Return the empty scene behind a frame: the median of the frames around it.
+
+        It is in the geometry and at the brightness of the first good frame; the frame itself shows
+        it moved by ``shift_x_px`` and ``shift_y_px`` and times ``gain`` (see the frames table).
+
+        Raises
+        ------
+        UserError
+            If the frame was not analysed.
+        """
+        self._check_frame(index)
+        return self._scene.background(self._scene.block_of(index))
+
+    @property
+    def video(self) -> da.Array:
+        """All stored frames, (n_frames, height, width); read only where they are looked at.
+
+        Frames that were not analysed, or lost, are black.
+
+        Raises
+        ------
+        UserError
+            If the run did not store them.
+        """
+        if not self._has_frames:
+            raise UserError(
+                "this run stored no frames",
+                where=self.folder,
+                hint="frame(i) reads one from the recording; a run without --no-frames stores them",
+            )
+        return _lazy(self._run.video)
+
+    @property
+    def masks(self) -> da.Array:
+        """All class maps, (n_frames, height, width); read only where they are looked at."""
+        return _lazy(self._run.masks)
+
+    def figure(self, name: str) -> Figure:
+        """Draw a figure of the report anew, to be looked at, changed or saved.
+
+        A notebook shows it after ``%matplotlib inline``.
+
+        Parameters
+        ----------
+        name:
+            The name of its files in ``figures/``, such as ``polar``.
+
+        Raises
+        ------
+        UserError
+            If no figure has that name, or this run holds nothing to draw in it.
+        """
+        import matplotlib as mpl
+
+        from pitflow.report.contents import SECTIONS
+        from pitflow.report.data import ReportData
+        from pitflow.report.style import RC
+
+        makers = {entry.name: entry.make for section in SECTIONS for entry in section.entries}
+        if name not in makers:
+            raise UserError(f"no figure is called {name!r}", hint=f"known: {', '.join(makers)}")
+        recording = self.manifest.recording
+        data = ReportData(
+            name=self.manifest.input["name"],
+            tables={known: self.table(known) for known in schema.TABLES},
+            shape=(recording["height"], recording["width"]),
+            fps=recording["fps"],
+            um_per_px=recording["um_per_px"],
+            n_frames=recording["n_frames"],
+            frame_at=self.frame,
+            mask_at=self.mask,
+            background_at=self.background,
+            provenance={"config": dump_config(self.config)},
+            config=self.config.report,
+        )
+        with mpl.rc_context(RC):
+            made = makers[name](data)
+        if isinstance(made, str):
+            raise UserError(made, where=f"figure {name!r}")
+        return made.figure
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name}: {value}" for name, value in self._summary().items())
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{escape(name)}</th>"
+            f"<td style='text-align:left'>{escape(value)}</td></tr>"
+            for name, value in self._summary().items()
+        )
+        return f"<table>{rows}</table>"
+
+    def _summary(self) -> dict[str, str]:
+        import pyarrow.parquet as pq
+
+        recording = self.manifest.recording
+        done = [name for name, state in self.manifest.stages.items() if state["state"] == "done"]
+        rows = {
+            name: pq.read_metadata(self._run.table(name)).num_rows
+            for name in schema.TABLES
+            if self._run.table(name).is_file()
+        }
+        first, last = recording["first_frame"], recording["last_frame"]
+        return {
+            "run": str(self.folder),
+            "recording": f"{self.manifest.input['name']}, {recording['width']} x "
+            f"{recording['height']} px, {recording['fps']:g} frames/s, "
+            f"{recording['um_per_px']:g} um/px",
+            "frames": f"{first} to {last} of {recording['n_frames']}",
+            "done": ", ".join(done) or "nothing yet",
+            "tables": ", ".join(f"{name} ({count} rows)" for name, count in rows.items()),
+            "warnings": "; ".join(self.manifest.warnings) or "none",
+        }
+
+    def _table_file(self, name: str) -> Path:
+        if name not in schema.TABLES:
+            raise UserError(
+                f"no table is called {name!r}", hint=f"known: {', '.join(schema.TABLES)}"
+            )
+        return self._run.table(name)
+
+    def _check_frame(self, index: int) -> None:
+        first, last = (self.manifest.recording[key] for key in ("first_frame", "last_frame"))
+        if not first <= index <= last:
+            raise UserError(
+                f"frame {index} was not analysed, only {first} to {last}", where=self.folder
+            )
+
+    @property
+    def _has_frames(self) -> bool:
+        return self.config.acquire.store_frames and self._run.video.is_dir()
+
+    @cached_property
+    def _frames(self) -> pd.DataFrame:
+        # What acquire left: the finished table comes only with the measurements.
+        return schema.read_table(self._run.parts("acquire") / "frames.parquet", schema.FRAMES)
+
+    @cached_property
+    def _reader(self) -> FrameReader:
+        from pitflow.acquire.frames import FrameReader
+        from pitflow.acquire.source import open_source
+        from pitflow.acquire.store import open_stack
+
+        if self._has_frames:
+            return FrameReader(None, open_stack(self._run.video), self._frames)
+        video = Path(self.manifest.input["path"])
+        if not video.exists():
+            raise UserError(
+                "the recording is gone and its frames were not stored",
+                where=video,
+                hint="put it back there",
+            )
+        return FrameReader(open_source(video), None, self._frames)
+
+    @cached_property
+    def _scene(self) -> StoredScene:
+        from pitflow.acquire.background import StoredScene
+        from pitflow.acquire.store import open_stack
+
+        background = open_stack(self.folder / "background.zarr")
+        block_frames = self.config.acquire.block_frames
+        # The first background stands in for the first frame, of which only size and type matter.
+        return StoredScene(background, self._frames, np.asarray(background[0]), block_frames)
+
+
+def _lazy(stack: Path) -> da.Array:
+    import dask.array as da
+
+    from pitflow.acquire.store import open_stack
+
+    return da.from_zarr(open_stack(stack))
