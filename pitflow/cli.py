@@ -15,7 +15,6 @@ from pitflow.errors import UserError
 
 app = typer.Typer(
     name="pitflow",
-    help="From a microscope recording of pitting corrosion to an answer.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -202,15 +201,14 @@ def score(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return the exit code: 2 for bad input, 130 when stopped."""
+    """Run the command line and return or raise its exit code: 2 for bad input."""
     try:
         app(args=arguments, standalone_mode=True)
     except UserError as error:
-        typer.echo(f"pitflow: {error}", err=True)
+        from pitflow.console import print_error
+
+        print_error(error)
         return 2
-    except KeyboardInterrupt:
-        typer.echo("pitflow: stopped; the same command continues", err=True)
-        return 130
     return 0
 
 

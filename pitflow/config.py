@@ -16,9 +16,11 @@ from pitflow.errors import UserError
 
 
 class Model(BaseModel):
-    """Frozen, and refuses unknown keys."""
+    """Frozen, and refuses unknown keys and numbers that are none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
 
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)

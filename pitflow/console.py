@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -75,7 +76,10 @@ class Bar:
             total = self._rich.tasks[self._task].total
             self._rich.update(self._task, completed=total)
         if message:
-            self._rich.console.print(f"{self._stage:<10} {message}", highlight=False)
+            # Names of files are no markup, and a terminal may be narrower than they are.
+            self._rich.console.print(
+                f"{self._stage:<10} {message}", highlight=False, markup=False, soft_wrap=True
+            )
 
 
 def batch(
@@ -91,11 +95,13 @@ def batch(
 
     Returns
     -------
-    0, or 2 if a recording could not be run.
+    0, 2 if a recording could not be run, 130 if the user stopped it.
     """
     from pitflow.run import run
+    from pitflow.stages import check_segmenter
 
     keep_freed_memory()
+    check_segmenter(config)
     compute = Compute(workers=workers or os.cpu_count() or 1, cluster=cluster)
     failed = 0
     for video, folder in zip(videos, _folders(videos, output), strict=True):
@@ -106,13 +112,17 @@ def batch(
             print_error(error)
             failed += 1
             continue
+        except KeyboardInterrupt:
+            sys.stderr.write("pitflow: stopped; the same command continues\n")
+            return 130
         sys.stdout.write(f"{report}\n")
     return 2 if failed else 0
 
 
 def print_error(error: UserError) -> None:
-    """Print the one line of a user error to standard error."""
-    sys.stderr.write(f"pitflow: {error}\n")
+    """Print the one line of a user error to standard error, whatever the file's name is."""
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))
+    sys.stderr.write(f"pitflow: {line}\n")
 
 
 def print_info(path: Path, *, as_json: bool) -> None:
@@ -121,10 +131,10 @@ def print_info(path: Path, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(facts, indent=2, default=str) + "\n")
         return
-    console = Console()
+    console = Console(highlight=False)
     for name, value in facts.items():
         if name != "tables":
-            console.print(f"[bold]{name}[/bold]: {_short(value)}", highlight=False, soft_wrap=True)
+            console.print(f"[bold]{name}[/bold]: {escape(_short(value))}", soft_wrap=True)
     for table in facts.get("tables", []):
         grid = RichTable(
             "column", "type", "unit", "meaning", title=f"{table['name']}: {table['meaning']}"
@@ -187,9 +197,11 @@ def _folders(videos: Sequence[Path], output: Path | None) -> list[Path]:
     UserError
         If two recordings would share one.
     """
-    names = [f"{video.stem if video.is_file() else video.name}.pitflow" for video in videos]
+    from pitflow.run import default_folder
+
+    names = [default_folder(video) for video in videos]
     if len(videos) == 1:
-        return [output or Path(names[0])]
+        return [output or names[0]]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise UserError(
@@ -200,12 +212,12 @@ def _folders(videos: Sequence[Path], output: Path | None) -> list[Path]:
 
 
 def _run_facts(path: Path) -> dict[str, Any]:
-    import pyarrow.parquet as pq
-
+    from pitflow.results import open_results
     from pitflow.schema import TABLES
 
-    manifest = open_run(path).manifest
-    facts: dict[str, Any] = {
+    results = open_results(path)
+    manifest, rows = results.manifest, results.rows
+    return {
         "run": str(path),
         "input": manifest.input,
         "recording": manifest.recording,
@@ -214,29 +226,16 @@ def _run_facts(path: Path) -> dict[str, Any]:
         "versions": manifest.versions,
         "notes": manifest.notes,
         "warnings": manifest.warnings,
-        "tables": [],
+        "tables": [
+            {
+                "name": name,
+                "meaning": TABLES[name].meaning,
+                "rows": count,
+                "columns": results.units(name).reset_index(names="name").to_dict("records"),
+            }
+            for name, count in rows.items()
+        ],
     }
-    for name, table in TABLES.items():
-        file = path / "tables" / f"{name}.parquet"
-        if not file.is_file():
-            continue
-        schema = pq.read_schema(file)
-        columns = []
-        for field in schema:
-            notes = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
-            columns.append(
-                {
-                    "name": field.name,
-                    "type": str(field.type),
-                    "unit": notes.get("unit", ""),
-                    "meaning": notes.get("meaning", ""),
-                }
-            )
-        rows = pq.read_metadata(file).num_rows
-        facts["tables"].append(
-            {"name": name, "meaning": table.meaning, "rows": rows, "columns": columns}
-        )
-    return facts
 
 
 def _recording_facts(path: Path) -> dict[str, Any]:

@@ -19,4 +19,4 @@ class UserError(Exception):
     def __init__(self, what: str, *, where: object = "", hint: str = "") -> None:
         self.what, self.where, self.hint = what, str(where), hint
         line = f"{self.where}: {what}" if self.where else what
-        super().__init__(f"{line}. {hint}" if hint else line)
+        super().__init__(f"{line}; {hint}" if hint else line)

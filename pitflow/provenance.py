@@ -56,6 +56,11 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
+def printable(name: str) -> str:
+    """Return the name of a file as text that can be written; bytes that are no UTF-8 become "?"."""
+    return name.encode("utf-8", "replace").decode("utf-8")
+
+
 def code_version(*packages: str) -> str:
     """Return a hash of the source of the named sub-packages and of what joins them."""
     root = Path(__file__).parent
@@ -158,6 +163,10 @@ class RunFolder:
                 where=self.path,
                 hint="choose another -o; nothing was changed",
             )
+        if printable(str(self.path)) != str(self.path):
+            raise UserError(
+                "the name of the output folder is not UTF-8", where=self.path, hint="choose -o"
+            )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / LOCK, timeout=0)
@@ -218,7 +227,7 @@ class RunFolder:
                 hint="choose another -o, or add --overwrite",
             )
         self.manifest.input = {
-            "name": source.name,
+            "name": printable(source.name),
             "path": str(source.resolve()),
             "fingerprint": mark,
         }

@@ -117,6 +117,16 @@ class Results:
             index=pd.Index([field.name for field in fields], name="column"),
         )
 
+    @property
+    def rows(self) -> dict[str, int]:
+        """Number of rows of every table that is there."""
+        import pyarrow.parquet as pq
+
+        files = {name: self._run.table(name) for name in schema.TABLES}
+        return {
+            name: pq.read_metadata(file).num_rows for name, file in files.items() if file.is_file()
+        }
+
     def frame(self, index: int) -> Image:
         """Return a frame as it was recorded, (height, width), uint8 or uint16.
 
@@ -238,15 +248,8 @@ class Results:
         return f"<table>{rows}</table>"
 
     def _summary(self) -> dict[str, str]:
-        import pyarrow.parquet as pq
-
         recording = self.manifest.recording
         done = [name for name, state in self.manifest.stages.items() if state["state"] == "done"]
-        rows = {
-            name: pq.read_metadata(self._run.table(name)).num_rows
-            for name in schema.TABLES
-            if self._run.table(name).is_file()
-        }
         first, last = recording["first_frame"], recording["last_frame"]
         return {
             "run": str(self.folder),
@@ -255,7 +258,7 @@ class Results:
             f"{recording['um_per_px']:g} um/px",
             "frames": f"{first} to {last} of {recording['n_frames']}",
             "done": ", ".join(done) or "nothing yet",
-            "tables": ", ".join(f"{name} ({count} rows)" for name, count in rows.items()),
+            "tables": ", ".join(f"{name} ({count} rows)" for name, count in self.rows.items()),
             "warnings": "; ".join(self.manifest.warnings) or "none",
         }
 

@@ -20,6 +20,7 @@ from pitflow.provenance import (
     code_version,
     fingerprint,
     open_run,
+    printable,
     select,
     stage_key,
 )
@@ -191,7 +192,7 @@ def write_report_again(folder: Path, progress: Progress | None = None) -> Path:
 
 def default_folder(video: Path) -> Path:
     """Return ``VIDEO.pitflow`` in the working directory."""
-    return Path(f"{video.name if video.is_dir() else video.stem}.pitflow")
+    return Path(f"{printable(video.name if video.is_dir() else video.stem)}.pitflow")
 
 
 def parse_frames(text: str | None) -> tuple[int | None, int | None]:

@@ -17,7 +17,7 @@ from pitflow import schema
 from pitflow.compute import Compute, Progress
 from pitflow.config import Config, dump_config
 from pitflow.errors import UserError
-from pitflow.provenance import INDEX, RunFolder
+from pitflow.provenance import INDEX, RunFolder, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -323,7 +323,7 @@ def report(job: Job) -> str:
         baselines=crop_baselines(scene, reader, mask_at, job.config.segment),
         provenance=Provenance(
             date=manifest.stages["measure"]["ended"],
-            input=manifest.input["path"],
+            input=printable(manifest.input["path"]),
             input_hash=manifest.input["fingerprint"],
             config=dump_config(job.config),
             versions=manifest.versions,

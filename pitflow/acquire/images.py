@@ -220,14 +220,14 @@ def _build_index(path: Path, files: _Files, fingerprint: str) -> tuple[pd.DataFr
             raise UserError(
                 "no images in it",
                 where=path,
-                hint=f"Frames are files that end in {', '.join(SUFFIXES)}",
+                hint=f"frames are files that end in {', '.join(SUFFIXES)}",
             )
         folders = sorted({str(PurePosixPath(name).parent) for name in names})
         if len(folders) > 1:
             raise UserError(
                 f"images in several folders: {', '.join(folders[:5])}",
                 where=path,
-                hint="Give one recording at a time",
+                hint="give one recording at a time",
             )
         rows: list[dict[str, Any]] = []
         first: tuple[str, Pages] | None = None

@@ -19,7 +19,7 @@ import pandas as pd
 
 from pitflow.errors import UserError
 
-_KINDS = "Give an AVI, MP4, MKV or MOV file, or a folder or zip of TIFF or PNG images"
+_KINDS = "give an AVI, MP4, MKV or MOV file, or a folder or zip of TIFF or PNG images"
 _STRICT = {"err_detect": "explode"}
 """Has a decoder report what it would otherwise paint over."""
 

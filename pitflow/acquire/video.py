@@ -183,7 +183,7 @@ def _row(number: int, packet: Any) -> dict[str, Any]:
 
 
 def _renumbered(listed: list[dict[str, Any]], stream: Any) -> list[dict[str, Any]]:
-    """Number the packets of an AVI by its own index; return a row for each that was not found.
+    """Give the packets of an AVI the numbers in its index; return a row for each not found.
 
     AVI has no time stamps: a packet's is how many came before it. Where a stretch of the file is
     damaged beyond recognition, all after it would be counted too low.

@@ -1,0 +1,132 @@
+"""A run as a notebook reads it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+
+from pitflow import schema
+from pitflow.acquire.source import open_source
+from pitflow.compute import Compute
+from pitflow.config import Config
+from pitflow.errors import UserError
+from pitflow.results import open_results
+from pitflow.run import run
+
+
+@pytest.fixture
+def moved(small_run: Path, tmp_path: Path) -> Path:
+    """The run taken to another place, its recording gone."""
+    folder = Path(shutil.copytree(small_run, tmp_path / "moved.pitflow"))
+    manifest = json.loads((folder / "run.json").read_text())
+    manifest["input"]["path"] = str(tmp_path / "gone.avi")
+    (folder / "run.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.mark.parametrize("name", schema.TABLES)
+def test_every_table_has_a_meaning_for_each_column(small_run: Path, name: str) -> None:
+    results = open_results(small_run)
+    units = results.units(name)
+    assert list(units.index) == list(results.table(name).columns)
+    for column in schema.TABLES[name]:
+        assert units.loc[column.name, "unit"] == column.unit
+        assert units.loc[column.name, "meaning"] == column.meaning
+
+
+def test_images_are_those_of_the_recording(small_clip: Path, small_run: Path) -> None:
+    results = open_results(str(small_run))
+    number, image, _ = next(iter(open_source(small_clip).read(7, 8)))
+    np.testing.assert_array_equal(results.frame(number), image)
+    masks = zarr.open_array(small_run / "masks.zarr" / "0", mode="r")
+    np.testing.assert_array_equal(results.mask(7), masks[7])
+    # The steel behind a frame is the frame but for noise and what is on it.
+    difference = results.background(7).astype(float) - image
+    assert results.background(7).shape == image.shape
+    assert abs(np.median(difference)) < 3
+
+
+def test_stacks_are_lazy(small_run: Path) -> None:
+    results = open_results(small_run)
+    assert isinstance(results.video, da.Array)
+    assert results.video.shape == results.masks.shape == (30, 160, 200)
+    assert results.video.chunksize == (1, 160, 200)
+    np.testing.assert_array_equal(results.video[7].compute(), results.frame(7))
+    np.testing.assert_array_equal(results.masks[7].compute(), results.mask(7))
+
+
+def test_everything_is_there_without_the_recording(small_run: Path, moved: Path) -> None:
+    here, there = open_results(small_run), open_results(moved)
+    np.testing.assert_array_equal(there.frame(29), here.frame(29))
+    np.testing.assert_array_equal(there.background(29), here.background(29))
+    np.testing.assert_array_equal(there.mask(29), here.mask(29))
+    assert there.table("particles").equals(here.table("particles"))
+    assert there.figure("overview").axes
+
+
+def test_frames_that_were_not_stored_come_from_the_recording(
+    small_clip: Path, small_run: Path, tmp_path: Path
+) -> None:
+    clip = Path(shutil.copy(small_clip, tmp_path / "clip.avi"))
+    config = Config.model_validate(
+        {"acquire": {"store_frames": False, "start": 10, "stop": 24}, "report": {"svg": False}}
+    )
+    run(clip, tmp_path / "run", config, Compute(2))
+    results = open_results(tmp_path / "run")
+    np.testing.assert_array_equal(results.frame(12), open_results(small_run).frame(12))
+    with pytest.raises(UserError, match="stored no frames"):
+        results.video  # noqa: B018
+    with pytest.raises(UserError, match="frame 3 was not analysed, only 10 to 23"):
+        results.mask(3)
+    clip.unlink()
+    again = open_results(tmp_path / "run")
+    assert again.mask(12).shape == again.background(12).shape == (160, 200)
+    with pytest.raises(UserError, match="the recording is gone"):
+        again.frame(12)
+
+
+def test_a_lost_frame_is_no_black_image(moved: Path) -> None:
+    path = moved / "parts" / "acquire" / "frames.parquet"
+    frames = schema.read_table(path, schema.FRAMES)
+    frames.loc[frames["frame"] == 5, "quality"] = "gap"
+    schema.write_table(frames, schema.FRAMES, path)
+    with pytest.raises(UserError, match="frame 5 is lost or damaged"):
+        open_results(moved).frame(5)
+
+
+def test_figures_of_the_report_are_drawn_anew(small_run: Path) -> None:
+    results = open_results(small_run)
+    figure = results.figure("quality")
+    assert len(figure.axes) >= 2
+    with pytest.raises(UserError, match="known: overview, "):
+        results.figure("nonsense")
+
+
+def test_the_summary_is_short_and_safe(moved: Path) -> None:
+    manifest = json.loads((moved / "run.json").read_text())
+    manifest["input"]["name"] = "<script>.avi"
+    (moved / "run.json").write_text(json.dumps(manifest))
+    results = open_results(moved)
+    assert "<script>.avi, 200 x 160 px, 15 frames/s" in repr(results)
+    assert "frames (30 rows)" in repr(results)
+    page = results._repr_html_()
+    assert "&lt;script&gt;.avi" in page
+    assert "<script>" not in page
+
+
+def test_what_is_not_there_is_one_clear_line(small_run: Path, moved: Path) -> None:
+    with pytest.raises(UserError, match="no run here"):
+        open_results(moved.parent)
+    with pytest.raises(UserError, match="no table is called 'pit'; known: frames, "):
+        open_results(small_run).table("pit")
+    (moved / "tables" / "pits.parquet").unlink()
+    for look in (open_results(moved).table, open_results(moved).units):
+        with pytest.raises(UserError, match="no such table"):
+            look("pits")
+    assert "pits (" not in repr(open_results(moved))
