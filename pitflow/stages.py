@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pitflow.segment.pits import PitMap
     from pitflow.segment.protocol import Segmenter
 
+BACKGROUND = "background.zarr"
+
 PIT_TAIL_FRAMES = 9
 """Frames at the end that show what became pit after the middle of the last block."""
 
@@ -147,7 +149,9 @@ def open_recording(video: Path, run: RunFolder, config: Config) -> Source:
 
 
 def describe_recording(job: Job) -> None:
-    """Note in the manifest what the recording is."""
+    """Note in the manifest what the recording is, and in images that are there their scale."""
+    from pitflow.acquire.store import set_scale
+
     source = job.opened
     height, width = source.shape
     job.run.manifest.recording = {
@@ -162,6 +166,13 @@ def describe_recording(job: Job) -> None:
         "notes": source.notes,
     }
     job.run.save()
+    # A frame rate or size of a pixel that was corrected costs no image.
+    config = job.config.acquire
+    frame_s = 1 / source.fps
+    for stack in (job.run.video, job.run.masks):
+        set_scale(stack, interval_s=frame_s, um_per_px=config.um_per_px)
+    block_s = config.block_frames * frame_s
+    set_scale(job.run.path / BACKGROUND, interval_s=block_s, um_per_px=config.um_per_px)
 
 
 def acquire(job: Job) -> str:
@@ -174,12 +185,15 @@ def acquire(job: Job) -> str:
 
     source, run, parts = job.opened, job.run, job.run.parts("acquire")
     blocks = job.blocks
-    background = run.path / "background.zarr"
-    scale = {"interval_s": 1 / source.fps, "um_per_px": job.config.acquire.um_per_px}
+    background, um_per_px = run.path / BACKGROUND, job.config.acquire.um_per_px
+    frame_s = 1 / source.fps
+    block_s = job.config.acquire.block_frames * frame_s
     if not _part_files(parts, "blocks"):
-        create_stack(background, (len(blocks), *source.shape), source.dtype, **scale)
+        shape = (len(blocks), *source.shape)
+        create_stack(background, shape, source.dtype, interval_s=block_s, um_per_px=um_per_px)
         if job.config.acquire.store_frames:
-            create_stack(run.video, (source.n_frames, *source.shape), source.dtype, **scale)
+            shape = (source.n_frames, *source.shape)
+            create_stack(run.video, shape, source.dtype, interval_s=frame_s, um_per_px=um_per_px)
     number, reference = first_good_frame(source, job.frames.start, job.frames.stop)
     task = partial(
         acquire_blocks,
@@ -434,7 +448,7 @@ def _scene(job: Job) -> StoredScene:
 
     frames, reference = _frames(job), int((job.run.parts("acquire") / "reference").read_text())
     image = next(iter(_reader(job).read(reference, reference + 1))).image
-    background = open_stack(job.run.path / "background.zarr")
+    background = open_stack(job.run.path / BACKGROUND)
     return StoredScene(background, frames, image, job.config.acquire.block_frames)
 
 

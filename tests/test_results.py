@@ -91,6 +91,22 @@ def test_frames_that_were_not_stored_come_from_the_recording(
         again.frame(12)
 
 
+def test_a_corrected_scale_is_that_of_the_images(
+    small_clip: Path, small_run: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(small_run, tmp_path / "copy.pitflow"))
+    config = Config.model_validate(
+        {"acquire": {"um_per_px": 1.2, "fps": 30}, "report": {"svg": False}}
+    )
+    run(small_clip, folder, config, Compute(2))
+    for name, step_s in (("video", 1 / 30), ("masks", 1 / 30), ("background", 48 / 30)):
+        ome = zarr.open_group(folder / f"{name}.zarr", mode="r").attrs["ome"]
+        (dataset,) = ome["multiscales"][0]["datasets"]
+        (transformation,) = dataset["coordinateTransformations"]
+        assert transformation["scale"] == pytest.approx([step_s, 1.2, 1.2])
+    assert "image-label" in zarr.open_group(folder / "masks.zarr", mode="r").attrs["ome"]
+
+
 def test_a_lost_frame_is_no_black_image(moved: Path) -> None:
     path = moved / "parts" / "acquire" / "frames.parquet"
     frames = schema.read_table(path, schema.FRAMES)

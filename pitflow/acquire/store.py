@@ -47,24 +47,7 @@ def create_stack(
     group = zarr.open_group(path, mode="w", zarr_format=3)
     group.attrs["ome"] = {
         "version": "0.5",
-        "multiscales": [
-            {
-                "name": path.stem,
-                "axes": [
-                    {"name": "t", "type": "time", "unit": "second"},
-                    {"name": "y", "type": "space", "unit": "micrometer"},
-                    {"name": "x", "type": "space", "unit": "micrometer"},
-                ],
-                "datasets": [
-                    {
-                        "path": "0",
-                        "coordinateTransformations": [
-                            {"type": "scale", "scale": [interval_s, um_per_px, um_per_px]},
-                        ],
-                    }
-                ],
-            }
-        ],
+        "multiscales": _multiscales(path.stem, interval_s, um_per_px),
     }
     return group.create_array(
         "0",
@@ -77,6 +60,15 @@ def create_stack(
         # Finding out that a frame is not all zero costs more than compressing it.
         config={"write_empty_chunks": True},
     )
+
+
+def set_scale(path: Path, *, interval_s: float, um_per_px: float) -> None:
+    """Change the scale that viewers read of a stack; where there is none, nothing is done."""
+    if not (path / "zarr.json").is_file():
+        return
+    group = zarr.open_group(path, mode="r+")
+    ome = dict(group.attrs.get("ome", {}))  # type: ignore[call-overload]
+    group.attrs["ome"] = {**ome, "multiscales": _multiscales(path.stem, interval_s, um_per_px)}
 
 
 def create_masks(
@@ -132,3 +124,19 @@ def write_frame(array: zarr.Array[Any], number: int, image: Image) -> None:
 def read_frame(array: zarr.Array[Any], number: int) -> Image:
     """Return one image of a stack, black where none was written."""
     return np.asarray(array[number])
+
+
+def _multiscales(name: str, interval_s: float, um_per_px: float) -> Any:
+    """Return axes and scale as OME-Zarr 0.5 has them, for one resolution."""
+    scale = {"type": "scale", "scale": [interval_s, um_per_px, um_per_px]}
+    return [
+        {
+            "name": name,
+            "axes": [
+                {"name": "t", "type": "time", "unit": "second"},
+                {"name": "y", "type": "space", "unit": "micrometer"},
+                {"name": "x", "type": "space", "unit": "micrometer"},
+            ],
+            "datasets": [{"path": "0", "coordinateTransformations": [scale]}],
+        }
+    ]
