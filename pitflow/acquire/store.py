@@ -67,7 +67,7 @@ def set_scale(path: Path, *, interval_s: float, um_per_px: float) -> None:
     if not (path / "zarr.json").is_file():
         return
     group = zarr.open_group(path, mode="r+")
-    ome = dict(group.attrs.get("ome", {}))  # type: ignore[call-overload]
+    ome = dict(group.attrs.get("ome", {}))  # type: ignore[arg-type]
     group.attrs["ome"] = {**ome, "multiscales": _multiscales(path.stem, interval_s, um_per_px)}
 
 
