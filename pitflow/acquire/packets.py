@@ -146,9 +146,10 @@ def packets_from(
 def _seek(container: Any, stream: Any, table: PacketTable, packet: int) -> None:
     """Go to a packet or somewhat before it, if the file can be searched."""
     with suppress(av.error.FFmpegError):
-        if container.format.name == "avi":
+        if container.format.name == "avi" and len(stream.index_entries) <= packet:
             # An AVI that was cut off has lost the list by which it is searched for a time. The
-            # search for a byte ends at the next packet behind it.
+            # search for a byte ends at the next packet behind it, but image data may look like the
+            # head of a packet of any size, so it is for want of the list only.
             position = table.position_of(packet - 1)
             container.seek(position, stream=stream, unsupported_byte_offset=True)
         else:
