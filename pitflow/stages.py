@@ -292,10 +292,13 @@ def measure(job: Job) -> str:
     from pitflow.measure.measure import measure_all
 
     job.progress.start("measure", 1)
+    frames = _frames(job)
+    # The frame rate may have been corrected since the frames were acquired.
+    time_s = job.opened.index["time_s"].to_numpy()[frames["frame"]]
     tables = measure_all(
         pd.read_parquet(job.table("link", "particles")),
         schema.read_table(job.run.table("pit_pixels"), schema.PIT_PIXELS),
-        _frames(job),
+        frames.assign(time_s=time_s),
         config=job.config.measure,
         um_per_px=job.config.acquire.um_per_px,
         fps=job.recording.fps,
@@ -438,7 +441,9 @@ def _reader(job: Job) -> FrameReader:
     from pitflow.acquire.frames import FrameReader
     from pitflow.acquire.store import open_stack
 
-    video = open_stack(job.run.video) if job.config.acquire.store_frames else None
+    # Stored frames that were deleted to save space are decoded again.
+    stored = job.config.acquire.store_frames and job.run.video.exists()
+    video = open_stack(job.run.video) if stored else None
     return FrameReader(job.source, video, _frames(job))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -21,7 +22,16 @@ from pitflow.cli import main
 from pitflow.config import load_config
 from pitflow.results import open_results
 
-COMMANDS = ("run", "simulate", "score", "info", "report")
+COMMANDS = (
+    "run",
+    "simulate",
+    "score",
+    "info",
+    "report",
+    "train particles",
+    "evaluate",
+    "segment",
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,7 @@ def assert_refused(outcome: Outcome, *said: str) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_shows_an_example(call: Call, command: str) -> None:
     for flag in ("--help", "-h"):
-        outcome = call(command, flag)
+        outcome = call(*command.split(), flag)
         assert outcome.code == 0
         assert f"Example:  pitflow {command} " in outcome.out
         assert outcome.err == ""
@@ -94,7 +104,7 @@ def test_help_shows_an_example(call: Call, command: str) -> None:
 def test_help_names_every_command(call: Call) -> None:
     outcome = call("--help")
     assert outcome.code == 0
-    assert all(command in outcome.out for command in COMMANDS)
+    assert all(command.split()[0] in outcome.out for command in COMMANDS)
     assert "Example:  pitflow run video.avi" in outcome.out
 
 
@@ -402,3 +412,44 @@ def test_ctrl_c_says_how_to_go_on(clip: Path, tmp_path: Path) -> None:
     assert stopped.returncode == 130
     assert said.splitlines()[-1] == "pitflow: stopped; the same command continues"
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "particles", "--data", "tiles", "-o", "model"),
+        ("evaluate", "--model", "model", "--data", "tiles"),
+        ("segment", "tiles", "--model", "model", "-o", "masks"),
+    ],
+)
+def test_learned_models_say_what_they_need(
+    call: Call, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("pitflow.domains.extra.find_spec", lambda name: None)
+    assert_refused(call(*arguments), "torch", "pitflow[learn]")
+
+
+def test_masks_of_tiles_by_a_model_trained_on_them(call: Call, tmp_path: Path) -> None:
+    """Train for a moment on drawn discs, score the model and write masks, all by command."""
+    pytest.importorskip("torch", reason="the learn extra is not installed")
+    rng = np.random.default_rng(0)
+    (tmp_path / "tiles").mkdir()
+    rows, columns = np.mgrid[:64, :64]
+    for part in ("0.2", "0.4", "0.6", "0.8"):
+        for index in range(2):
+            image, mask = rng.normal(200, 3, (64, 64)), np.zeros((64, 64), np.uint8)
+            for y, x in rng.uniform(8, 56, (3, 2)):
+                mask[np.hypot(rows - y, columns - x) < 4] = 255
+            image[mask > 0] -= 90
+            stem = tmp_path / "tiles" / f"a_{part}_{index * 5}"
+            cv2.imwrite(f"{stem}.png", image.clip(0, 255).astype(np.uint8))
+            cv2.imwrite(f"{stem}_mask.png", mask)
+    recipe = tmp_path / "short.toml"
+    recipe.write_text('base = "particles-single"\nname = "short"\n[training]\nepochs = 2\n')
+    trained = call("train", "particles", "--data", "tiles", "-o", "model", "--recipe", recipe)
+    assert trained.code == 0, trained.err
+    scored = call("evaluate", "--model", "model", "--data", "tiles", "--json")
+    assert scored.code == 0, scored.err
+    assert json.loads(scored.out)
+    assert call("segment", "tiles", "--model", "model", "-o", "masks").code == 0
+    assert len(list((tmp_path / "masks").glob("*.png"))) == 8

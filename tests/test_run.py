@@ -149,6 +149,19 @@ def test_a_changed_parameter_redoes_only_what_depends_on_it(
     assert {stage for stage, said in progress.said.items() if said != "unchanged"} == redone
 
 
+def test_a_corrected_frame_rate_reaches_times_and_speeds(
+    clip: Path, finished: Path, copied: Path
+) -> None:
+    part = CONFIG.acquire.model_copy(update={"fps": 30.0})
+    pipeline.run(clip, copied, CONFIG.model_copy(update={"acquire": part}), Compute(2))
+    before, after = tables(finished), tables(copied)
+    np.testing.assert_allclose(after["frames"]["time_s"] * 2, before["frames"]["time_s"])
+    np.testing.assert_allclose(after["particles"]["time_s"] * 2, before["particles"]["time_s"])
+    np.testing.assert_allclose(
+        after["particles"]["speed_um_s"] / 2, before["particles"]["speed_um_s"]
+    )
+
+
 def test_what_was_deleted_is_made_again(clip: Path, finished: Path, copied: Path) -> None:
     shutil.rmtree(copied / "masks.zarr")
     (copied / "report.html").unlink()

@@ -37,6 +37,7 @@ _LINK_SHARE, _LINK_PX = 0.5, 6.0
 _SATELLITE_SHARE = 0.3
 _GROWN = 1.5
 _LARGE = 6.0
+_CORE_SHARE = 0.8
 _RIM_PX = 2
 _SPECK_AREA, _PAUSE_FRAMES = 30, 12
 
@@ -292,7 +293,7 @@ def _grouped(
         local = _split_in_time(np.where(inside, since[box], _NOT_YET), min_area_px)
         for pit in np.unique(local[local > 0]):
             here = local == pit
-            if _is_pit(since[box][here], min_area_px):
+            if _is_pit(since[box][here], min_area_px) and _has_core(here, min_area_px):
                 count += 1
                 labels[box][here] = count
     return _in_order(labels, since)
@@ -385,6 +386,16 @@ def _is_pit(since: npt.NDArray[np.uint16], min_area_px: float) -> bool:
         return False
     steps = np.unique(since).size
     return steps >= 3 or since.size >= _LARGE * min_area_px / steps
+
+
+def _has_core(pit: Mask, min_area_px: float) -> bool:
+    """A disc nearly as large as the smallest pit fits in; into a heap of landed specks it does not.
+
+    Specks that land side by side grow together over time, as a pit grows, but stay thin.
+    """
+    padded = np.pad(pit, 1).view(np.uint8)
+    core = float(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
+    return core >= _CORE_SHARE * float(np.sqrt(min_area_px / np.pi))
 
 
 def _in_order(

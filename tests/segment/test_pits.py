@@ -62,6 +62,13 @@ def test_static_specks_and_landed_particles_are_none():
     assert found([speck], [speck], [speck, landed], [speck, landed], first=[speck]) == []
 
 
+def test_a_heap_of_landed_particles_is_none():
+    """One particle after the other lands beside the last: the heap grows, but stays thin."""
+    landed = [(60 + 5 * k, 70 + k % 2, 2.6) for k in range(6)]
+    heap = [landed[: k + 1] for k in range(len(landed))]
+    assert found(*heap) == []
+
+
 def test_what_is_dark_in_one_block_only_is_none():
     assert found([], [(80, 70, 12)], [], []) == []
 
