@@ -389,9 +389,9 @@ def _is_pit(since: npt.NDArray[np.uint16], min_area_px: float) -> bool:
 
 
 def _has_core(pit: Mask, min_area_px: float) -> bool:
-    """A disc nearly as large as the smallest pit fits in; into a heap of landed specks it does not.
+    """Tell whether a disc nearly as large as the smallest pit fits in.
 
-    Specks that land side by side grow together over time, as a pit grows, but stay thin.
+    Specks that land side by side grow together over time as a pit does, but stay thin.
     """
     padded = np.pad(pit, 1).view(np.uint8)
     core = float(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
