@@ -445,7 +445,11 @@ def test_masks_of_tiles_by_a_model_trained_on_them(call: Call, tmp_path: Path) -
             cv2.imwrite(f"{stem}.png", image.clip(0, 255).astype(np.uint8))
             cv2.imwrite(f"{stem}_mask.png", mask)
     recipe = tmp_path / "short.toml"
-    recipe.write_text('base = "particles-single"\nname = "short"\n[training]\nepochs = 2\n')
+    recipe.write_text(
+        'base = "particles-single"\nname = "short"\ncrop_px = 64\ntile_px = 64\n'
+        "[network]\nwidths = [4, 8]\n"
+        "[training]\nepochs = 2\nsamples_per_epoch = 16\n"
+    )
     trained = call("train", "particles", "--data", "tiles", "-o", "model", "--recipe", recipe)
     assert trained.code == 0, trained.err
     scored = call("evaluate", "--model", "model", "--data", "tiles", "--json")
