@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check unit docs bench clean
+.PHONY: demo test check unit clean
 
 demo: $(VENV)/.installed
 	mkdir -p demo
