@@ -37,6 +37,7 @@ _LINK_SHARE, _LINK_PX = 0.5, 6.0
 _SATELLITE_SHARE = 0.3
 _GROWN = 1.5
 _LARGE = 6.0
+_STEADY = 0.5
 _CORE_SHARE = 0.8
 _RIM_PX = 2
 _SPECK_AREA, _PAUSE_FRAMES = 30, 12
@@ -381,11 +382,16 @@ def _nearest_label(
 
 
 def _is_pit(since: npt.NDArray[np.uint16], min_area_px: float) -> bool:
-    """Pits grow: a dark spot that came at once and stayed as it is has landed there."""
+    """Pits grow: a dark spot that came at once and stayed as it is has landed there.
+
+    A small one must also have grown in most blocks from its first to its last: specks that land on
+    one another come at long intervals.
+    """
     if since.size < min_area_px:
         return False
     steps = np.unique(since).size
-    return steps >= 3 or since.size >= _LARGE * min_area_px / steps
+    steady = steps >= _STEADY * (int(since.max()) - int(since.min()) + 1)
+    return (steps >= 3 and steady) or since.size >= _LARGE * min_area_px / min(steps, 3)
 
 
 def _has_core(pit: Mask, min_area_px: float) -> bool:

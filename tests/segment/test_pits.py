@@ -69,6 +69,14 @@ def test_a_heap_of_landed_particles_is_none():
     assert found(*heap) == []
 
 
+def test_specks_that_land_on_one_another_at_long_intervals_are_none():
+    """The same spot grows as a small pit, when it does so block after block."""
+    spots = [[(60, 70, 3)], [(60, 70, 3), (63, 70, 4)], [(60, 70, 3), (63, 70, 4), (62, 73, 4.5)]]
+    slowly = [spots[0]] * 5 + [spots[1]] * 5 + [spots[2]] * 2
+    assert found(*slowly) == []
+    assert len(found([], *spots)) == 1
+
+
 def test_what_is_dark_in_one_block_only_is_none():
     assert found([], [(80, 70, 12)], [], []) == []
 
