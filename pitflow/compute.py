@@ -98,6 +98,7 @@ class Compute:
         tasks = [delayed(task, pure=False)(item) for item in items]
         with single_threaded_opencv():
             dask.compute(*tasks, scheduler="threads", num_workers=self.workers)
+        return_freed_memory()
 
     def _map_on_cluster(
         self,
@@ -135,16 +136,30 @@ def keep_freed_memory() -> None:
     high thresholds it is reused, and less is held in all. Affects the whole process, so programs
     call it, not libraries. Does nothing where the C library is another one.
     """
+    trim_threshold, mmap_threshold, arena_max = -1, -3, -8
+    for parameter, value in (
+        (mmap_threshold, 256 << 20),
+        (trim_threshold, 2**31 - 1),
+        (arena_max, 1),
+    ):
+        _call_glibc("mallopt", parameter, value)
+
+
+def return_freed_memory() -> None:
+    """Return to the system what is kept for reuse; does nothing without glibc.
+
+    Called when the images are done, so that the tables do not come on top of memory kept for them.
+    """
+    _call_glibc("malloc_trim", 0)
+
+
+def _call_glibc(function: str, *arguments: int) -> None:
     import ctypes
 
-    trim_threshold, mmap_threshold, arena_max = -1, -3, -8
     try:
-        mallopt = ctypes.CDLL(None).mallopt
+        getattr(ctypes.CDLL(None), function)(*arguments)
     except (OSError, AttributeError):
         return
-    mallopt(mmap_threshold, 256 << 20)
-    mallopt(trim_threshold, 2**31 - 1)
-    mallopt(arena_max, 1)
 
 
 def single_threaded_opencv() -> AbstractContextManager[None]:
