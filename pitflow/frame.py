@@ -42,11 +42,6 @@ class Frame:
     gain: float = 1.0
 
 
-def as_float32(image: Image) -> npt.NDArray[np.float32]:
-    """Return the image as float32 in its own grey levels."""
-    return image.astype(np.float32, copy=False)
-
-
 def as_8_bit(image: Image) -> npt.NDArray[np.uint8]:
     """Return the image as uint8, its full range of grey levels scaled to 0 to 255."""
     if image.dtype == np.uint8:

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 import pandas as pd
 
-from pitflow.acquire.index import DEFAULT_FPS, Facts, load_index, save_index, with_gaps
+from pitflow.acquire.index import DEFAULT_FPS, Facts, kept_index, with_gaps
 from pitflow.acquire.numbering import Integers, number_frames
 from pitflow.acquire.snapshot import (
     SUFFIXES,
@@ -68,11 +68,7 @@ def open_images(
     """
     files = _files(path)
     fingerprint = files.fingerprint()
-    known = None if index_file is None else load_index(index_file, fingerprint)
-    if known is None:
-        known = _build_index(path, files, fingerprint)
-        if index_file is not None:
-            save_index(index_file, *known)
+    known = kept_index(index_file, fingerprint, lambda: _build_index(path, files, fingerprint))
     return ImageSource(path, *known, fps)
 
 

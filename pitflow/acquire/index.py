@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,6 @@ import pyarrow.parquet as pq
 
 _FORMAT = 1
 _KEY = b"pitflow_index"
-
-INDEX_COLUMNS = ("frame", "time_s", "pts", "byte_position", "is_key", "quality")
-"""In every index; a reader adds its own. pts and byte_position are -1 where there is none."""
 
 DEFAULT_FPS = 15.0
 """The rate of the published recordings, taken where a recording states none."""
@@ -69,6 +66,30 @@ def with_gaps(rows: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
     gaps = pd.DataFrame({"frame": missing, **columns})[list(rows.columns)]
     whole = pd.concat([rows, gaps.astype(rows.dtypes.to_dict())])
     return whole.sort_values("frame", ignore_index=True)
+
+
+def kept_index(
+    index_file: Path | None,
+    fingerprint: str,
+    build: Callable[[], tuple[pd.DataFrame, Facts]],
+) -> tuple[pd.DataFrame, Facts]:
+    """Return the index that is kept in a file, or build it and keep it there.
+
+    Parameters
+    ----------
+    index_file:
+        Where it is kept; None: nowhere.
+    fingerprint:
+        Of the recording as it is now; an index of another one is built anew.
+    build:
+        Reads the recording.
+    """
+    known = None if index_file is None else load_index(index_file, fingerprint)
+    if known is None:
+        known = build()
+        if index_file is not None:
+            save_index(index_file, *known)
+    return known
 
 
 def save_index(path: Path, index: pd.DataFrame, facts: Facts) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pitflow.acquire.grey import conversions, grey_of_frame
-from pitflow.acquire.index import DEFAULT_FPS, Facts, load_index, save_index, with_gaps
+from pitflow.acquire.index import DEFAULT_FPS, Facts, kept_index, with_gaps
 from pitflow.acquire.numbering import Integers, Numbering, number_frames
 from pitflow.acquire.packets import (
     Faults,
@@ -52,11 +52,7 @@ def open_video(
     """
     status = path.stat()
     fingerprint = f"{status.st_size}:{status.st_mtime_ns}"
-    known = None if index_file is None else load_index(index_file, fingerprint)
-    if known is None:
-        known = _build_index(path, fingerprint)
-        if index_file is not None:
-            save_index(index_file, *known)
+    known = kept_index(index_file, fingerprint, lambda: _build_index(path, fingerprint))
     return VideoSource(path, *known, fps)
 
 
