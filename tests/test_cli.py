@@ -414,24 +414,8 @@ def test_ctrl_c_says_how_to_go_on(clip: Path, tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("train", "particles", "--data", "tiles", "-o", "model"),
-        ("evaluate", "--model", "model", "--data", "tiles"),
-        ("segment", "tiles", "--model", "model", "-o", "masks"),
-    ],
-)
-def test_learned_models_say_what_they_need(
-    call: Call, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
-) -> None:
-    monkeypatch.setattr("pitflow.domains.extra.find_spec", lambda name: None)
-    assert_refused(call(*arguments), "torch", "pitflow[learn]")
-
-
 def test_masks_of_tiles_by_a_model_trained_on_them(call: Call, tmp_path: Path) -> None:
     """Train for a moment on drawn discs, score the model and write masks, all by command."""
-    pytest.importorskip("torch", reason="the learn extra is not installed")
     rng = np.random.default_rng(0)
     (tmp_path / "tiles").mkdir()
     rows, columns = np.mgrid[:64, :64]

@@ -6,19 +6,18 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="the learned segmenters need pitflow[learn]")
-
-from pitflow.errors import UserError  # noqa: E402
-from pitflow.segment.checkpoint import (  # noqa: E402
+from pitflow.errors import UserError
+from pitflow.segment.checkpoint import (
     CARD,
     WEIGHTS,
     Card,
     load_checkpoint,
     save_checkpoint,
 )
-from pitflow.segment.networks import build_network  # noqa: E402
-from pitflow.segment.networks.unet import UNetConfig  # noqa: E402
+from pitflow.segment.networks import build_network
+from pitflow.segment.networks.unet import UNetConfig
 
 CONFIG = UNetConfig(widths=(4, 8))
 

@@ -6,17 +6,16 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="the learned segmenters need pitflow[learn]")
-
-from pitflow.errors import UserError  # noqa: E402
-from pitflow.segment import dense  # noqa: E402
-from pitflow.segment.dense import DensePredictor, eightfold  # noqa: E402
-from pitflow.segment.devices import Execution, choose_device, choose_execution  # noqa: E402
-from pitflow.segment.networks import build_network  # noqa: E402
-from pitflow.segment.networks.smp import SmpConfig  # noqa: E402
-from pitflow.segment.networks.unet import UNetConfig  # noqa: E402
-from pitflow.segment.prefetch import prefetch  # noqa: E402
+from pitflow.errors import UserError
+from pitflow.segment import dense
+from pitflow.segment.dense import DensePredictor, eightfold
+from pitflow.segment.devices import Execution, choose_device, choose_execution
+from pitflow.segment.networks import build_network
+from pitflow.segment.networks.smp import SmpConfig
+from pitflow.segment.networks.unet import UNetConfig
+from pitflow.segment.prefetch import prefetch
 
 
 class Identity(torch.nn.Module):

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="the learned segmenters need pitflow[learn]")
-
-from pitflow.errors import UserError  # noqa: E402
-from pitflow.segment.learn import (  # noqa: E402
+from pitflow.errors import UserError
+from pitflow.segment.learn import (
     STATE,
     Epoch,
     Sample,
@@ -20,9 +19,9 @@ from pitflow.segment.learn import (  # noqa: E402
     learning_rate_at,
     train,
 )
-from pitflow.segment.losses import binary_cross_entropy  # noqa: E402
-from pitflow.segment.networks import build_network  # noqa: E402
-from pitflow.segment.networks.unet import UNetConfig  # noqa: E402
+from pitflow.segment.losses import binary_cross_entropy
+from pitflow.segment.networks import build_network
+from pitflow.segment.networks.unet import UNetConfig
 
 CONFIG = TrainConfig(epochs=4, batch=4, learning_rate=1e-2, ema=0.5, schedule="cosine")
 UNET = UNetConfig(widths=(4, 8), channel_dropout=0.3)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="the learned segmenters need pitflow[learn]")
-
-from pitflow.segment import losses  # noqa: E402
+from pitflow.segment import losses
 
 SURE = 40.0
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="the learned segmenters need pitflow[learn]")
-
-from pitflow.errors import UserError  # noqa: E402
-from pitflow.segment.networks import build_network, fold_batch_norm  # noqa: E402
-from pitflow.segment.networks.smp import SmpConfig  # noqa: E402
-from pitflow.segment.networks.unet import ChannelDropout, UNetConfig  # noqa: E402
+from pitflow.errors import UserError
+from pitflow.segment.networks import build_network, fold_batch_norm
+from pitflow.segment.networks.smp import SmpConfig
+from pitflow.segment.networks.unet import ChannelDropout, UNetConfig
 
 CHANNELS, CLASSES = 3, 2
 

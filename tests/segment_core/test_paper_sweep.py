@@ -8,8 +8,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-pytest.importorskip("torch", reason="the learned segmenters need pitflow[learn]")
-
 from pitflow.config import SegmentConfig
 from pitflow.domains.particles.pictures import read_grey
 from pitflow.domains.particles.recipes import PAPER

@@ -8,8 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-pytest.importorskip("torch", reason="the learned segmenters need pitflow[learn]")
-
 from pitflow.domains.particles.groups import folds, overlap_groups, split
 from pitflow.errors import UserError
 

@@ -8,21 +8,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="the learned segmenters need pitflow[learn]")
-
-from pitflow.domains.particles import model as model_module  # noqa: E402
-from pitflow.domains.particles.evaluate import evaluate, format_scores  # noqa: E402
-from pitflow.domains.particles.model import best_threshold, load_model  # noqa: E402
-from pitflow.domains.particles.recipes import SINGLE, find_recipe  # noqa: E402
-from pitflow.domains.particles.segment import segment_images  # noqa: E402
-from pitflow.domains.particles.train import cross_validate, train_particles  # noqa: E402
-from pitflow.domains.recipe import AugmentConfig, Recipe  # noqa: E402
-from pitflow.errors import UserError  # noqa: E402
-from pitflow.segment.checkpoint import CARD, WEIGHTS, load_checkpoint, save_checkpoint  # noqa: E402
-from pitflow.segment.learn import TrainConfig  # noqa: E402
-from pitflow.segment.networks.smp import SmpConfig  # noqa: E402
-from pitflow.segment.networks.unet import UNetConfig  # noqa: E402
+from pitflow.domains.particles import model as model_module
+from pitflow.domains.particles.evaluate import evaluate, format_scores
+from pitflow.domains.particles.model import best_threshold, load_model
+from pitflow.domains.particles.recipes import SINGLE, find_recipe
+from pitflow.domains.particles.segment import segment_images
+from pitflow.domains.particles.train import cross_validate, train_particles
+from pitflow.domains.recipe import AugmentConfig, Recipe
+from pitflow.errors import UserError
+from pitflow.segment.checkpoint import CARD, WEIGHTS, load_checkpoint, save_checkpoint
+from pitflow.segment.learn import TrainConfig
+from pitflow.segment.networks.smp import SmpConfig
+from pitflow.segment.networks.unet import UNetConfig
 
 QUICK = SINGLE.model_copy(
     update={

@@ -10,8 +10,6 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="the learned segmenters need pitflow[learn]")
-
 from pitflow.domains.particles.channels import Views, darkening, make_channels
 from pitflow.domains.particles.pictures import (
     list_images,

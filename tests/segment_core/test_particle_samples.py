@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="the learned segmenters need pitflow[learn]")
-
 from pitflow.domains.particles.pictures import Picture
 from pitflow.domains.particles.recipes import MOVING, PAPER, SINGLE
 from pitflow.domains.particles.samples import ParticleSamples, truth_of

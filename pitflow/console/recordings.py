@@ -1,86 +1,24 @@
-"""What the user sees in the terminal: progress, and what a run, a recording or a score holds."""
+"""Runs in the terminal: one after another, what they hold, and how good they are."""
 
 from __future__ import annotations
 
 import json
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as RichProgress
 from rich.table import Table as RichTable
 
 from pitflow.compute import Compute, keep_freed_memory
 from pitflow.config import Config
+from pitflow.console import print_error
+from pitflow.console.bar import Bar
 from pitflow.errors import UserError
 from pitflow.provenance import open_run
-
-
-class Bar:
-    """A progress bar per stage with the time left; on a terminal only, else a line per stage."""
-
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
-        self._rich = RichProgress(
-            TextColumn("{task.description:<10}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("elapsed"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=not self._console.is_terminal,
-        )
-        self._task: TaskID | None = None
-        self._stage = ""
-
-    def __enter__(self) -> Bar:
-        self._rich.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._rich.stop()
-
-    def start(self, stage: str, total: int) -> None:
-        """Begin a stage of ``total`` steps."""
-        self._stage = stage
-        self._task = self._rich.add_task(stage, total=total)
-
-    def advance(self, steps: int = 1) -> None:
-        """Count steps as done."""
-        if self._task is not None:
-            self._rich.advance(self._task, steps)
-
-    def finish(self, message: str = "") -> None:
-        """End the stage and say what came of it."""
-        if self._task is not None:
-            total = self._rich.tasks[self._task].total
-            self._rich.update(self._task, completed=total)
-        if message:
-            # Names of files are no markup, and a terminal may be narrower than they are.
-            self._rich.console.print(
-                f"{self._stage:<10} {message}", highlight=False, markup=False, soft_wrap=True
-            )
 
 
 def batch(
@@ -120,12 +58,6 @@ def batch(
     return 2 if failed else 0
 
 
-def print_error(error: UserError) -> None:
-    """Print the one line of a user error to standard error, whatever the file's name is."""
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))
-    sys.stderr.write(f"pitflow: {line}\n")
-
-
 def print_info(path: Path, *, as_json: bool) -> None:
     """Print what a run directory or a recording holds."""
     facts = _run_facts(path) if (path / "run.json").is_file() else _recording_facts(path)
@@ -144,97 +76,6 @@ def print_info(path: Path, *, as_json: bool) -> None:
         for column in table["columns"]:
             grid.add_row(column["name"], column["type"], column["unit"], column["meaning"])
         console.print(grid)
-
-
-def simulate_with_progress(
-    out: Path,
-    truth: Path | None,
-    seed: int,
-    config: Path | None,
-    options: dict[str, Any],
-    workers: int | None,
-    *,
-    overwrite: bool,
-) -> None:
-    """Render a recording; ``options`` that are not None go over the file's values."""
-    from pitflow.config import build, read_toml
-    from pitflow.simulate.config import SimulateConfig
-    from pitflow.simulate.simulate import simulate
-
-    values = {} if config is None else read_toml(config)
-    values |= {name: value for name, value in options.items() if value is not None}
-    parameters = build(SimulateConfig, values, where=config or "simulate")
-    with Bar() as bar:
-        bar.start("simulate", parameters.frames)
-        simulate(
-            out,
-            parameters,
-            truth,
-            seed=seed,
-            workers=workers or os.cpu_count() or 1,
-            progress=lambda done, total: bar.advance(),
-            overwrite=overwrite,
-        )
-        bar.finish(str(out))
-
-
-def train_with_progress(
-    data: Sequence[Path],
-    output: Path,
-    recipe: str,
-    initial: str | None,
-    device: str,
-    workers: int | None,
-    *,
-    overwrite: bool,
-) -> None:
-    """Train a particle model and print where it is."""
-    from pitflow.domains.extra import require_learning
-
-    require_learning()
-    from pitflow.domains.particles.recipes import find_recipe
-    from pitflow.domains.particles.train import train_particles
-
-    with Bar() as bar:
-        train_particles(
-            data,
-            output,
-            find_recipe(recipe),
-            initial=initial,
-            device=device,
-            workers=workers or 1,
-            overwrite=overwrite,
-            command=shlex.join(["pitflow", *sys.argv[1:]]),
-            progress=bar,
-        )
-    sys.stdout.write(f"{output}\n")
-
-
-def print_evaluation(model: str, data: Sequence[Path], device: str, *, as_json: bool) -> None:
-    """Print the scores of a model on labelled folders."""
-    from pitflow.domains.extra import require_learning
-
-    require_learning()
-    from pitflow.domains.particles.evaluate import evaluate, format_scores
-
-    with Bar() as bar:
-        scores = evaluate(model, data, device=device, progress=bar)
-    text = json.dumps(scores, indent=2) if as_json else format_scores(scores)
-    sys.stdout.write(text + "\n")
-
-
-def segment_with_progress(
-    images: Sequence[Path], model: str, output: Path, device: str, *, overwrite: bool
-) -> None:
-    """Write a mask for every image and print where they are."""
-    from pitflow.domains.extra import require_learning
-
-    require_learning()
-    from pitflow.domains.particles.segment import segment_images
-
-    with Bar() as bar:
-        segment_images(images, model, output, device=device, overwrite=overwrite, progress=bar)
-    sys.stdout.write(f"{output}\n")
 
 
 def print_score(run: Path, truth: Path, gate_px: float, *, as_json: bool) -> None:

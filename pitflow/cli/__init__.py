@@ -1,0 +1,24 @@
+"""The command line: one command per verb, no logic.
+
+Nothing heavy is imported before a command needs it, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from pitflow.cli import particles, recordings, simulate
+from pitflow.cli.app import app
+from pitflow.errors import UserError
+
+__all__ = ["app", "main", "particles", "recordings", "simulate"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return or raise its exit code: 2 for bad input."""
+    try:
+        app(args=arguments, standalone_mode=True)
+    except UserError as error:
+        from pitflow.console import print_error
+
+        print_error(error)
+        return 2
+    return 0

@@ -1,0 +1,74 @@
+"""Particle models: train, evaluate, segment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pitflow.cli.app import AsJson, Data, Device, Workers, app, train
+
+
+@train.command("particles")
+def train_on_particles(
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            help="Folder of images with _mask.png beside them, or of a simulated recording "
+            "and its truth; repeat for more."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")],
+    recipe: Annotated[
+        str, typer.Option(help="particles, particles-single, particles-paper-002 or a TOML file.")
+    ] = "particles",
+    initial: Annotated[
+        str | None, typer.Option(help="Model to start from, by name or folder.")
+    ] = None,
+    device: Device = "auto",
+    workers: Workers = None,
+    overwrite: Annotated[bool, typer.Option(help="Start anew in a folder that is used.")] = False,
+) -> None:
+    """Train a particle model on labelled tiles or simulated recordings.
+
+    A stopped training goes on with the same command.
+
+    Example:  pitflow train particles --data tiles -o model
+    """
+    from pitflow.console.particles import train_with_progress
+
+    train_with_progress(data, output, recipe, initial, device, workers, overwrite=overwrite)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Option(help="Folder of a model, or its name.")],
+    data: Data,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Score a model on labelled images.
+
+    Example:  pitflow evaluate --model model --data tiles --json
+    """
+    from pitflow.console.particles import print_evaluation
+
+    print_evaluation(model, data, device, as_json=as_json)
+
+
+@app.command()
+def segment(
+    images: Annotated[list[Path], typer.Argument(help="Images, or folders of them.")],
+    model: Annotated[str, typer.Option(help="Folder of a model, or its name.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the masks.")],
+    device: Device = "auto",
+    overwrite: Annotated[bool, typer.Option(help="Replace masks that are there.")] = False,
+) -> None:
+    """Write a particle mask for every image.
+
+    Example:  pitflow segment tiles --model model -o masks
+    """
+    from pitflow.console.particles import segment_with_progress
+
+    segment_with_progress(images, model, output, device, overwrite=overwrite)

@@ -1,0 +1,109 @@
+"""Analysing recordings: run, report, info, score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pitflow.cli.app import AsJson, Workers, app
+
+
+@app.command()
+def run(
+    videos: Annotated[
+        list[Path], typer.Argument(help="AVI, MP4, MKV, or a folder or zip of snapshots.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Run directory (default VIDEO.pitflow here); with several videos, their parent.",
+        ),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file of parameters.")] = None,
+    segmenter: Annotated[
+        str | None, typer.Option(help="change, clahe or report (the paper's chain).")
+    ] = None,
+    um_per_px: Annotated[float | None, typer.Option(help="Size of a pixel, um (0.48).")] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames per second, if the file is wrong.")
+    ] = None,
+    frames: Annotated[str | None, typer.Option(help="Analyse frames A:B only.")] = None,
+    no_frames: Annotated[
+        bool, typer.Option("--no-frames", help="Do not store the frames in video.zarr.")
+    ] = False,
+    workers: Workers = None,
+    cluster: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Drop an existing run and start anew.")] = False,
+) -> None:
+    """Analyse recordings: frames, particles, tracks, measurements, report.
+
+    A stopped run goes on with the same command.
+
+    Example:  pitflow run video.avi --um-per-px 0.48
+    """
+    from pitflow.config import load_config
+    from pitflow.console.recordings import batch
+    from pitflow.run import parse_frames
+
+    start, stop = parse_frames(frames)
+    parameters = load_config(
+        config,
+        {
+            "segment.segmenter": segmenter,
+            "acquire.um_per_px": um_per_px,
+            "acquire.fps": fps,
+            "acquire.start": start,
+            "acquire.stop": stop,
+            "acquire.store_frames": False if no_frames else None,
+        },
+    )
+    raise typer.Exit(batch(videos, output, parameters, workers, cluster, overwrite=overwrite))
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+) -> None:
+    """Write the report and its figures again.
+
+    Example:  pitflow report video.pitflow
+    """
+    from pitflow.console.bar import Bar
+    from pitflow.run import write_report_again
+
+    with Bar() as bar:
+        typer.echo(write_report_again(run, bar))
+
+
+@app.command()
+def info(
+    path: Annotated[Path, typer.Argument(help="A run directory or a recording.")],
+    as_json: AsJson = False,
+) -> None:
+    """Describe a run (state, tables, units) or a recording.
+
+    Example:  pitflow info video.pitflow
+    """
+    from pitflow.console.recordings import print_info
+
+    print_info(path, as_json=as_json)
+
+
+@app.command()
+def score(
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    truth: Annotated[Path, typer.Option(help="Folder of truth tables.")],
+    gate: Annotated[float, typer.Option(help="Largest distance of a match, px.")] = 5.0,
+    as_json: AsJson = False,
+) -> None:
+    """Score a run against known truth.
+
+    Example:  pitflow score video.pitflow --truth truth --json
+    """
+    from pitflow.console.recordings import print_score
+
+    print_score(run, truth, gate, as_json=as_json)

@@ -1,0 +1,13 @@
+"""What the user sees in the terminal."""
+
+from __future__ import annotations
+
+import sys
+
+from pitflow.errors import UserError
+
+
+def print_error(error: UserError) -> None:
+    """Print the one line of a user error to standard error, whatever the file's name is."""
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))
+    sys.stderr.write(f"pitflow: {line}\n")

@@ -1,0 +1,61 @@
+"""Particle models in the terminal."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pitflow.console.bar import Bar
+
+
+def train_with_progress(
+    data: Sequence[Path],
+    output: Path,
+    recipe: str,
+    initial: str | None,
+    device: str,
+    workers: int | None,
+    *,
+    overwrite: bool,
+) -> None:
+    """Train a particle model and print where it is."""
+    from pitflow.domains.particles.recipes import find_recipe
+    from pitflow.domains.particles.train import train_particles
+
+    with Bar() as bar:
+        train_particles(
+            data,
+            output,
+            find_recipe(recipe),
+            initial=initial,
+            device=device,
+            workers=workers or 1,
+            overwrite=overwrite,
+            command=shlex.join(["pitflow", *sys.argv[1:]]),
+            progress=bar,
+        )
+    sys.stdout.write(f"{output}\n")
+
+
+def print_evaluation(model: str, data: Sequence[Path], device: str, *, as_json: bool) -> None:
+    """Print the scores of a model on labelled folders."""
+    from pitflow.domains.particles.evaluate import evaluate, format_scores
+
+    with Bar() as bar:
+        scores = evaluate(model, data, device=device, progress=bar)
+    text = json.dumps(scores, indent=2) if as_json else format_scores(scores)
+    sys.stdout.write(text + "\n")
+
+
+def segment_with_progress(
+    images: Sequence[Path], model: str, output: Path, device: str, *, overwrite: bool
+) -> None:
+    """Write a mask for every image and print where they are."""
+    from pitflow.domains.particles.segment import segment_images
+
+    with Bar() as bar:
+        segment_images(images, model, output, device=device, overwrite=overwrite, progress=bar)
+    sys.stdout.write(f"{output}\n")
