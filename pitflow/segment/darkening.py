@@ -1,0 +1,176 @@
+"""How much darker each frame is than what lies under it: the image in which segmenters search.
+
+Time is information: ``ground`` tells what each frame would show without particles, from what its
+place shows before and after. What is darker than that is searched at doubling scales, each with the
+noise that the background's own structure leaves behind in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pitflow.config import ChangeConfig
+from pitflow.frame import Frame
+from pitflow.scene import Scene
+from pitflow.segment.blobs import Pyramid, build_pyramid, noise_of
+from pitflow.segment.ground import SHIFT_STEP, Ground
+from pitflow.segment.pits import PitMap, with_rim
+from pitflow.segment.window import Window
+
+Float = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.intp]
+
+_BRIGHTER_SIGMAS = 3.0
+"""What is brighter than the background is no particle, and is cut off here."""
+_3X3 = np.ones((3, 3), np.uint8)
+_STRUCTURE_SHARE = 0.03
+"""Residual of structure that no shift explains: compression, focus, exposure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Darkening:
+    """How much darker a frame is than its ground.
+
+    Parameters
+    ----------
+    image:
+        (height, width) grey levels by which the frame is darker; 0 on pits and their edges.
+    ground:
+        (height, width) what the frame would show without particles, at the reference's brightness.
+    pyramid:
+        Of ``image``.
+    noise:
+        Of each band of the pyramid.
+    """
+
+    image: Float
+    ground: Float
+    pyramid: Pyramid
+    noise: tuple[StructuredNoise, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is known of one frame before particles are looked for.
+
+    Parameters
+    ----------
+    frame:
+        The frame.
+    pit:
+        (height, width) mask of the pits, in the frame's geometry.
+    darkening:
+        None where the image cannot be trusted.
+    """
+
+    frame: Frame
+    pit: npt.NDArray[np.bool_]
+    darkening: Darkening | None
+
+
+def looks(window: Window, scene: Scene, pits: PitMap, config: ChangeConfig) -> Iterator[Look]:
+    """Yield a look at each of a window's own frames."""
+    state = pits.state(window)
+    ground = Ground(window, scene, pits)
+    structure = [Structure(band) for band in _pyramid(ground.middle, config).band]
+    for i, frame in enumerate(window.frames[: window.n]):
+        pit = pits.draw(state[i], frame, scene.shape)
+        if frame.quality == "ok":
+            yield Look(frame, pit, _darkening(frame, ground.at(i), pit, structure, config))
+        else:
+            yield Look(frame, pit, None)
+
+
+def _pyramid(image: Float, config: ChangeConfig) -> Pyramid:
+    return build_pyramid(image, config.smallest_scale_px, config.n_scales)
+
+
+def _darkening(
+    frame: Frame,
+    ground: Float,
+    pit: npt.NDArray[np.bool_],
+    structure: list[Structure],
+    config: ChangeConfig,
+) -> Darkening:
+    darker = cv2.addWeighted(ground, frame.gain, frame.image, -1, 0, dtype=cv2.CV_32F)
+    _clear_margins(darker, frame.shift)
+    darker.ravel()[np.flatnonzero(with_rim(pit))] = 0
+    lowest = float(np.median(darker[::8, ::8])) - _BRIGHTER_SIGMAS * noise_of(darker)
+    np.maximum(darker, np.float32(lowest), out=darker)
+    pyramid = _pyramid(darker, config)
+    noise = (part.noise(band) for part, band in zip(structure, pyramid.band, strict=True))
+    return Darkening(darker, ground, pyramid, tuple(noise))
+
+
+class Structure:
+    """What a background's own structure can leave behind in one band of the difference.
+
+    Parameters
+    ----------
+    band:
+        Of the background's pyramid.
+    """
+
+    def __init__(self, band: Float) -> None:
+        gx = cv2.Sobel(band, cv2.CV_32F, 1, 0, ksize=1, scale=0.5)
+        gy = cv2.Sobel(band, cv2.CV_32F, 0, 1, ksize=1, scale=0.5)
+        self._steep = cv2.dilate(cv2.magnitude(gx, gy), _3X3).astype(np.float16)
+        self._strong = cv2.dilate(np.abs(band), _3X3).astype(np.float16)
+        sample = self._steep[::4, ::4].astype(np.float32)
+        steepest = np.nonzero(sample >= np.percentile(sample, 98))
+        self._steepest = steepest[0] * 4, steepest[1] * 4
+        self._typical = max(float(np.median(sample[steepest])), 1e-6)
+
+    def noise(self, band: Float) -> StructuredNoise:
+        """Return the noise of a difference's band.
+
+        How far the background is misplaced is measured in the frame: by how much more the band
+        scatters where the background is steepest.
+        """
+        flat = noise_of(band)
+        scatter = 1.4826 * float(np.median(np.abs(band[self._steepest])))
+        misplaced = np.sqrt(max(scatter**2 - flat**2, 0.0)) / self._typical
+        return StructuredNoise(flat, float(misplaced), self._steep, self._strong)
+
+
+@dataclass(frozen=True, slots=True)
+class StructuredNoise:
+    """Even noise, and more where the background has structure.
+
+    Parameters
+    ----------
+    floor:
+        Standard deviation away from structure.
+    misplaced_px:
+        Error of the background's position.
+    steep, strong:
+        (height, width) float16: the background's slope and size in this band.
+    """
+
+    floor: float
+    misplaced_px: float
+    steep: npt.NDArray[np.float16]
+    strong: npt.NDArray[np.float16]
+
+    def at(self, row: Ints, column: Ints) -> Float:
+        """Return the standard deviation at pixels."""
+        misplaced = self.steep[row, column].astype(np.float32) * np.float32(self.misplaced_px)
+        unlike = self.strong[row, column].astype(np.float32) * np.float32(_STRUCTURE_SHARE)
+        sigma: Float = np.sqrt(np.float32(self.floor**2) + misplaced**2 + unlike**2)
+        return sigma
+
+
+def _clear_margins(darker: Float, shift: tuple[float, float]) -> None:
+    """Blank the rim of the frame that the reference frame did not see."""
+    height, width = darker.shape
+    for axis, (moved, length) in enumerate(((shift[1], height), (shift[0], width))):
+        if abs(moved) < SHIFT_STEP:
+            continue
+        depth = min(int(np.ceil(abs(moved))) + 1, length)
+        rim = slice(0, depth) if moved > 0 else slice(length - depth, length)
+        darker[(rim, slice(None)) if axis == 0 else (slice(None), rim)] = 0
