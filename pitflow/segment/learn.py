@@ -10,10 +10,10 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -27,13 +27,17 @@ from torch import nn
 
 from pitflow.config import Model
 from pitflow.errors import UserError
-from pitflow.segment.losses import Loss
 from pitflow.segment.prefetch import prefetch
 
 STATE = "training.safetensors"
 
-Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""Channels, truth and known of some samples."""
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some samples: what the network is called with, and what the loss gets after its answer."""
+
+    inputs: tuple[torch.Tensor, ...]
+    targets: tuple[torch.Tensor, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,18 @@ class Samples(Protocol):
 
     def __len__(self) -> int: ...
 
-    def draw(self, index: int, rng: np.random.Generator) -> Sample:
-        """Return sample ``index``; all chance comes from ``rng``."""
+    def draw(self, index: int, rng: np.random.Generator) -> Any:
+        """Return sample ``index``, as ``collate`` takes it; all chance comes from ``rng``."""
         ...
+
+
+def stack(samples: Sequence[Sample]) -> Batch:
+    """Put samples of dense prediction into a batch."""
+    channels, truth, known = (
+        torch.from_numpy(np.stack([getattr(sample, name) for sample in samples]))
+        for name in ("channels", "truth", "known")
+    )
+    return Batch((channels,), (truth, known))
 
 
 class TrainConfig(Model):
@@ -102,6 +115,7 @@ class Epoch:
     learning_rate: float
     score: float | None = None
     details: dict[str, float] = field(default_factory=dict)
+    terms: dict[str, float] = field(default_factory=dict)
 
 
 Validate = Callable[[nn.Module], tuple[float, dict[str, float]]]
@@ -120,11 +134,12 @@ class Trained:
 def train(
     network: nn.Module,
     samples: Samples,
-    loss: Loss,
+    loss: Callable[..., torch.Tensor],
     validate: Validate | None,
     config: TrainConfig,
     folder: Path,
     *,
+    collate: Callable[[Sequence[Any]], Batch] = stack,
     identity: str = "",
     device: torch.device | None = None,
     workers: int = 1,
@@ -137,10 +152,15 @@ def train(
     ----------
     network:
         Trained in place; the initial weights are its own.
+    loss:
+        Takes the network's answer and the batch's targets. It gives a scalar, or a vector of terms
+        whose sum is to fall; ``loss.terms`` then names them.
     validate:
         Called with the averaged network after epochs; None: the last weights are kept.
     folder:
         Gets the state of the training and a TensorBoard log.
+    collate:
+        Makes a batch of samples.
     identity:
         Says what is trained on what. A training is only continued under the same identity.
     workers:
@@ -169,14 +189,17 @@ def train(
         while not run.is_over():
             number = len(run.history)
             torch.manual_seed(_epoch_seed(config.seed, number))
-            batches = prefetch(_batches(samples, config, number, pool))
-            mean_loss = run.epoch(batches, loss, device, advance)
+            batches = prefetch(_batches(samples, collate, config, number, pool))
+            means = run.epoch(batches, loss, device, advance)
             rate = learning_rate_at(run.step - 1, run.steps, config)
-            epoch = Epoch(number, mean_loss, rate)
+            names = getattr(loss, "terms", ())
+            epoch = Epoch(
+                number, sum(means), rate, terms=dict(zip(names, means, strict=bool(names)))
+            )
             due = (number + 1) % config.validate_every == 0 or number + 1 == config.epochs
             if validate is not None and due:
                 score, details = validate(run.averaged())
-                epoch = Epoch(number, mean_loss, rate, score, details)
+                epoch = replace(epoch, score=score, details=details)
             run.close_epoch(epoch)
             log.write(epoch)
             report(epoch)
@@ -225,41 +248,43 @@ class _Run:
     def epoch(
         self,
         batches: Iterator[Batch],
-        loss: Loss,
+        loss: Callable[..., torch.Tensor],
         device: torch.device,
         advance: Callable[[int], None],
-    ) -> float:
-        """Go through the batches of one epoch; returns the mean loss."""
+    ) -> list[float]:
+        """Go through the batches of one epoch; returns the mean of each term of the loss."""
         self.network.train()
         losses = []
-        for images, truth, known in batches:
+        for batch in batches:
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate_at(self.step, self.steps, self.config)
             with _autocast(device, self.config.precision):
-                logits = self.network(
-                    images.to(device, memory_format=torch.channels_last, non_blocking=True)
+                answer = self.network(
+                    *(
+                        part.to(device, memory_format=_layout(part), non_blocking=True)
+                        for part in batch.inputs
+                    )
                 )
             value = loss(
-                logits.float(),
-                truth.to(device, torch.float32, non_blocking=True),
-                known.to(device, torch.float32, non_blocking=True),
+                in_single_precision(answer),
+                *(part.to(device, torch.float32, non_blocking=True) for part in batch.targets),
             )
             self.optimizer.zero_grad(set_to_none=True)
-            value.backward()
+            value.sum().backward()
             if self.config.clip_norm is not None:
                 nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
             self.optimizer.step()
             self.step += 1
             self._update_average()
-            losses.append(value.detach())
+            losses.append(value.detach().reshape(-1))
             advance(1)
-        mean = float(torch.stack(losses).mean())
-        if not math.isfinite(mean):
+        means: list[float] = torch.stack(losses).mean(dim=0).tolist()
+        if not math.isfinite(sum(means)):
             raise UserError(
-                f"the loss is {mean} in epoch {len(self.history)}: the training has diverged",
+                f"the loss is {sum(means)} in epoch {len(self.history)}: the training has diverged",
                 hint="choose a smaller learning rate",
             )
-        return mean
+        return means
 
     def averaged(self) -> nn.Module:
         """Return a copy of the network with the averaged weights, for inference."""
@@ -365,15 +390,34 @@ class _Log:
         self._writer.close()
 
     def write(self, epoch: Epoch) -> None:
-        numbers = {"loss": epoch.loss, "learning rate": epoch.learning_rate, **epoch.details}
+        numbers = {"loss": epoch.loss, "learning rate": epoch.learning_rate}
+        numbers |= {f"loss: {name}": value for name, value in epoch.terms.items()} | epoch.details
         if epoch.score is not None:
             numbers["validation score"] = epoch.score
         for name, value in numbers.items():
             self._writer.add_scalar(name, value, epoch.epoch)
 
 
+def in_single_precision(answer: Any) -> Any:
+    """Return a network's answer, a tensor or a (named) tuple of such, as float32."""
+    if isinstance(answer, torch.Tensor):
+        return answer.float()
+    if isinstance(answer, tuple):
+        parts = [in_single_precision(part) for part in answer]
+        return type(answer)(*parts) if hasattr(answer, "_fields") else tuple(parts)
+    return answer
+
+
+def _layout(part: torch.Tensor) -> torch.memory_format:
+    return torch.channels_last if part.ndim == 4 else torch.preserve_format
+
+
 def _batches(
-    samples: Samples, config: TrainConfig, epoch: int, pool: ThreadPoolExecutor
+    samples: Samples,
+    collate: Callable[[Sequence[Any]], Batch],
+    config: TrainConfig,
+    epoch: int,
+    pool: ThreadPoolExecutor,
 ) -> Iterator[Batch]:
     """Yield the batches of an epoch: all chance comes from seed, epoch and place in the epoch."""
     n = config.samples_per_epoch or len(samples)
@@ -390,11 +434,7 @@ def _batches(
                 places,
             )
         )
-        yield (
-            torch.from_numpy(np.stack([sample.channels for sample in drawn])),
-            torch.from_numpy(np.stack([sample.truth for sample in drawn])),
-            torch.from_numpy(np.stack([sample.known for sample in drawn])),
-        )
+        yield collate(drawn)
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -12,11 +14,13 @@ import torch
 from pitflow.errors import UserError
 from pitflow.segment.learn import (
     STATE,
+    Batch,
     Epoch,
     Sample,
     TrainConfig,
     Trained,
     learning_rate_at,
+    stack,
     train,
 )
 from pitflow.segment.losses import binary_cross_entropy
@@ -203,3 +207,42 @@ def test_the_state_is_plain_data(tmp_path: Path) -> None:
     a_training(tmp_path)
     with safetensors.safe_open(tmp_path / STATE, "pt") as file:
         assert json.loads(file.metadata()["training"])["step"] == 12
+
+
+class Pair(NamedTuple):
+    """An answer of two parts."""
+
+    where: torch.Tensor
+    extra: tuple[torch.Tensor, None]
+
+
+def test_any_answer_and_target_can_be_trained_on_and_terms_are_told_apart(tmp_path: Path) -> None:
+    class Two(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = build_network(UNET, 2, 1)
+
+        def forward(self, images: torch.Tensor, sums: torch.Tensor) -> Pair:
+            assert sums.ndim == 1
+            return Pair(self.inner(images), (images.mean().half(), None))
+
+    class Terms:
+        terms = ("pixels", "constant")
+
+        def __call__(self, answer: Pair, truth: torch.Tensor) -> torch.Tensor:
+            assert isinstance(answer, Pair)
+            assert answer.extra[0].dtype == torch.float32
+            assert answer.extra[1] is None
+            pixels = binary_cross_entropy(answer.where, truth)
+            return torch.stack([pixels, torch.tensor(2.0)])
+
+    def collate(samples: Sequence[Sample]) -> Batch:
+        images, (truth, _) = stack(samples).inputs[0], stack(samples).targets
+        return Batch((images, truth.flatten(1).sum(1)), (truth,))
+
+    trained = train(Two(), Squares(), Terms(), None, CONFIG, tmp_path, collate=collate)
+    last = trained.history[-1]
+    assert last.terms["constant"] == pytest.approx(2)
+    assert last.loss == pytest.approx(last.terms["pixels"] + 2)
+    again = train(Two(), Squares(), Terms(), None, CONFIG, tmp_path, collate=collate)
+    assert again.history == trained.history
