@@ -259,6 +259,22 @@ def build(model: type[AnyModel], values: dict[str, Any], *, where: object) -> An
         raise UserError(f"{place}{first['msg']}", where=where) from error
 
 
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with the values of ``over``, tables merged key by key.
+
+    A table that says its ``kind`` anew replaces the one of another kind whole.
+    """
+    result = dict(base)
+    for key, value in over.items():
+        old: Any = result.get(key)
+        tables = isinstance(old, dict) and isinstance(value, dict)
+        if tables and value.get("kind", old.get("kind")) == old.get("kind"):
+            result[key] = merged(old, value)
+        else:
+            result[key] = value
+    return result
+
+
 def dump_config(config: Config) -> str:
     """Return the configuration as TOML with every parameter and its meaning.
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from pitflow.config import build, read_toml
+from pitflow.config import build, merged, read_toml
 from pitflow.domains.recipe import AugmentConfig, Recipe
 from pitflow.errors import UserError
 from pitflow.segment.learn import TrainConfig
@@ -88,7 +87,7 @@ def find_recipe(name: str) -> Recipe:
         values = read_toml(path)
         base = values.pop("base", None)
         given = _known(str(base)).model_dump(mode="json") if base is not None else {}
-        return build(Recipe, _merged(given, values), where=path)
+        return build(Recipe, merged(given, values), where=path)
     return _known(name)
 
 
@@ -99,19 +98,3 @@ def _known(name: str) -> Recipe:
         raise UserError(
             f"no recipe is called {name!r}", hint=f"known: {', '.join(RECIPES)}, or a TOML file"
         ) from None
-
-
-def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with the values of ``over``, tables merged key by key.
-
-    A table that says its ``kind`` anew replaces the one of another kind whole.
-    """
-    result = dict(base)
-    for key, value in over.items():
-        old: Any = result.get(key)
-        tables = isinstance(old, dict) and isinstance(value, dict)
-        if tables and value.get("kind", old.get("kind")) == old.get("kind"):
-            result[key] = _merged(old, value)
-        else:
-            result[key] = value
-    return result

@@ -17,8 +17,9 @@ from pitflow.domains.particles.pictures import Picture, read_pictures
 from pitflow.domains.particles.recipes import PAPER
 from pitflow.domains.particles.samples import ParticleSamples
 from pitflow.domains.particles.still import classical_mask
-from pitflow.domains.particles.train import identity, new_card, new_network
+from pitflow.domains.particles.train import identity
 from pitflow.domains.recipe import Recipe
+from pitflow.domains.training import new_card, new_network
 from pitflow.errors import UserError
 from pitflow.segment.devices import choose_execution
 from pitflow.segment.learn import Epoch, train

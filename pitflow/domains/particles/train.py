@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from pitflow.compute import Progress, Silent
@@ -19,13 +17,12 @@ from pitflow.domains.particles.pictures import Picture, read_pictures
 from pitflow.domains.particles.recipes import MOVING
 from pitflow.domains.particles.samples import ParticleSamples
 from pitflow.domains.recipe import Recipe
+from pitflow.domains.training import about_folder, new_card, new_network, prepare_folder
 from pitflow.errors import UserError
-from pitflow.provenance import software_versions
-from pitflow.segment.checkpoint import WEIGHTS, Card, save_checkpoint
+from pitflow.segment.checkpoint import Card, save_checkpoint
 from pitflow.segment.devices import choose_execution
-from pitflow.segment.learn import STATE, train
+from pitflow.segment.learn import train
 from pitflow.segment.losses import build_loss
-from pitflow.segment.networks import build_network
 from pitflow.segment.score import Mask
 
 
@@ -71,7 +68,7 @@ def train_particles(
     """
     pictures = read_pictures(data)
     for_training, aside = _split(pictures, recipe)
-    _prepare(out, overwrite)
+    prepare_folder(out, overwrite=overwrite)
     model = fit(
         for_training,
         aside,
@@ -85,7 +82,7 @@ def train_particles(
     held = score_particles(model, aside)
     card = model.card.model_copy(
         update={
-            "data": tuple(_about(folder) for folder in data),
+            "data": tuple(about_folder(folder) for folder in data),
             "scores": {"kept aside (also chose threshold and epoch)": held},
             "command": command,
         }
@@ -138,30 +135,6 @@ def fit(
     model = ParticleModel(trained.network, card, execution=execution)
     thresholds = tuple(threshold for threshold, _ in calibrated(model, aside))
     return model.with_card(card.model_copy(update={"thresholds": thresholds}))
-
-
-def new_network(recipe: Recipe) -> nn.Module:
-    """Return the recipe's network with the initial weights that its seed gives."""
-    with torch.random.fork_rng():
-        torch.manual_seed(recipe.training.seed)
-        return build_network(recipe.network, len(recipe.channels), len(recipe.classes))
-
-
-def new_card(recipe: Recipe) -> Card:
-    """Return the card of a model of the recipe that is yet to be trained."""
-    return Card(
-        name=recipe.name,
-        domain=recipe.domain,
-        channels=recipe.channels,
-        classes=recipe.classes,
-        thresholds=(0.5,) * len(recipe.classes),
-        network=recipe.network,
-        tile_px=recipe.tile_px,
-        overlap_px=recipe.overlap_px,
-        halo_px=recipe.halo_px,
-        recipe=recipe.model_dump(mode="json"),
-        versions=software_versions() | {"torch": torch.__version__},
-    )
 
 
 def identity(recipe: Recipe, pictures: Sequence[Picture], aside: Sequence[Picture]) -> str:
@@ -252,25 +225,3 @@ def _split(pictures: Sequence[Picture], recipe: Recipe) -> tuple[list[Picture], 
 
 def _weights(pictures: Sequence[Picture]) -> list[float]:
     return [float(picture.truth["particle"].sum()) for picture in pictures]
-
-
-def _prepare(out: Path, overwrite: bool) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot be made ({error.strerror})", where=out) from error
-    if overwrite:
-        (out / STATE).unlink(missing_ok=True)
-        shutil.rmtree(out / "log", ignore_errors=True)
-    elif (out / WEIGHTS).exists() and not (out / STATE).exists():
-        raise UserError("holds a model", where=out, hint="choose another folder, or --overwrite")
-
-
-def _about(folder: Path) -> dict[str, Any]:
-    """Say what a folder of data held: its name, and a hash over its files."""
-    digest = hashlib.sha256()
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    for path in files:
-        digest.update(path.relative_to(folder).as_posix().encode())
-        digest.update(path.read_bytes())
-    return {"folder": folder.resolve().name, "files": len(files), "sha256": digest.hexdigest()}
