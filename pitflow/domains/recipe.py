@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from pitflow.config import Model
+from pitflow.segment.guidance import Guidance
 from pitflow.segment.learn import TrainConfig
 from pitflow.segment.losses import LossTerm
 from pitflow.segment.networks import NetworkConfig
@@ -40,6 +41,9 @@ class Recipe(Model):
     classes: tuple[str, ...] = Field(min_length=1, description="output classes, in order")
     network: NetworkConfig
     loss: tuple[LossTerm, ...] = Field(min_length=1, description="terms, summed")
+    guidance: Guidance | None = Field(
+        None, description="how edges are taught, for networks that answer with them"
+    )
     training: TrainConfig = TrainConfig()
     augment: AugmentConfig = AugmentConfig()
     crop_px: int = Field(gt=0, description="side of a training image, px")

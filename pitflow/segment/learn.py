@@ -116,6 +116,7 @@ class Epoch:
     score: float | None = None
     details: dict[str, float] = field(default_factory=dict)
     terms: dict[str, float] = field(default_factory=dict)
+    notes: dict[str, float] = field(default_factory=dict)
 
 
 Validate = Callable[[nn.Module], tuple[float, dict[str, float]]]
@@ -140,6 +141,7 @@ def train(
     folder: Path,
     *,
     collate: Callable[[Sequence[Any]], Batch] = stack,
+    loss_after: Callable[[Sequence[Epoch]], Callable[..., torch.Tensor]] | None = None,
     identity: str = "",
     device: torch.device | None = None,
     workers: int = 1,
@@ -154,13 +156,17 @@ def train(
         Trained in place; the initial weights are its own.
     loss:
         Takes the network's answer and the batch's targets. It gives a scalar, or a vector of terms
-        whose sum is to fall; ``loss.terms`` then names them.
+        whose sum is to fall; ``loss.terms`` then names them. Entries after those, named by
+        ``loss.notes``, are only logged.
     validate:
         Called with the averaged network after epochs; None: the last weights are kept.
     folder:
         Gets the state of the training and a TensorBoard log.
     collate:
         Makes a batch of samples.
+    loss_after:
+        Gives the loss of the next epoch from the epochs so far, where it depends on them; None:
+        always ``loss``.
     identity:
         Says what is trained on what. A training is only continued under the same identity.
     workers:
@@ -190,12 +196,10 @@ def train(
             number = len(run.history)
             torch.manual_seed(_epoch_seed(config.seed, number))
             batches = prefetch(_batches(samples, collate, config, number, pool))
-            means = run.epoch(batches, loss, device, advance)
+            current = loss if loss_after is None else loss_after(run.history)
+            means = run.epoch(batches, current, device, advance)
             rate = learning_rate_at(run.step - 1, run.steps, config)
-            names = getattr(loss, "terms", ())
-            epoch = Epoch(
-                number, sum(means), rate, terms=dict(zip(names, means, strict=bool(names)))
-            )
+            epoch = _epoch_of(number, means, rate, current)
             due = (number + 1) % config.validate_every == 0 or number + 1 == config.epochs
             if validate is not None and due:
                 score, details = validate(run.averaged())
@@ -252,8 +256,9 @@ class _Run:
         device: torch.device,
         advance: Callable[[int], None],
     ) -> list[float]:
-        """Go through the batches of one epoch; returns the mean of each term of the loss."""
+        """Go through the batches of one epoch; returns the mean of each entry of the loss."""
         self.network.train()
+        n_notes = len(getattr(loss, "notes", ()))
         losses = []
         for batch in batches:
             for group in self.optimizer.param_groups:
@@ -268,15 +273,15 @@ class _Run:
             value = loss(
                 in_single_precision(answer),
                 *(part.to(device, torch.float32, non_blocking=True) for part in batch.targets),
-            )
+            ).reshape(-1)
             self.optimizer.zero_grad(set_to_none=True)
-            value.sum().backward()
+            value[: value.numel() - n_notes].sum().backward()
             if self.config.clip_norm is not None:
                 nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
             self.optimizer.step()
             self.step += 1
             self._update_average()
-            losses.append(value.detach().reshape(-1))
+            losses.append(value.detach())
             advance(1)
         means: list[float] = torch.stack(losses).mean(dim=0).tolist()
         if not math.isfinite(sum(means)):
@@ -391,7 +396,8 @@ class _Log:
 
     def write(self, epoch: Epoch) -> None:
         numbers = {"loss": epoch.loss, "learning rate": epoch.learning_rate}
-        numbers |= {f"loss: {name}": value for name, value in epoch.terms.items()} | epoch.details
+        numbers |= {f"loss: {name}": value for name, value in epoch.terms.items()}
+        numbers |= epoch.notes | epoch.details
         if epoch.score is not None:
             numbers["validation score"] = epoch.score
         for name, value in numbers.items():
@@ -406,6 +412,19 @@ def in_single_precision(answer: Any) -> Any:
         parts = [in_single_precision(part) for part in answer]
         return type(answer)(*parts) if hasattr(answer, "_fields") else tuple(parts)
     return answer
+
+
+def _epoch_of(number: int, means: list[float], rate: float, loss: Callable[..., Any]) -> Epoch:
+    """Return the epoch whose loss has these mean entries: terms, then notes."""
+    terms, notes = getattr(loss, "terms", ()), getattr(loss, "notes", ())
+    summed, noted = means[: len(means) - len(notes)], means[len(means) - len(notes) :]
+    return Epoch(
+        number,
+        sum(summed),
+        rate,
+        terms=dict(zip(terms, summed, strict=bool(terms))),
+        notes=dict(zip(notes, noted, strict=True)),
+    )
 
 
 def _layout(part: torch.Tensor) -> torch.memory_format:

@@ -156,6 +156,31 @@ def test_chance_outside_is_left_alone(tmp_path: Path) -> None:
     assert torch.equal(torch.rand(1), expected)
 
 
+class Noted:
+    """Twice the entropy is to fall; the entropy itself is only noted."""
+
+    terms, notes = ("twice",), ("entropy",)
+
+    def __call__(self, *parts: torch.Tensor) -> torch.Tensor:
+        entropy = binary_cross_entropy(*parts)
+        return torch.stack([2 * entropy, entropy.detach()])
+
+
+def test_notes_are_logged_not_trained_on_and_may_decide_the_next_loss(tmp_path: Path) -> None:
+    seen: list[list[float]] = []
+
+    def loss_after(history: Sequence[Epoch]) -> Noted:
+        seen.append([epoch.notes["entropy"] for epoch in history])
+        return Noted()
+
+    config = CONFIG.model_copy(update={"epochs": 3})
+    trained = a_training(tmp_path, config, loss_after=loss_after)
+    assert [len(notes) for notes in seen] == [0, 1, 2]
+    for epoch in trained.history:
+        assert epoch.loss == epoch.terms["twice"] == pytest.approx(2 * epoch.notes["entropy"])
+    assert a_training(tmp_path, config, loss_after=loss_after).history == trained.history
+
+
 def test_the_learning_rate_rises_and_falls() -> None:
     rates = [learning_rate_at(step, 200, CONFIG) for step in range(200)]
     assert np.argmax(rates) in (9, 10)

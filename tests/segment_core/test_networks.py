@@ -7,6 +7,9 @@ import torch
 
 from pitflow.errors import UserError
 from pitflow.segment.networks import build_network, fold_batch_norm
+from pitflow.segment.networks.axial import MedTConfig
+from pitflow.segment.networks.edge import EdgeUNetConfig
+from pitflow.segment.networks.guided import Guided
 from pitflow.segment.networks.smp import SmpConfig
 from pitflow.segment.networks.unet import ChannelDropout, UNetConfig
 
@@ -19,6 +22,11 @@ CONFIGS = {
     "unet": UNetConfig(widths=(4, 8, 16)),
     "unet, space to depth": UNetConfig(widths=(4, 8), stem="space_to_depth"),
     "unet, channel dropout": UNetConfig(widths=(4, 8), channel_dropout=0.5),
+    "edge-guided unet": EdgeUNetConfig(unet=UNetConfig(widths=(4, 8, 16)), width=8),
+    "edge-guided unet, space to depth": EdgeUNetConfig(
+        unet=UNetConfig(widths=(4, 8), stem="space_to_depth"), width=8
+    ),
+    "medt": MedTConfig(width=8, heads=2, local_blocks=2, grid=2, span=4),
     "smp resnet18": SmpConfig(encoder="resnet18"),
     "smp of paper 002": SmpConfig(resize=(200, 224)),
 }
@@ -66,7 +74,9 @@ def test_an_image_is_judged_alone(network: torch.nn.Module) -> None:
 def test_it_can_train_on_a_single_image(network: torch.nn.Module) -> None:
     network.train()
     try:
-        network(torch.randn(1, CHANNELS, *_sides(network))).square().mean().backward()
+        answer = network(torch.randn(1, CHANNELS, *_sides(network)))
+        parts = [*answer] if isinstance(answer, Guided) else [answer]
+        torch.stack(parts).square().mean().backward()
         grads = {name: parameter.grad for name, parameter in network.named_parameters()}
         unused = {name for name, grad in grads.items() if grad is None}
         assert unused <= CLASSIFIER

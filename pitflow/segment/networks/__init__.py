@@ -2,7 +2,8 @@
 
 A network takes images (batch, channels, height, width) and gives logits (batch, classes, height,
 width), one independent logit per class: classes may overlap, and one may be unknown in a data set
-without disturbing the others. Its attributes say how to tile for it:
+without disturbing the others. A network that is also taught edges gives both as ``Guided`` while it
+trains. Its attributes say how to tile for it:
 
 - ``multiple``: height and width must be multiples of this;
 - ``halo``: reach of its receptive field in px, so that answers farther than this from the border of
@@ -18,10 +19,14 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from pitflow.segment.networks.axial import MedT, MedTConfig
+from pitflow.segment.networks.edge import EdgeUNet, EdgeUNetConfig
+from pitflow.segment.networks.guided import Guided
 from pitflow.segment.networks.smp import SmpConfig, build_smp
 from pitflow.segment.networks.unet import UNet, UNetConfig
 
-NetworkConfig = Annotated[UNetConfig | SmpConfig, Field(discriminator="kind")]
+AnyConfig = UNetConfig | EdgeUNetConfig | MedTConfig | SmpConfig
+NetworkConfig = Annotated[AnyConfig, Field(discriminator="kind")]
 """What a recipe says about its network."""
 
 
@@ -31,13 +36,13 @@ class Network(Protocol):
     multiple: int
     halo: int
 
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the logits of a batch of images."""
+    def __call__(self, images: torch.Tensor) -> torch.Tensor | Guided:
+        """Return the logits of a batch of images; while training perhaps those of edges too."""
         ...
 
 
 def build_network(
-    config: UNetConfig | SmpConfig, channels: int, classes: int, *, trained: bool = False
+    config: AnyConfig, channels: int, classes: int, *, trained: bool = False
 ) -> nn.Module:
     """Make the network of a recipe.
 
@@ -50,6 +55,10 @@ def build_network(
     """
     if isinstance(config, UNetConfig):
         return UNet(config, channels, classes)
+    if isinstance(config, EdgeUNetConfig):
+        return EdgeUNet(config, channels, classes)
+    if isinstance(config, MedTConfig):
+        return MedT(config, channels, classes)
     return build_smp(config, channels, classes, trained=trained)
 
 

@@ -76,14 +76,14 @@ class ChannelDropout(nn.Module):
         return images * keep[:, :, None, None]
 
 
-class UNet(nn.Module):
-    """Encoder and decoder with skip connections, two convolutions per level each.
+class UNetBody(nn.Module):
+    """Encoder and decoder with skip connections, two convolutions per level each; no head yet.
 
     Downsampling is max-pooling by 2. On the way up, features are reduced by a 1 x 1 convolution
     while still coarse, repeated to twice the size, and concatenated with the skip connection.
     """
 
-    def __init__(self, config: UNetConfig, channels: int, classes: int) -> None:
+    def __init__(self, config: UNetConfig, channels: int) -> None:
         super().__init__()
         widths = config.widths
         block = 2 if config.stem == "space_to_depth" else 1
@@ -98,13 +98,9 @@ class UNet(nn.Module):
         pairs = list(zip(widths[1:], widths[:-1], strict=True))[::-1]
         self.reduce = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for coarse, fine in pairs)
         self.decoder = nn.ModuleList(ConvBlock(2 * fine, fine) for _, fine in pairs)
-        self.head = nn.Conv2d(widths[0], classes * block**2, 1)
-        # Objects are rare. A network that starts out with even odds spends its first epochs on
-        # learning that alone.
-        nn.init.constant_(self.head.bias, math.log(_PRIOR / (1 - _PRIOR)))
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the logits (batch, classes, height, width).
+    def levels(self, images: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Return the features of the encoder, finest first, and of the decoder, coarsest first.
 
         Raises
         ------
@@ -121,11 +117,46 @@ class UNet(nn.Module):
                 features = functional.max_pool2d(features, 2)
             features = encode(features)
             skips.append(features)
+        decoded = []
         for reduce, decode, skip in zip(self.reduce, self.decoder, skips[-2::-1], strict=True):
             coarse = functional.interpolate(reduce(features), scale_factor=2.0, mode="nearest")
             features = decode(torch.cat([coarse, skip], dim=1))
-        logits = self.head(features)
-        return functional.pixel_shuffle(logits, self.block) if self.block > 1 else logits
+            decoded.append(features)
+        return skips, decoded
+
+    def to_pixels(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return maps of the finest level at the images' own resolution."""
+        return functional.pixel_shuffle(maps, self.block) if self.block > 1 else maps
+
+
+class UNet(UNetBody):
+    """The body with a head of one 1 x 1 convolution."""
+
+    def __init__(self, config: UNetConfig, channels: int, classes: int) -> None:
+        super().__init__(config, channels)
+        self.head = new_head(config.widths[0], classes * self.block**2)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits (batch, classes, height, width).
+
+        Raises
+        ------
+        ValueError
+            If a side is not a multiple of ``multiple``.
+        """
+        _, decoded = self.levels(images)
+        return self.to_pixels(self.head(decoded[-1]))
+
+
+def new_head(width: int, classes: int) -> nn.Conv2d:
+    """Return a 1 x 1 convolution to logits that expects little.
+
+    Objects are rare. A network that starts out with even odds spends its first epochs on learning
+    that alone.
+    """
+    head = nn.Conv2d(width, classes, 1)
+    nn.init.constant_(head.bias, math.log(_PRIOR / (1 - _PRIOR)))
+    return head
 
 
 def receptive_reach(levels: int, block: int) -> int:
