@@ -52,6 +52,13 @@ class Recipe(Model):
     halo_px: int | None = Field(
         None, ge=0, description="margin of a tile that is dropped, px; None: the network's own"
     )
+    stills_share: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="share of single images among the samples where there are recordings too; "
+        "None: as the data are",
+    )
     validation_share: float = Field(
         0.2, gt=0, lt=1, description="share of the data that stops training and sets thresholds"
     )

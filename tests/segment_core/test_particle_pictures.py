@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
+from pitflow.domains.particles.centres import centres_of, draw_centres
 from pitflow.domains.particles.channels import Views, darkening, make_channels
+from pitflow.domains.particles.clips import read_clip
 from pitflow.domains.particles.pictures import (
     list_images,
-    read_clip,
     read_grey,
     read_pictures,
 )
@@ -31,7 +32,7 @@ def test_labelled_images_are_found_in_natural_order(
     pictures = read_pictures([tmp_path])
     assert [picture.name for picture in pictures] == ["v_0.5_9.000.png", "v_0.5_10.000.png"]
     assert len({picture.group for picture in pictures}) == 1
-    assert set(pictures[0].truth) == {"particle"}
+    assert set(pictures[0].truth) == {"particle", "centre"}
     assert pictures[0].truth["particle"].sum() > 50
     assert pictures[0].views.background is None
     assert 0.5 < pictures[0].views.frame.max() <= 1
@@ -105,13 +106,16 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_simulated_recording_comes_with_truth_background_and_past(clip: Path) -> None:
     pictures = read_pictures([clip])
-    assert len(pictures) == 22
+    assert len(pictures) == 24
     assert len({picture.group for picture in pictures}) == 1
     config = SimulateConfig(frames=24, height=160, width=176, pits=1, rate=2.0)
     from pitflow.simulate.world import simulate_world
 
     expected = classes(simulate_world(config, 3), 23)
-    np.testing.assert_array_equal(pictures[-1].truth["particle"], expected == 1)
+    known = pictures[-1].known
+    assert known is not None
+    assert known.mean() > 0.8
+    np.testing.assert_array_equal(pictures[-1].truth["particle"][known], (expected == 1)[known])
     np.testing.assert_array_equal(pictures[-1].truth["pit"], expected == 2)
     assert sum(picture.truth["particle"].sum() for picture in pictures) > 0
     assert len(read_clip(clip / "truth", n_frames=5)) == 5
@@ -131,6 +135,28 @@ def test_what_came_since_shows_in_the_differences(clip: Path) -> None:
     frame, background, _ = np.mean(steel, axis=0)
     assert background < frame
     assert np.concatenate(particles).mean() < -2 * background
+
+
+def test_the_ground_under_a_particle_is_the_steel(clip: Path) -> None:
+    """Where particles are, the company shows the frame as it would be without them."""
+    for picture in read_clip(clip / "truth", n_frames=4):
+        truth = picture.truth["particle"] & ~picture.truth["pit"]
+        views = picture.views
+        assert views.background is not None
+        if truth.any():
+            assert views.background[truth].mean() > views.frame[truth].mean()
+        assert abs(np.median(views.background) - np.median(views.frame)) < 0.01
+
+
+def test_touching_particles_have_two_centres() -> None:
+    x, y, diameter = np.array([[20.0, 20.0, 8.0], [26.0, 20.0, 8.0], [-30.0, 5.0, 8.0]]).T
+    centres = draw_centres((40, 60), x, y, diameter)
+    assert cv2.connectedComponents(centres.astype(np.uint8))[0] == 3
+    assert centres[20, 20]
+    assert centres[20, 26]
+    particles = draw_centres((40, 60), x, y, diameter, scale=0.5)
+    assert cv2.connectedComponents(particles.astype(np.uint8))[0] == 2
+    assert centres_of(particles)[20, 23]
 
 
 def test_another_recording_under_the_name_is_refused(clip: Path, tmp_path: Path) -> None:

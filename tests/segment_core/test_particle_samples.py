@@ -187,16 +187,29 @@ def test_pasted_specks_were_there_before_and_pasted_particles_were_not() -> None
         picture.frame.copy(),
         picture.frame.copy(),
     )
+    still = Picture("s", "s", picture.frame, dict(hidden.truth))
     pasted = recipe_with(MOVING, dihedral=False, paste_specks=20.0)
     for seed in range(5):
         plain, specks = (
-            ParticleSamples([hidden], recipe).draw(0, np.random.default_rng(seed))
+            ParticleSamples([hidden, still], recipe).draw(0, np.random.default_rng(seed))
             for recipe in (base, pasted)
         )
         assert (specks.channels[0] < -1).sum() > (plain.channels[0] < -1).sum()
         # What lies still is in no difference.
         np.testing.assert_allclose(specks.channels[1:], 0, atol=1e-4)
-    particles = ParticleSamples([picture], recipe_with(MOVING, dihedral=False, paste=20.0))
+    pasting = recipe_with(MOVING, dihedral=False, paste=20.0)
+    particles = ParticleSamples([picture, a_picture()], pasting)
     sample = particles.draw(0, np.random.default_rng(0))
     assert sample.channels[1][sample.truth[0]].max() < -1
     assert sample.channels[2][sample.truth[0]].max() < -1
+
+
+def test_single_images_make_up_the_share_asked_for() -> None:
+    moving, still = a_picture(moving=True), a_picture(seed=1)
+    for pictures in ([moving] * 9 + [still], [moving] + [still] * 9):
+        for share in (0.25, 0.5):
+            recipe = recipe_with(MOVING).model_copy(update={"stills_share": share})
+            samples = ParticleSamples(pictures, recipe)
+            stills = sum(pictures[place].is_still for place in samples._order)
+            assert abs(stills / len(samples) - share) < 0.02
+            assert set(samples._order) == set(range(10))

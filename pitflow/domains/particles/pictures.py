@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pitflow.domains.particles.channels import EARLIER_FRAMES, Views, full_scale
+from pitflow.domains.particles.centres import centres_of
+from pitflow.domains.particles.channels import Views, full_scale
 from pitflow.domains.particles.groups import overlap_groups
 from pitflow.errors import UserError
-from pitflow.frame import CLASS_PARTICLE, CLASS_PIT, Image
+from pitflow.frame import Image
 
-if TYPE_CHECKING:
-    from pitflow.acquire.source import Source
-
-CLASSES = ("particle", "pit")
 MASK_SUFFIX = "_mask"
 IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})
-FRAMES_PER_CLIP = 40
-
-_BACKGROUND_SAMPLES = 13
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Picture:
     """A frame with its truth.
 
@@ -43,6 +36,8 @@ class Picture:
         (height, width) uint8 or uint16; the last two None where there is a single image.
     truth:
         Class name to (height, width) mask. A class that is missing is not known.
+    known:
+        (height, width) False where nobody knows the truth; None: it is known everywhere.
     """
 
     name: str
@@ -51,6 +46,18 @@ class Picture:
     truth: dict[str, npt.NDArray[np.bool_]]
     background: Image | None = None
     earlier: Image | None = None
+    known: npt.NDArray[np.bool_] | None = None
+
+    @property
+    def is_still(self) -> bool:
+        """True for a single image, without background and past."""
+        return self.background is None and self.earlier is None
+
+    @cached_property
+    def marked(self) -> npt.NDArray[np.intp]:
+        """Flat positions where something is to be seen: near centres, else in any class."""
+        chosen = [self.truth["centre"]] if "centre" in self.truth else list(self.truth.values())
+        return np.flatnonzero(np.logical_or.reduce(chosen))
 
     @property
     def views(self) -> Views:
@@ -74,6 +81,8 @@ def read_pictures(folders: Sequence[Path]) -> list[Picture]:
     UserError
         If a folder is missing or holds nothing labelled, or a file cannot be read.
     """
+    from pitflow.domains.particles.clips import read_clip
+
     pictures: list[Picture] = []
     for folder in folders:
         if not folder.is_dir():
@@ -117,87 +126,6 @@ def list_images(folder: Path) -> list[Path]:
     return sorted((path for path in paths if not path.stem.endswith(MASK_SUFFIX)), key=_natural)
 
 
-def read_clip(folder: Path, n_frames: int = FRAMES_PER_CLIP) -> list[Picture]:
-    """Read frames of a simulated recording, evenly over time, with background and truth.
-
-    The background is the median of sampled frames and everything is aligned as in a run, so that
-    the network learns from what it will be given. All pictures are held in memory, at 5 bytes per
-    pixel of an 8-bit recording: 40 frames of 720 x 720 px take 100 MB.
-
-    Parameters
-    ----------
-    folder:
-        What ``pitflow simulate --truth`` wrote; the recording lies in it or beside it.
-    n_frames:
-        Frames read, at most.
-
-    Raises
-    ------
-    UserError
-        If the truth is damaged, or the recording is missing or not the one simulated.
-    """
-    from pitflow.acquire.source import open_source
-    from pitflow.simulate.config import SimulateConfig
-    from pitflow.simulate.world import simulate_world
-
-    path = folder / "truth.json"
-    try:
-        about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        config = SimulateConfig.model_validate(about["config"])
-        seed, name = int(about["seed"]), str(about["recording"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError("is not the truth of a simulated recording", where=path) from error
-    beside = [place / name for place in (folder, folder.parent) if (place / name).exists()]
-    if not beside:
-        raise UserError(f"its recording {name} is neither in it nor beside it", where=folder)
-    source = open_source(beside[0])
-    if (source.n_frames, *source.shape) != (config.frames, config.height, config.width):
-        raise UserError("is not the recording that the truth speaks of", where=beside[0])
-    return list(_clip_pictures(source, simulate_world(config, seed), n_frames))
-
-
-def _clip_pictures(source: Source, world: Any, n_frames: int) -> Iterator[Picture]:
-    from pitflow.acquire.background import median_background
-    from pitflow.acquire.registration import Registration
-    from pitflow.simulate.render import classes
-    from pitflow.translation import translated
-
-    total = source.n_frames
-    sampled = _evenly(0, total, _BACKGROUND_SAMPLES)
-    samples = [_read_frame(source, number) for number in sampled]
-    registration = Registration(samples[0])
-    background = median_background(samples, [registration.measure(image) for image in samples])
-    name = source.path.stem
-    for number in _evenly(min(EARLIER_FRAMES, total - 1), total, n_frames):
-        image = _read_frame(source, number)
-        pose = registration.measure(image)
-        earlier = None
-        if number >= EARLIER_FRAMES:
-            before = _read_frame(source, number - EARLIER_FRAMES)
-            pose_before = registration.measure(before)
-            earlier = translated(before, pose.dx - pose_before.dx, pose.dy - pose_before.dy)
-        truth = classes(world, number)
-        yield Picture(
-            f"{name} frame {number}",
-            f"recording {source.path}",
-            image,
-            {"particle": truth == CLASS_PARTICLE, "pit": truth == CLASS_PIT},
-            translated(background, pose.dx, pose.dy),
-            earlier,
-        )
-
-
-def _read_frame(source: Source, number: int) -> Image:
-    _, image, _ = next(source.read(number, number + 1))
-    if image is None:
-        raise UserError(f"frame {number} is lost", where=source.path)
-    return image
-
-
-def _evenly(start: int, stop: int, n: int) -> list[int]:
-    return sorted({int(number) for number in np.linspace(start, stop - 1, min(n, stop - start))})
-
-
 def _read_tiles(folder: Path) -> Iterator[Picture]:
     labelled = [
         (path, mask)
@@ -213,7 +141,9 @@ def _read_tiles(folder: Path) -> Iterator[Picture]:
                 f"{image.shape[1]} x {image.shape[0]}",
                 where=mask,
             )
-        yield Picture(path.name, f"{folder.name}: {group}", image, {"particle": label > 0})
+        particle = label > 0
+        truth = {"particle": particle, "centre": centres_of(particle)}
+        yield Picture(path.name, f"{folder.name}: {group}", image, truth)
 
 
 def _natural(path: Path) -> list[tuple[bool, int, str]]:

@@ -43,7 +43,7 @@ MOVING = SINGLE.model_copy(
     update={
         "name": "particles",
         "channels": ("frame", "background", "earlier"),
-        "classes": ("particle", "pit"),
+        "classes": ("particle", "pit", "centre"),
         "network": UNetConfig(widths=(16, 32, 64, 128), channel_dropout=0.3),
     }
 )

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pitflow.domains.particles.channels import Floats, Views, make_channels
+from pitflow.domains.particles.channels import Floats, Views, full_scale, make_channels
 from pitflow.domains.particles.pictures import Picture
 from pitflow.domains.particles.stamps import Stamp, cut_stamps, find_specks, paste
 from pitflow.domains.recipe import AugmentConfig, Recipe
@@ -21,32 +21,38 @@ _AIMED = 0.5
 
 
 class ParticleSamples:
-    """Pictures as training images of a recipe (``pitflow.segment.learn.Samples``)."""
+    """Pictures as training images of a recipe (``pitflow.segment.learn.Samples``).
+
+    Particles and specks to paste are cut out of single images: those are real ones.
+    """
 
     def __init__(self, pictures: Sequence[Picture], recipe: Recipe) -> None:
         self.pictures, self.recipe = list(pictures), recipe
+        self._order = _balanced(self.pictures, recipe.stills_share)
         self._particles: list[Stamp] = []
         self._specks: list[Stamp] = []
         for picture in self.pictures:
-            if "particle" not in picture.truth:
+            if "particle" not in picture.truth or not picture.is_still:
                 continue
-            frame, truth = picture.views.frame, picture.truth["particle"]
+            frame, truth = full_scale(picture.frame), picture.truth["particle"]
             if recipe.augment.paste:
                 self._particles += cut_stamps(frame, truth)
             if recipe.augment.paste_specks:
                 self._specks += cut_stamps(frame, find_specks(frame, truth))
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self._order)
 
     def draw(self, index: int, rng: np.random.Generator) -> Sample:
-        """Return a crop of picture ``index``, varied by chance."""
+        """Return a crop of a picture, varied by chance."""
         recipe = self.recipe
-        views, truth, known = _cropped(self.pictures[index], recipe.crop_px, recipe.classes, rng)
+        picture = self.pictures[self._order[index]]
+        views, truth, known = _cropped(picture, recipe.crop_px, recipe.classes, rng)
         if "particle" in recipe.classes:
-            place = recipe.classes.index("particle")
             company = (views.frame, views.background, views.earlier)
             everywhere = [image for image in company if image is not None]
+            particle = recipe.classes.index("particle")
+            centre = recipe.classes.index("centre") if "centre" in recipe.classes else None
             for stamps, mean, images, are_particles in (
                 (self._particles, recipe.augment.paste, everywhere[:1], True),
                 (self._specks, recipe.augment.paste_specks, everywhere, False),
@@ -55,10 +61,11 @@ class ParticleSamples:
                 chosen = [stamps[k] for k in rng.integers(max(len(stamps), 1), size=n)]
                 paste(
                     images,
-                    truth[place],
-                    ~known[place],
+                    truth[particle],
+                    ~known[particle],
                     chosen,
                     rng,
+                    centres=None if centre is None else truth[centre],
                     are_particles=are_particles,
                 )
         views, truth, known = _varied(views, truth, known, recipe.augment, rng)
@@ -67,44 +74,69 @@ class ParticleSamples:
 
 def truth_of(picture: Picture, classes: Sequence[str]) -> tuple[Mask, Mask]:
     """Return the masks of the classes, and where they are known, (classes, height, width) each."""
-    truth = np.zeros((len(classes), *picture.frame.shape), dtype=bool)
+    whole = slice(None), slice(None)
+    return _truth_in(picture, classes, whole)
+
+
+def _truth_in(
+    picture: Picture, classes: Sequence[str], here: tuple[slice, slice]
+) -> tuple[Mask, Mask]:
+    side = picture.frame[here].shape
+    truth = np.zeros((len(classes), *side), dtype=bool)
     known = np.zeros_like(truth)
     for place, name in enumerate(classes):
         if name in picture.truth:
-            truth[place], known[place] = picture.truth[name], True
+            truth[place] = picture.truth[name][here]
+            known[place] = True if picture.known is None else picture.known[here]
     return truth, known
+
+
+def _balanced(pictures: Sequence[Picture], share: float | None) -> list[int]:
+    """Return positions of pictures, the rarer kind repeated until stills make up ``share``."""
+    stills = [place for place, picture in enumerate(pictures) if picture.is_still]
+    moving = [place for place, picture in enumerate(pictures) if not picture.is_still]
+    if share is None or not stills or not moving:
+        return list(range(len(pictures)))
+    wanted = share / (1 - share)
+    if len(stills) < wanted * len(moving):
+        return moving + _repeated(stills, round(wanted * len(moving)))
+    return stills + _repeated(moving, round(len(stills) / wanted))
+
+
+def _repeated(places: Sequence[int], n: int) -> list[int]:
+    return [places[k % len(places)] for k in range(n)]
 
 
 def _cropped(
     picture: Picture, side: int, classes: Sequence[str], rng: np.random.Generator
 ) -> tuple[Views, Mask, Mask]:
     """Cut out a square, around a particle every other time; beyond the border nothing is known."""
-    truth, known = truth_of(picture, classes)
     height, width = picture.frame.shape
     corner = [int(rng.integers(max(size - side, 0) + 1)) for size in (height, width)]
     aimed = rng.random() < _AIMED
-    if aimed and max(height, width) > side and truth.any():
-        rows, columns = np.nonzero(truth.any(axis=0))
-        pick = int(rng.integers(rows.size))
+    if aimed and max(height, width) > side and picture.marked.size:
+        pick = divmod(int(picture.marked[rng.integers(picture.marked.size)]), width)
         inside = rng.integers(side // 4, 3 * side // 4, 2)
         corner = [
             int(np.clip(at - offset, 0, max(size - side, 0)))
-            for at, offset, size in zip(
-                (rows[pick], columns[pick]), inside, (height, width), strict=True
-            )
+            for at, offset, size in zip(pick, inside, (height, width), strict=True)
         ]
     here = slice(corner[0], corner[0] + side), slice(corner[1], corner[1] + side)
-    views = picture.views
-
+    truth, known = _truth_in(picture, classes, here)
     beyond = [max(side - size, 0) for size in (height, width)]
 
-    def cut(image: Floats) -> Floats:
-        return np.pad(image[here], [(0, beyond[0]), (0, beyond[1])], mode="reflect")
+    def cut(image: npt.NDArray[Any]) -> Floats:
+        return np.pad(full_scale(image[here]), [(0, beyond[0]), (0, beyond[1])], mode="reflect")
 
     def cut_masks(masks: Mask) -> Mask:
-        return np.pad(masks[:, *here], [(0, 0), (0, beyond[0]), (0, beyond[1])])
+        return np.pad(masks, [(0, 0), (0, beyond[0]), (0, beyond[1])])
 
-    return _each(views, cut), cut_masks(truth), cut_masks(known)
+    views = Views(
+        cut(picture.frame),
+        None if picture.background is None else cut(picture.background),
+        None if picture.earlier is None else cut(picture.earlier),
+    )
+    return views, cut_masks(truth), cut_masks(known)
 
 
 def _each(views: Views, function: Callable[[Floats], Floats]) -> Views:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from pitflow.domains.particles.centres import centres_of
 from pitflow.domains.particles.channels import Floats, darkening
 
 _MARGIN_PX = 5
@@ -24,10 +25,14 @@ _SPECK_PX = (4, 400)
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A particle: the share of light it lets through, and its mask; (height, width) each."""
+    """A particle: the share of light it lets through, its mask and the disc about its centre.
+
+    (height, width) each.
+    """
 
     light: Floats
     mask: npt.NDArray[np.bool_]
+    centre: npt.NDArray[np.bool_]
 
 
 def find_specks(frame: Floats, truth: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -71,7 +76,8 @@ def cut_stamps(frame: Floats, truth: npt.NDArray[np.bool_]) -> list[Stamp]:
         image = frame[top:bottom, left:right]
         steel = float(np.median(image[distance > _MARGIN_PX - 2]))
         fade = np.clip(1 - (distance - 1) / (_MARGIN_PX - 2), 0, 1).astype(np.float32)
-        stamps.append(Stamp(1 + fade * (image / max(steel, 1e-6) - 1), mask))
+        light = 1 + fade * (image / max(steel, 1e-6) - 1)
+        stamps.append(Stamp(light, mask, centres_of(mask)))
     return stamps
 
 
@@ -82,9 +88,10 @@ def paste(
     stamps: Iterable[Stamp],
     rng: np.random.Generator,
     *,
+    centres: npt.NDArray[np.bool_] | None = None,
     are_particles: bool = True,
 ) -> None:
-    """Paste stamps at random places into images and, if they are particles, into the truth.
+    """Paste stamps at random places into images and, if they are particles, into their truth.
 
     The images are views of one scene, the first the frame to which the truth belongs: a particle
     goes into that alone, what lies on the steel into all of them.
@@ -97,8 +104,9 @@ def paste(
     for stamp in stamps:
         quarter, mirrored = int(rng.integers(4)), bool(rng.integers(2))
         light, mask = np.rot90(stamp.light, quarter), np.rot90(stamp.mask, quarter)
+        centre = np.rot90(stamp.centre, quarter)
         if mirrored:
-            light, mask = light[:, ::-1], mask[:, ::-1]
+            light, mask, centre = light[:, ::-1], mask[:, ::-1], centre[:, ::-1]
         height, width = mask.shape
         if height > frame.shape[0] or width > frame.shape[1]:
             continue
@@ -112,3 +120,5 @@ def paste(
             image[here] *= np.maximum(1 + strength * (light - 1), 0)
         if are_particles:
             truth[here] |= mask
+            if centres is not None:
+                centres[here] |= centre

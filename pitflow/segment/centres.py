@@ -1,0 +1,94 @@
+"""Particles out of probability maps: one per maximum of the map of centres, and its pixels.
+
+A network with a class ``centre`` marks a small disc in the middle of each particle. Particles that
+touch are one region of particle pixels, but two discs; so the discs are counted, and each pixel of
+a particle belongs to the nearest of them in its region.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
+
+_SIGMA_PX = 1.0
+_APART_PX = 3
+"""Two maxima nearer than this are one: discs are this wide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Centres:
+    """Maxima of a map of centres.
+
+    Parameters
+    ----------
+    row, column:
+        (n,) pixel of each maximum.
+    score:
+        (n,) smoothed probability there, relative to that of a perfect disc of the least size; 0 to
+        1.
+    """
+
+    row: Ints
+    column: Ints
+    score: Floats
+
+
+def find_centres(probability: Floats, threshold: float) -> Centres:
+    """Return the maxima of a (height, width) map of the class ``centre``.
+
+    The map is smoothed, so that the evidence of the whole disc counts and a lone pixel does not.
+
+    Parameters
+    ----------
+    threshold:
+        Least score.
+    """
+    smooth = cv2.GaussianBlur(probability, (0, 0), _SIGMA_PX) / np.float32(_least_disc())
+    side = 2 * (_APART_PX // 2) + 1
+    highest = cv2.dilate(smooth, np.ones((side, side), np.uint8))
+    row, column = np.nonzero((smooth >= highest) & (smooth >= threshold))
+    score = np.minimum(smooth[row, column], 1)
+    order = np.argsort(-score, kind="stable")
+    row, column, score = row[order], column[order], score[order]
+    # Equal neighbours (a saturated plateau) are one maximum: the first stands for it.
+    kept = np.ones(row.size, dtype=bool)
+    pairs = cKDTree(np.column_stack([row, column])).query_pairs(_APART_PX - 0.5) if row.size else ()
+    for first, second in sorted(pairs):
+        if kept[first]:
+            kept[second] = False
+    return Centres(row[kept], column[kept], score[kept])
+
+
+def share_pixels(particle: Mask, centres: Centres) -> npt.NDArray[np.int32]:
+    """Return which centre each particle pixel belongs to, (height, width), -1 for none.
+
+    A pixel belongs to the nearest centre of its own region. A region without a centre belongs to
+    none; a centre outside of any region keeps its own pixel.
+    """
+    _, parts = cv2.connectedComponents(particle.astype(np.uint8), connectivity=8)
+    owner = np.full(particle.shape, -1, np.int32)
+    row, column = np.nonzero(parts)
+    if centres.row.size and row.size:
+        home = parts[centres.row, centres.column]
+        reach = float(np.hypot(*particle.shape)) + 1
+        # Each region is a layer of its own, further from the others than any two pixels are.
+        tree = cKDTree(np.column_stack([centres.row, centres.column, home * reach]))
+        away, nearest = tree.query(np.column_stack([row, column, parts[row, column] * reach]))
+        owner[row, column] = np.where(away < reach, nearest, -1)
+    owner[centres.row, centres.column] = np.arange(centres.row.size)
+    return owner
+
+
+def _least_disc() -> float:
+    """Return the maximum of a perfect disc of 3 x 3 px, smoothed."""
+    disc = np.zeros((15, 15), np.float32)
+    disc[6:9, 6:9] = 1
+    return float(cv2.GaussianBlur(disc, (0, 0), _SIGMA_PX).max())
