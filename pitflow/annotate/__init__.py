@@ -1,0 +1,1 @@
+"""Labelling images in the browser: the masks that models are trained on."""

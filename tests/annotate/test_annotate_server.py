@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from browser import CHROMIUM, Browser
+
+from pitflow.annotate.server import Annotator, Server
+from pitflow.annotate.workspace import list_items
+from pitflow.domains.particles.pictures import read_pictures
+from pitflow.errors import UserError
+
+ROWS, COLUMNS = np.mgrid[:200, :300]
+DISC = np.hypot(COLUMNS - 150, ROWS - 100) <= 40
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two images: one with a dark disc of radius 40 in its middle, one of 16 bits with nothing."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    image = np.random.default_rng(1).normal(170, 4, (200, 300))
+    image[DISC] -= 80
+    cv2.imwrite(str(folder / "a.png"), image.clip(0, 255).astype(np.uint8))
+    ramp = np.linspace(1000, 9000, 200 * 300).reshape(200, 300).astype(np.uint16)
+    cv2.imwrite(str(folder / "b.tif"), ramp)
+    return folder
+
+
+@pytest.fixture
+def server(photos: Path, tmp_path: Path) -> Iterator[Server]:
+    with Server(Annotator(list_items([photos], tmp_path / "out"))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def get(server: Server, path: str) -> bytes:
+    with urllib.request.urlopen(server.address + path) as answer:
+        body: bytes = answer.read()
+        return body
+
+
+def post(server: Server, path: str, body: Any = None) -> dict[str, Any]:
+    request = urllib.request.Request(server.address + path, json.dumps(body).encode())
+    with urllib.request.urlopen(request) as answer:
+        told: dict[str, Any] = json.load(answer)
+        return told
+
+
+def test_every_gesture_is_saved_as_a_pair_that_training_reads(
+    server: Server, tmp_path: Path
+) -> None:
+    assert [i["name"] for i in json.loads(get(server, "images"))["images"]] == ["a.png", "b.tif"]
+    told = post(server, "images/0/edit", {"tool": "box", "points": [[100, 50], [200, 150]]})
+    assert told["saved"]
+    assert told["undo"]
+    (picture,) = read_pictures([tmp_path / "out"])
+    found = picture.truth["particle"]
+    assert (found & DISC).sum() > 0.9 * (found | DISC).sum()
+    assert (picture.frame == cv2.imread(str(tmp_path / "photos" / "a.png"), 0)).all()
+    post(server, "images/0/undo")
+    assert not read_pictures([tmp_path / "out"])[0].truth["particle"].any()
+    post(server, "images/0/redo")
+    assert told["area_px"] == read_pictures([tmp_path / "out"])[0].truth["particle"].sum()
+
+
+def test_labels_survive_a_change_of_image_and_a_new_start(server: Server, photos: Path) -> None:
+    post(server, "images/0/edit", {"tool": "pencil", "points": [[20, 20]], "radius_px": 5})
+    before = get(server, "images/0/labels.png")
+    shown = cv2.imdecode(np.frombuffer(get(server, "images/1/image.png"), np.uint8), -1)
+    assert shown.dtype == np.uint8
+    assert (shown.min(), shown.max()) == (0, 255)
+    assert get(server, "images/0/labels.png") == before
+    again = Annotator(list_items([photos], server.annotator._items[0].labels.parent))
+    assert again.labels(0).body == before
+
+
+def refusal(request: str | urllib.request.Request) -> tuple[int, bytes]:
+    """Return status and body of a request that must fail."""
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request)
+    with caught.value as answer:
+        return answer.code, answer.read()
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("images/9/state", None),
+        ("images/0/edit", b'{"tool": "axe", "points": [[1, 1]]}'),
+        ("images/0/edit", b'{"tool": "pencil"}'),
+        ("images/0/edit", b"no json"),
+        ("images/0/label", b"[1, 2]"),
+    ],
+)
+def test_a_bad_request_is_answered_in_one_line(
+    server: Server, path: str, body: bytes | None
+) -> None:
+    code, said = refusal(urllib.request.Request(server.address + path, body))
+    assert code == 400
+    assert len(json.loads(said)["error"].splitlines()) == 1
+
+
+def test_what_is_not_there_is_not_found(server: Server) -> None:
+    assert refusal(server.address + "images/0/nothing")[0] == 404
+    assert refusal(server.address + "../etc")[0] in (403, 404)
+
+
+def test_only_the_page_with_the_token_is_answered(server: Server) -> None:
+    own = f"http://127.0.0.1:{server.server_port}/"
+    assert refusal(own)[0] == 403
+    assert refusal(own + "wrong/images")[0] == 403
+    elsewhere = urllib.request.Request(server.address, headers={"Host": "elsewhere.example"})
+    assert refusal(elsewhere)[0] == 403
+
+
+def test_the_port_is_the_machines_own(server: Server) -> None:
+    assert server.server_address[0] == "127.0.0.1"
+    with pytest.raises(UserError, match="cannot be used"):
+        Server(server.annotator, server.server_port)
+
+
+def test_objects_keep_their_numbers(photos: Path) -> None:
+    annotator = Annotator(list_items([photos], None, separate=True))
+    for label, x in ((1, 30), (2, 90)):
+        body = {"tool": "pencil", "points": [[x, 30]], "radius_px": 8, "label": label}
+        annotator.edit(0, json.dumps(body).encode())
+    saved = cv2.imread(str(photos / "a_labels.png"), cv2.IMREAD_UNCHANGED)
+    assert saved.dtype == np.uint16
+    assert (saved[30, 30], saved[30, 90], saved[100, 100]) == (1, 2, 0)
+    assert json.loads(annotator.state(0).body)["next_label"] == 3
+    assert json.loads(annotator.label_at(0, b'{"x": 90.2, "y": 29.7}').body) == {"label": 2}
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda folder: [folder / "nothing"], "no such file"),
+        (lambda folder: [folder / "a.png", folder / "a.jpg"], "share its labels"),
+        (lambda folder: [folder / "empty"], "no image"),
+    ],
+)
+def test_bad_input_is_refused(photos: Path, make: Any, says: str) -> None:
+    (photos / "a.jpg").write_bytes((photos / "a.png").read_bytes())
+    (photos / "empty").mkdir()
+    with pytest.raises(UserError, match=says):
+        list_items(make(photos), None)
+
+
+def test_a_file_that_is_no_image_is_told_when_it_is_opened(photos: Path) -> None:
+    (photos / "c.png").write_text("no image")
+    annotator = Annotator(list_items([photos], None))
+    with pytest.raises(UserError, match=r"c\.png.*not an image"):
+        annotator.image(2)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_labelling_in_the_browser(server: Server, tmp_path: Path) -> None:
+    """Box, pencil, erasing, undo, zoom and the next image, with mouse and keys."""
+    browser = Browser(tmp_path / "profile", server.address)
+    try:
+        browser.wait_for("typeof page !== 'undefined' && page.labels !== null")
+
+        def on_screen(x: float, y: float) -> tuple[float, float]:
+            left, top, scale, dx, dy = browser.evaluate(
+                "(() => { const b = view.getBoundingClientRect();"
+                " return [b.left, b.top, page.scale, page.x, page.y]; })()"
+            )
+            return left + dx + (x + 0.5) * scale, top + dy + (y + 0.5) * scale
+
+        def settled() -> str:
+            browser.evaluate("page.busy")
+            assert browser.evaluate("document.getElementById('error').textContent") == ""
+            said: str = browser.evaluate("document.getElementById('state').textContent")
+            return said
+
+        def mask() -> Any:
+            return cv2.imread(str(tmp_path / "out" / "a_mask.png"), cv2.IMREAD_UNCHANGED) > 0
+
+        browser.press("b")
+        browser.drag([on_screen(x, y) for x, y in ((100, 50), (150, 90), (200, 150))])
+        assert "saved in a_mask.png" in settled()
+        assert (mask() & DISC).sum() > 0.9 * (mask() | DISC).sum()
+        browser.press("p")
+        browser.press("+")
+        browser.drag([on_screen(x, 60) for x in (60, 70, 80)])
+        settled()
+        assert mask()[60, 60:81].all()
+        browser.drag([on_screen(70, 60), on_screen(70, 60)], shift=True)
+        settled()
+        assert not mask()[60, 70]
+        assert mask()[60, 60]
+        browser.press("z", control=True)
+        settled()
+        assert mask()[60, 70]
+        browser.screenshot(tmp_path / "page.png")
+        assert cv2.imread(str(tmp_path / "page.png")).std() > 10
+        browser.press("ArrowRight")
+        assert "nothing saved yet" in settled()
+        assert (
+            browser.evaluate("document.querySelector('[aria-current=true]').textContent") == "b.tif"
+        )
+    finally:
+        browser.close()
