@@ -8,6 +8,8 @@ trains. Its attributes say how to tile for it:
 - ``multiple``: height and width must be multiples of this;
 - ``halo``: reach of its receptive field in px, so that answers farther than this from the border of
   a tile are those of the whole image.
+
+Networks that find instances (``InstanceNetwork``) answer with objects instead of maps.
 """
 
 from __future__ import annotations
@@ -19,13 +21,16 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from pitflow.segment.instance import Instance, Limits
 from pitflow.segment.networks.axial import MedT, MedTConfig
 from pitflow.segment.networks.edge import EdgeUNet, EdgeUNetConfig
+from pitflow.segment.networks.gelan import Gelan, GelanConfig
 from pitflow.segment.networks.guided import Guided
+from pitflow.segment.networks.mask_rcnn import MaskRcnnConfig, build_mask_rcnn
 from pitflow.segment.networks.smp import SmpConfig, build_smp
 from pitflow.segment.networks.unet import UNet, UNetConfig
 
-AnyConfig = UNetConfig | EdgeUNetConfig | MedTConfig | SmpConfig
+AnyConfig = UNetConfig | EdgeUNetConfig | MedTConfig | SmpConfig | GelanConfig | MaskRcnnConfig
 NetworkConfig = Annotated[AnyConfig, Field(discriminator="kind")]
 """What a recipe says about its network."""
 
@@ -38,6 +43,20 @@ class Network(Protocol):
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor | Guided:
         """Return the logits of a batch of images; while training perhaps those of edges too."""
+        ...
+
+
+class InstanceNetwork(Protocol):
+    """What a network that finds instances offers instead: the objects of a tile, with masks."""
+
+    multiple: int
+
+    def detect(self, images: torch.Tensor, limits: Limits) -> list[list[Instance]]:
+        """Return the instances in each image of a batch, best first."""
+        ...
+
+    def without_auxiliary(self) -> nn.Module:
+        """Return the network without the parts that only training needs."""
         ...
 
 
@@ -59,6 +78,10 @@ def build_network(
         return EdgeUNet(config, channels, classes)
     if isinstance(config, MedTConfig):
         return MedT(config, channels, classes)
+    if isinstance(config, GelanConfig):
+        return Gelan(config, channels, classes)
+    if isinstance(config, MaskRcnnConfig):
+        return build_mask_rcnn(config, classes, trained=trained)
     return build_smp(config, channels, classes, trained=trained)
 
 
@@ -66,9 +89,14 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     """Return a copy for inference whose batch norms are folded into the convolutions before them.
 
     A batch norm in evaluation is an affine map per channel, which a convolution can absorb. Folded
-    are direct neighbours in an ``nn.Sequential``; others stay as they are.
+    are direct neighbours in an ``nn.Sequential``, and parts that know how (``folded``); others stay
+    as they are.
     """
     folded = copy.deepcopy(network).eval()
+    for module in list(folded.modules()):
+        for name, part in module.named_children():
+            if hasattr(part, "folded"):
+                setattr(module, name, part.folded())
     for module in folded.modules():
         if not isinstance(module, nn.Sequential):
             continue
