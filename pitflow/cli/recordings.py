@@ -35,6 +35,9 @@ def run(
     no_frames: Annotated[
         bool, typer.Option("--no-frames", help="Do not store the frames in video.zarr.")
     ] = False,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Calibration of the focus, by `pitflow calibrate`.")
+    ] = None,
     workers: Workers = None,
     cluster: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Drop an existing run and start anew.")] = False,
@@ -45,6 +48,7 @@ def run(
 
     Example:  pitflow run video.avi --um-per-px 0.48
     """
+    from pitflow.calibration import read_calibration
     from pitflow.config import load_config
     from pitflow.console.recordings import batch
     from pitflow.run import parse_frames
@@ -59,6 +63,7 @@ def run(
             "acquire.start": start,
             "acquire.stop": stop,
             "acquire.store_frames": False if no_frames else None,
+            "measure.focus": None if calibration is None else read_calibration(calibration),
         },
     )
     raise typer.Exit(batch(videos, output, parameters, workers, cluster, overwrite=overwrite))

@@ -80,13 +80,15 @@ def estimate_blur_error(tracks: Tracks, blur_px: Floats) -> Floats:
     return np.asarray(factor * blur_px)
 
 
-def calibrate_focus(table: pd.DataFrame) -> FocusCalibration:
+def calibrate_focus(table: pd.DataFrame, *, focus_um: float | None = None) -> FocusCalibration:
     """Fit ``sigma^2 = sigma0^2 + (k (z - z_focus))^2`` to a z-stack of particles.
 
     Parameters
     ----------
     table:
         ``z_um`` (stage position) and ``blur_px``, five rows or more over three heights or more.
+    focus_um:
+        Stage position of the focal plane, where it is known; None: fitted too.
 
     Raises
     ------
@@ -102,22 +104,33 @@ def calibrate_focus(table: pd.DataFrame) -> FocusCalibration:
             hint="give 5 measurements or more at 3 heights or more",
         )
     # A parabola in z: linear, so it needs no start, and errors of the blur grow with the blur.
-    curve = np.polyfit(z, blur**2, 2, w=1.0 / np.maximum(blur, 1e-6) ** 2)
-    if curve[0] <= 0:
+    weight = 1.0 / np.maximum(blur, 1e-6) ** 2
+    if focus_um is None:
+        square, slope, _ = curve = np.polyfit(z, blur**2, 2, w=weight)
+    else:
+        square, level = np.polyfit((z - focus_um) ** 2, blur**2, 1, w=weight)
+        slope = -2.0 * square * focus_um
+        curve = np.array([square, slope, level + square * focus_um**2])
+    if square <= 0:
         raise UserError(
             "the blur does not grow away from a focus",
             where="the z-stack",
             hint="cover both sides of the focus, or more of one",
         )
-    centre = -curve[1] / (2.0 * curve[0])
+    centre = -slope / (2.0 * square)
     floor = max(float(np.polyval(curve, centre)), float(blur.min()) ** 2 / 4.0)
 
-    def model(height: Floats, sigma0: float, k: float, focus: float) -> Floats:
+    def model(height: Floats, sigma0: float, k: float, focus: float = centre) -> Floats:
         return np.asarray(np.hypot(sigma0, k * (height - focus)))
 
-    values, covariance = curve_fit(
-        model, z, blur, p0=(np.sqrt(floor), np.sqrt(curve[0]), centre), sigma=blur
-    )
+    start = [np.sqrt(floor), np.sqrt(square), centre][: 3 if focus_um is None else 2]
+    try:
+        values, covariance = curve_fit(model, z, blur, p0=start, sigma=blur)
+    except RuntimeError as error:
+        raise UserError("the blur follows no focus", where="the z-stack") from error
+    if focus_um is not None:
+        values = np.append(values, focus_um)
+        covariance = np.pad(covariance, (0, 1))
     errors = np.sqrt(np.diag(covariance))
     return FocusCalibration(
         sigma0_px=abs(float(values[0])),
