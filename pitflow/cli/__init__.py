@@ -5,19 +5,11 @@ Nothing heavy is imported before a command needs it, so that ``--help`` answers 
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from pitflow.cli import annotate, particles, recordings, simulate
+from pitflow.cli import annotate, calibrate, particles, recordings, simulate
 from pitflow.cli.app import app
 from pitflow.errors import UserError
 
-__all__ = ["annotate", "app", "main", "particles", "recordings", "simulate"]
-=======
-from pitflow.cli import calibrate, particles, recordings, simulate
-from pitflow.cli.app import app
-from pitflow.errors import UserError
-
-__all__ = ["app", "calibrate", "main", "particles", "recordings", "simulate"]
->>>>>>> b6e57bf (Calibration of the height from a z-stack: pitflow calibrate, and run --calibration)
+__all__ = ["annotate", "app", "calibrate", "main", "particles", "recordings", "simulate"]
 
 
 def main(arguments: list[str] | None = None) -> int:
