@@ -9,6 +9,7 @@ from pitflow.config import EjectionConfig
 from pitflow.measure.circular import direction_of
 from pitflow.measure.motion import fit_early_motion
 from pitflow.measure.rim import Rim
+from pitflow.measure.sighting import delayed_distance
 from pitflow.measure.source import choose_source, find_candidates, learn_sources
 from pitflow.measure.tracks import Floats, Ints, Tracks
 from pitflow.schema import EJECTIONS, empty_table, validate_table
@@ -86,9 +87,13 @@ def compute_ejections(
     missed = np.isnan(back)
     outward = np.arctan2(motion.vy[track], motion.vx[track]) - pairs.deviation[pair]
     ux, uy = np.where(missed, np.cos(outward), ux), np.where(missed, np.sin(outward), uy)
-    back = np.where(missed, pairs.gap_px[pair], back)
-    x = np.where(missed, motion.x[track], start_x) - ux * back
-    y = np.where(missed, motion.y[track], start_y) - uy * back
+    gap = np.where(missed, pairs.gap_px[pair], back)
+    # In its first frame outside, a particle has come from under the cover and up to a step further.
+    step = float(np.median(motion.speed[track])) if track.size else 0.0
+    cover = np.array([one.cover for one in rims])
+    back = delayed_distance(gap, rim, longest_px=cover + step, reach_px=reach)
+    from_x = np.where(missed, motion.x[track], start_x)
+    from_y = np.where(missed, motion.y[track], start_y)
 
     centre = pits.set_index("pit").loc[[rims[k].pit for k in rim], ["x", "y"]].to_numpy()
     first_x, first_y = motion.x[track] - centre[:, 0], motion.y[track] - centre[:, 1]
@@ -97,10 +102,16 @@ def compute_ejections(
     bend = (first_x * uy - first_y * ux) / first_r / outward_part
     # A young pit may lie beside its later centre: no departure is nearer to that than it is wide.
     size = _radius_of(rims, rim, motion.frame[track])
-    radius = np.maximum(np.hypot(x - centre[:, 0], y - centre[:, 1]), np.minimum(size, first_r))
+    at_rim, radius = (
+        np.maximum(
+            np.hypot(from_x - ux * way - centre[:, 0], from_y - uy * way - centre[:, 1]),
+            np.minimum(size, first_r),
+        )
+        for way in (gap, back)
+    )
     way = np.log(first_r / radius)
     angle = np.arctan2(first_y, first_x) - bend * way
-    dx, dy = radius * np.cos(angle), radius * np.sin(angle)
+    dx, dy = at_rim * np.cos(angle), at_rim * np.sin(angle)
     bend_err = np.hypot(heading_err / outward_part**2, _BEND_ERROR * bend)
     angle_err = np.sqrt(
         (motion.middle_err_px[track] / first_r) ** 2
@@ -127,7 +138,7 @@ def compute_ejections(
             "speed_um_s": speed * um_per_px * fps,
             "angle_err_deg": np.minimum(np.degrees(angle_err), 180.0 / np.sqrt(3.0)),
             "frame_err": along / np.maximum(speed, 1e-6),
-            "gap_px": back,
+            "gap_px": gap,
             "pit_probability": chance,
         }
     )

@@ -32,6 +32,9 @@ class Rim:
         (n,) radius of the circle of the pit's area, likewise.
     reach:
         Largest distance of a pixel from any of those centres, px.
+    cover:
+        Width of the perforated cover, px: the radius of the circle of the final pit's area with the
+        cover's holes and bays filled, less that without.
     """
 
     pit: int
@@ -43,6 +46,7 @@ class Rim:
     y: Floats
     radius: Floats
     reach: float
+    cover: float
 
     def centre(self, frame: Ints) -> tuple[Floats, Floats]:
         """Return the centre as it was in the given frames; before the onset, that of the onset."""
@@ -129,6 +133,7 @@ def trace_rims(pit_pixels: pd.DataFrame) -> list[Rim]:
                 y=centre_y,
                 radius=np.sqrt(area / np.pi),
                 reach=float(np.hypot(*box.shape)),
+                cover=float(np.sqrt(np.count_nonzero(box < _NEVER) / np.pi)) - size,
             )
         )
     return rims

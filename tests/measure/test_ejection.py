@@ -167,3 +167,28 @@ def test_particles_outside_the_frames_table_are_refused(radial_world):
     pits, starts, _ = radial_world
     with pytest.raises(ValueError, match="frames table"):
         eject(pits, straight_tracks(starts), frames=still_frames(50))
+
+
+def test_a_particle_seen_at_once_beyond_a_cover_is_not_followed_back_under_it():
+    # A ring of holes around an open core, and tracks that bend: first seen 4 px off the last hole.
+    pits = disc_pit(0, 200, 200, 20, grows_until=50)
+    r = np.hypot(pits["x"] - 200, pits["y"] - 200)
+    holes = (r < 10) | ((pits["x"] + pits["y"]) % 3 == 0)
+    angle = np.radians(np.arange(0, 360, 10))
+    starts = [
+        (
+            k,
+            100 + k,
+            20,
+            200 + 24.5 * np.cos(a),
+            200 + 24.5 * np.sin(a),
+            3 * np.cos(a + 0.4),
+            3 * np.sin(a + 0.4),
+        )
+        for k, a in enumerate(angle)
+    ]
+    found = eject(pits[holes], straight_tracks(starts, noise=0.05))
+    assert len(found) == 36
+    error = wrap_difference(found["angle_deg"] - np.degrees(angle))
+    assert np.abs(np.mean(error)) < 1.0
+    assert (found["frame"] == 100 + np.arange(36)).all()
