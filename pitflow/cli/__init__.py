@@ -5,11 +5,11 @@ Nothing heavy is imported before a command needs it, so that ``--help`` answers 
 
 from __future__ import annotations
 
-from pitflow.cli import annotate, calibrate, particles, recordings, simulate
+from pitflow.cli import annotate, calibrate, particles, recordings, simulate, validate
 from pitflow.cli.app import app
 from pitflow.errors import UserError
 
-__all__ = ["annotate", "app", "calibrate", "main", "particles", "recordings", "simulate"]
+__all__ = ["annotate", "app", "calibrate", "main", "particles", "recordings", "simulate", "validate"]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,7 +2,7 @@ import astropy.stats
 import astropy.units as u
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import i0e, i1e
@@ -52,6 +52,7 @@ def test_mean_vector_of_angles_that_cancel_has_no_direction():
     assert np.isnan(mean_vector([])[1])
 
 
+@settings(deadline=None)
 @given(samples, st.floats(-720, 720))
 def test_turning_all_angles_turns_the_mean_and_leaves_the_tests(angles, turn):
     direction, length = mean_vector(angles)
@@ -155,6 +156,7 @@ def test_bootstrap_of_uniform_angles_reaches_down_to_no_direction():
     )
 
 
+@settings(deadline=None)
 @given(st.floats(0.01, 100))
 def test_concentration_inverts_the_bessel_ratio(kappa):
     assert concentration(i1e(kappa) / i0e(kappa)) == pytest.approx(kappa, rel=0.02, abs=1e-3)
