@@ -31,6 +31,7 @@ COMMANDS = (
     "train particles",
     "evaluate",
     "segment",
+    "validate",
 )
 
 

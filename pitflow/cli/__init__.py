@@ -9,7 +9,16 @@ from pitflow.cli import annotate, calibrate, particles, recordings, simulate, va
 from pitflow.cli.app import app
 from pitflow.errors import UserError
 
-__all__ = ["annotate", "app", "calibrate", "main", "particles", "recordings", "simulate", "validate"]
+__all__ = [
+    "annotate",
+    "app",
+    "calibrate",
+    "main",
+    "particles",
+    "recordings",
+    "simulate",
+    "validate",
+]
 
 
 def main(arguments: list[str] | None = None) -> int:
