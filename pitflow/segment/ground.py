@@ -126,12 +126,12 @@ class _Lasting:
 
     def moments(self, frames: Sequence[Frame]) -> Ints:
         """Return the frame from which each change holds."""
-        toward = np.zeros((self._row.size, len(frames)), np.float32)
+        toward = np.zeros((len(frames), self._row.size), np.float32)
         for i, frame in enumerate(frames):
             if frame.quality == "ok":
                 seen = frame.image[self.in_frame(frame)] * np.float32(1 / frame.gain)
-                toward[:, i] = (seen - self._middle) * self._half
-        evidence = (self._near @ toward) / self._norm[:, None]
+                toward[i] = (seen - self._middle) * self._half
+        evidence = (self._near @ np.ascontiguousarray(toward.T)) / self._norm[:, None]
         return change_point(np.clip(evidence, -1, 1).T)
 
     def draw(self, ground: Float, changed: Mask) -> None:
@@ -209,17 +209,23 @@ class _Surroundings:
         middle, later = backgrounds.middle[box], backgrounds.later[box]
         self._low = np.minimum(np.minimum(earlier, later), middle) * np.float32(1 - _TOLERANCE)
         self._high = np.maximum(np.maximum(earlier, later), middle) * np.float32(1 + _TOLERANCE)
+        self._frames = window.frames
         self._trusted = np.flatnonzero(window.trusted)
-        self._crops = [_crop(window.frames[i], box) for i in self._trusted]
+        self._crops: dict[int, Float] = {}
 
     def draw(self, ground: Float, i: int) -> None:
         """Write the ground at frame ``i`` of the window into the whole."""
         away = np.abs(self._trusted - i)
-        near = np.flatnonzero((away <= _RUNNING_HALF) & (away % _RUNNING_STEP == 0))
+        near = self._trusted[(away <= _RUNNING_HALF) & (away % _RUNNING_STEP == 0)]
         if near.size < 3:
             return
-        median = median_image([self._crops[j] for j in near])
+        median = median_image([self._crop(int(j)) for j in near])
         ground[self._box] = np.clip(median, self._low, self._high)
+
+    def _crop(self, i: int) -> Float:
+        if i not in self._crops:
+            self._crops[i] = _crop(self._frames[i], self._box)
+        return self._crops[i]
 
 
 def _crop(frame: Frame, box: tuple[slice, slice]) -> Float:
