@@ -46,6 +46,9 @@ def evaluate(
     model: Annotated[str, typer.Option(help="Folder of a model, or its name.")],
     data: Data,
     device: Device = "auto",
+    flips: Annotated[
+        bool, typer.Option(help="Average over the eight symmetries of the square: slower, better.")
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
     """Score a model on labelled images.
@@ -54,7 +57,7 @@ def evaluate(
     """
     from pitflow.console.particles import print_evaluation
 
-    print_evaluation(model, data, device, as_json=as_json)
+    print_evaluation(model, data, device, flips=flips, as_json=as_json)
 
 
 @app.command()
@@ -63,6 +66,9 @@ def segment(
     model: Annotated[str, typer.Option(help="Folder of a model, or its name.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the masks.")],
     device: Device = "auto",
+    flips: Annotated[
+        bool, typer.Option(help="Average over the eight symmetries of the square: slower, better.")
+    ] = True,
     overwrite: Annotated[bool, typer.Option(help="Replace masks that are there.")] = False,
 ) -> None:
     """Write a particle mask for every image.
@@ -71,4 +77,4 @@ def segment(
     """
     from pitflow.console.particles import segment_with_progress
 
-    segment_with_progress(images, model, output, device, overwrite=overwrite)
+    segment_with_progress(images, model, output, device, flips=flips, overwrite=overwrite)

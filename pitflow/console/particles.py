@@ -40,22 +40,32 @@ def train_with_progress(
     sys.stdout.write(f"{output}\n")
 
 
-def print_evaluation(model: str, data: Sequence[Path], device: str, *, as_json: bool) -> None:
+def print_evaluation(
+    model: str, data: Sequence[Path], device: str, *, flips: bool, as_json: bool
+) -> None:
     """Print the scores of a model on labelled folders."""
     from pitflow.domains.particles.evaluate import evaluate, format_scores
 
     with Bar() as bar:
-        scores = evaluate(model, data, device=device, progress=bar)
+        scores = evaluate(model, data, device=device, flips=flips, progress=bar)
     text = json.dumps(scores, indent=2) if as_json else format_scores(scores)
     sys.stdout.write(text + "\n")
 
 
 def segment_with_progress(
-    images: Sequence[Path], model: str, output: Path, device: str, *, overwrite: bool
+    images: Sequence[Path],
+    model: str,
+    output: Path,
+    device: str,
+    *,
+    flips: bool,
+    overwrite: bool,
 ) -> None:
     """Write a mask for every image and print where they are."""
     from pitflow.domains.particles.segment import segment_images
 
     with Bar() as bar:
-        segment_images(images, model, output, device=device, overwrite=overwrite, progress=bar)
+        segment_images(
+            images, model, output, device=device, flips=flips, overwrite=overwrite, progress=bar
+        )
     sys.stdout.write(f"{output}\n")

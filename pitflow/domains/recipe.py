@@ -59,6 +59,16 @@ class Recipe(Model):
         description="share of single images among the samples where there are recordings too; "
         "None: as the data are",
     )
-    validation_share: float = Field(
-        0.2, gt=0, lt=1, description="share of the data that stops training and sets thresholds"
+    folds: int | None = Field(
+        None,
+        ge=2,
+        description="the model learns from all data, and as many others, each without one fold of "
+        "them, set its thresholds and are its test; None: a share is kept aside for that",
+    )
+    validation_share: float | None = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="without folds: share of the data that stops training and sets thresholds; "
+        "None: neither is done, for a model that is only a beginning",
     )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pitflow.domains.particles.groups import folds, overlap_groups, split
+from pitflow.domains.particles.groups import folds, overlap_groups, split, tile_offset
 from pitflow.errors import UserError
 
 
@@ -83,3 +83,13 @@ def test_folds_are_whole_groups_of_about_the_same_weight() -> None:
     )
     with pytest.raises(UserError, match="folds"):
         folds(["a", "a", "b"], [1, 1, 1], 3)
+
+
+def test_tiles_overlap_in_place_at_any_time_or_at_the_same() -> None:
+    assert tile_offset("v_0.5_0", "v_0.5_22") == (100, 100)
+    assert tile_offset("v_0.5_22.000", "v_0.5_1.000") == (-100, 0)
+    assert tile_offset("v_0.5_0", "v_0.5_2") is None
+    assert tile_offset("v_0.25_0", "v_0.5_1") is None
+    assert tile_offset("v_0.25_0", "v_0.5_1", same_time=False) == (0, 100)
+    assert tile_offset("v_0.25_0", "w_0.5_1", same_time=False) is None
+    assert tile_offset("a picture", "v_0.5_1") is None

@@ -14,6 +14,7 @@ from pitflow.domains.particles.centres import centres_of, draw_centres
 from pitflow.domains.particles.channels import Views, darkening, make_channels
 from pitflow.domains.particles.clips import read_clip
 from pitflow.domains.particles.pictures import (
+    agreed,
     list_images,
     read_grey,
     read_pictures,
@@ -37,6 +38,19 @@ def test_labelled_images_are_found_in_natural_order(
     assert pictures[0].views.background is None
     assert 0.5 < pictures[0].views.frame.max() <= 1
     assert len(list_images(tmp_path)) == 3
+
+
+def test_where_overlapping_tiles_are_labelled_differently_nobody_knows() -> None:
+    """Tile 22 lies 100 px below and right of tile 0, tile 1 right of it, at another time alone."""
+    whole = np.random.default_rng(0).random((300, 300)) < 0.1
+    tiles = {"v_0.5_0": whole[:200, :200], "v_0.5_22": whole[100:, 100:].copy()}
+    names, masks = list(tiles), list(tiles.values())
+    assert all(known.all() for known in agreed(names, masks))
+    masks[1][7, 9] ^= True
+    first, second = agreed(names, masks)
+    assert np.argwhere(~first).tolist() == [[107, 109]]
+    assert np.argwhere(~second).tolist() == [[7, 9]]
+    assert all(known.all() for known in agreed(["v_0.5_0", "v_0.25_22"], masks))
 
 
 def test_images_of_sixteen_bits_and_of_colour_become_grey(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def evaluate(
     data: Sequence[Path],
     *,
     device: str = "auto",
-    flips: bool = False,
+    flips: bool = True,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Score a model on labelled folders; returns scores ready for JSON.

@@ -15,6 +15,7 @@ import numpy as np
 from pitflow.errors import UserError
 
 TILES_PER_ROW = 21
+TILE_PX, TILE_STEP_PX = 200, 100
 _REACH = 2
 """Tiles nearer than this many places in both directions overlap."""
 
@@ -42,6 +43,29 @@ def overlap_groups(names: Sequence[str]) -> list[str]:
                 for position in tiles[tile]:
                     groups[position] = f"{frame} from tile {first}"
     return groups
+
+
+def tile_offset(first: str, second: str, *, same_time: bool = True) -> tuple[int, int] | None:
+    """Return (rows, columns) in px from one tile to another that overlaps it; None if it does not.
+
+    Tiles of different videos never overlap; those of different times of a video show the same place
+    of the steel, and overlap only without ``same_time``.
+    """
+    one, other = _NAME.match(first), _NAME.match(second)
+    if one is None or other is None:
+        return None
+    frames = [one["frame"], other["frame"]]
+    if not same_time:
+        frames = [frame.rsplit("_", 1)[0] for frame in frames]
+    if frames[0] != frames[1]:
+        return None
+    (row, column), (other_row, other_column) = (
+        divmod(int(parts["tile"]), TILES_PER_ROW) for parts in (one, other)
+    )
+    down, right = other_row - row, other_column - column
+    if abs(down) >= _REACH or abs(right) >= _REACH:
+        return None
+    return down * TILE_STEP_PX, right * TILE_STEP_PX
 
 
 def split(

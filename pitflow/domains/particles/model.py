@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 from torch import nn
 
 from pitflow.domains.particles.channels import Floats, Views, make_channels
@@ -17,11 +17,10 @@ from pitflow.segment.checkpoint import Card, load_checkpoint
 from pitflow.segment.dense import DensePredictor
 from pitflow.segment.devices import CPU, Execution
 from pitflow.segment.score import Mask
+from pitflow.segment.threshold import Curve, centre_curve, nothing, pixel_curve
 
 PACKAGED = Path(__file__).parents[2] / "models"
 """Models that come with the program, one folder each."""
-
-_BINS = 200
 
 
 class ParticleModel:
@@ -43,6 +42,7 @@ class ParticleModel:
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.network, self.card = network, card
+        self._execution, self._note = execution, note
         self._dense = DensePredictor(
             network,
             card.tile_px,
@@ -58,6 +58,12 @@ class ParticleModel:
         model = copy.copy(self)
         model.card = card
         return model
+
+    def flipped(self) -> ParticleModel:
+        """Return the same model, averaging over the eight symmetries."""
+        return ParticleModel(
+            self.network, self.card, execution=self._execution, flips=True, note=self._note
+        )
 
     def probabilities(self, views: Iterable[Views]) -> Iterator[Floats]:
         """Yield (classes, height, width) probabilities of each frame."""
@@ -100,42 +106,26 @@ def load_model(
     return ParticleModel(network, card, execution=execution, flips=flips, note=note)
 
 
-def best_threshold(
-    probabilities: Iterable[Floats], truth: Iterable[Mask], known: Iterable[Mask]
-) -> tuple[float, float]:
-    """Return the threshold with the best pooled pixel F1, and that F1 (0 without any truth).
+def curves(model: ParticleModel, pictures: Iterable[Picture]) -> Iterator[tuple[Curve, ...]]:
+    """Yield the curves over thresholds of each picture, one per class of the model."""
+    pictures, shown = itertools.tee(pictures)
+    classes = model.card.classes
+    found = model.probabilities(picture.views for picture in shown)
+    for picture, probability in zip(pictures, found, strict=True):
+        yield curves_of(probability, picture, classes)
 
-    Looks at thresholds in steps of 1 / 200. Without any truth there is nothing to choose by, and
-    the threshold is 0.5.
-    """
-    edges = np.linspace(0, 1, _BINS + 1)
-    inside = np.zeros(_BINS)
-    everything = np.zeros(_BINS)
-    for probability, true, counted in zip(probabilities, truth, known, strict=True):
-        everything += np.histogram(probability[counted], edges)[0]
-        inside += np.histogram(probability[counted & true], edges)[0]
-    hits = np.cumsum(inside[::-1])[::-1]
-    predicted = np.cumsum(everything[::-1])[::-1]
-    if inside.sum() == 0:
-        return 0.5, 0.0
-    f1 = 2 * hits / (predicted + inside.sum())
-    best = int(np.argmax(f1[1:])) + 1
-    return float(edges[best]), float(f1[best])
+
+def curves_of(probability: Floats, picture: Picture, classes: Sequence[str]) -> tuple[Curve, ...]:
+    """Return the curve of each class: of pixels, or of objects for centres."""
+    truth, known = truth_of(picture, classes)
+    return tuple(
+        (centre_curve if name == "centre" else pixel_curve)(*maps)
+        for name, *maps in zip(classes, probability, truth, known, strict=True)
+    )
 
 
 def calibrated(model: ParticleModel, pictures: Sequence[Picture]) -> list[tuple[float, float]]:
     """Return the best threshold and its F1 for each class of a model, on some pictures."""
-    classes = model.card.classes
-    maps = [
-        probability.astype(np.float16)
-        for probability in model.probabilities(picture.views for picture in pictures)
-    ]
-    labels = [truth_of(picture, classes) for picture in pictures]
     return [
-        best_threshold(
-            (probability[place] for probability in maps),
-            (truth[place] for truth, _ in labels),
-            (known[place] for _, known in labels),
-        )
-        for place in range(len(classes))
+        sum(of_class, nothing()).best() for of_class in zip(*curves(model, pictures), strict=True)
     ]

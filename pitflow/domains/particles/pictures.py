@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from pitflow.domains.particles.centres import centres_of
 from pitflow.domains.particles.channels import Views, full_scale
-from pitflow.domains.particles.groups import overlap_groups
+from pitflow.domains.particles.groups import TILE_PX, overlap_groups, tile_offset
 from pitflow.errors import UserError
 from pitflow.frame import Image
 
@@ -132,8 +133,10 @@ def _read_tiles(folder: Path) -> Iterator[Picture]:
         for path in list_images(folder)
         if (mask := path.with_name(path.stem + MASK_SUFFIX + ".png")).exists()
     ]
-    groups = overlap_groups([path.stem for path, _ in labelled])
-    for (path, mask), group in zip(labelled, groups, strict=True):
+    names = [path.stem for path, _ in labelled]
+    groups = overlap_groups(names)
+    images, particles = [], []
+    for path, mask in labelled:
         image, label = read_grey(path), read_grey(mask)
         if image.shape != label.shape:
             raise UserError(
@@ -141,9 +144,32 @@ def _read_tiles(folder: Path) -> Iterator[Picture]:
                 f"{image.shape[1]} x {image.shape[0]}",
                 where=mask,
             )
-        particle = label > 0
+        images.append(image)
+        particles.append(label > 0)
+    known = agreed(names, particles)
+    for place, (path, _) in enumerate(labelled):
+        particle = particles[place]
         truth = {"particle": particle, "centre": centres_of(particle)}
-        yield Picture(path.name, f"{folder.name}: {group}", image, truth)
+        group = f"{folder.name}: {groups[place]}"
+        yield Picture(path.name, group, images[place], truth, known=known[place])
+
+
+def agreed(
+    names: Sequence[str], masks: Sequence[npt.NDArray[np.bool_]]
+) -> list[npt.NDArray[np.bool_]]:
+    """Return where the tiles that overlap each tile are labelled as it is, one mask per tile.
+
+    The same pixels labelled twice agree with an F1 of only 0.83; nobody knows the rest.
+    """
+    known = [np.ones_like(mask) for mask in masks]
+    for (one, first), (other, second) in itertools.permutations(enumerate(names), 2):
+        offset = tile_offset(first, second)
+        if offset is None or {masks[one].shape, masks[other].shape} != {(TILE_PX, TILE_PX)}:
+            continue
+        here = tuple(slice(max(step, 0), TILE_PX + min(step, 0)) for step in offset)
+        there = tuple(slice(max(-step, 0), TILE_PX - max(step, 0)) for step in offset)
+        known[one][here] &= masks[one][here] == masks[other][there]
+    return known
 
 
 def _natural(path: Path) -> list[tuple[bool, int, str]]:

@@ -39,12 +39,37 @@ SINGLE = Recipe(
 )
 """Particles in single images: the frame alone."""
 
-MOVING = SINGLE.model_copy(
+FIRST = SINGLE.model_copy(
     update={
-        "name": "particles",
+        "name": "particles-first",
         "channels": ("frame", "background", "earlier"),
         "classes": ("particle", "pit", "centre"),
-        "network": UNetConfig(widths=(16, 32, 64, 128), channel_dropout=0.3),
+        "network": UNetConfig(
+            widths=(32, 32, 64, 128), stem="space_to_depth", channel_dropout=0.15
+        ),
+        "training": SINGLE.training.model_copy(
+            update={
+                "epochs": 60,
+                "samples_per_epoch": 800,
+                "ema": 0.995,
+                "keep": "last",
+                "precision": "bfloat16",
+            }
+        ),
+        "validation_share": None,
+    }
+)
+"""Where the included model begins: particles, pits and centres of simulated recordings alone."""
+
+MOVING = FIRST.model_copy(
+    update={
+        "name": "particles",
+        "loss": (LossTerm(name="bce"), LossTerm(name="dice")),
+        "training": FIRST.training.model_copy(
+            update={"epochs": 50, "samples_per_epoch": 320, "learning_rate": 1e-3}
+        ),
+        "stills_share": 0.6,
+        "folds": 5,
     }
 )
 """Particles and pits, with time where there is time; serves single images too."""
@@ -64,7 +89,7 @@ PAPER = Recipe(
 )
 """The paper's U-Net on the paper's tiles: 200 px enlarged to 224, batch 5, Adam at 1e-3."""
 
-RECIPES = {recipe.name: recipe for recipe in (MOVING, SINGLE, PAPER)}
+RECIPES = {recipe.name: recipe for recipe in (MOVING, FIRST, SINGLE, PAPER)}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -22,7 +22,7 @@ def segment_images(
     out: Path,
     *,
     device: str = "auto",
-    flips: bool = False,
+    flips: bool = True,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> list[Path]:
@@ -34,6 +34,8 @@ def segment_images(
         Image files, or folders of them; any size, 8 or 16 bit. Masks in folders are left out.
     model:
         Name of an included model, or path of a model's folder.
+    flips:
+        Average over the eight symmetries of the square.
     out:
         Folder that gets one 8-bit PNG per image under the image's name: 255 particle, 0 none.
 

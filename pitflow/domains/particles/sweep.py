@@ -12,12 +12,12 @@ from torch import nn
 
 from pitflow.compute import Progress, Silent
 from pitflow.config import SegmentConfig
+from pitflow.domains.particles.fit import identity
 from pitflow.domains.particles.model import ParticleModel
 from pitflow.domains.particles.pictures import Picture, read_pictures
 from pitflow.domains.particles.recipes import PAPER
 from pitflow.domains.particles.samples import ParticleSamples
 from pitflow.domains.particles.still import classical_mask
-from pitflow.domains.particles.train import identity
 from pitflow.domains.recipe import Recipe
 from pitflow.domains.training import new_card, new_network
 from pitflow.errors import UserError
@@ -49,7 +49,7 @@ def paper_sweep(
     """Train the paper's recipe over epochs and learning rates; write table and figures.
 
     The first 70 % of the tiles in order of their names train, the rest tests. This is the paper's
-    protocol and it leaks: neighbouring tiles share pixels. ``cross_validate`` does not. The numbers
+    protocol and it leaks: neighbouring tiles share pixels. ``cross_fit`` does not. The numbers
     of epochs are points along one training, since its learning rate is constant; they are taken at
     the recipe's own learning rate, and the learning rates at the largest number of epochs.
 

@@ -1,0 +1,104 @@
+"""Training one particle model on pictures that are given."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import nn
+
+from pitflow.compute import Progress, Silent
+from pitflow.domains.particles.model import ParticleModel, calibrated, load_model
+from pitflow.domains.particles.pictures import Picture
+from pitflow.domains.particles.samples import ParticleSamples
+from pitflow.domains.recipe import Recipe
+from pitflow.domains.training import new_card, new_network
+from pitflow.errors import UserError
+from pitflow.segment.devices import choose_execution
+from pitflow.segment.learn import train
+from pitflow.segment.losses import build_loss
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """Where a training begins and where it runs: what does not belong to the recipe."""
+
+    initial: str | None = None
+    device: str = "auto"
+    workers: int = 1
+    progress: Progress = field(default_factory=Silent)
+
+
+def fit(
+    pictures: Sequence[Picture],
+    aside: Sequence[Picture],
+    recipe: Recipe,
+    folder: Path,
+    how: How,
+) -> ParticleModel:
+    """Train on some pictures; ``aside`` ones choose the epoch and set the thresholds.
+
+    Without any aside, the last weights are kept and thresholds are 0.5. ``folder`` gets the state
+    and log of the training.
+    """
+    execution = choose_execution(how.device)
+    network, card = new_network(recipe), new_card(recipe)
+    key = identity(recipe, pictures, aside)
+    if how.initial is not None:
+        key += _start_from(how.initial, network, recipe)
+
+    def validate(candidate: nn.Module) -> tuple[float, dict[str, float]]:
+        found = calibrated(ParticleModel(candidate, card, execution=execution), aside)
+        details = {f"F1 {name}": f1 for name, (_, f1) in zip(recipe.classes, found, strict=True)}
+        return details["F1 particle"], details
+
+    samples = ParticleSamples(pictures, recipe)
+    per_epoch = recipe.training.samples_per_epoch or len(samples)
+    title = f"train {folder.name}" if folder.name.startswith("fold-") else "train"
+    how.progress.start(title, recipe.training.epochs * -(-per_epoch // recipe.training.batch))
+    trained = train(
+        network,
+        samples,
+        build_loss(recipe.loss),
+        validate if aside else None,
+        recipe.training,
+        folder,
+        identity=key,
+        device=execution.device,
+        workers=how.workers,
+        advance=how.progress.advance,
+    )
+    how.progress.finish(f"{len(trained.history)} epochs")
+    model = ParticleModel(trained.network, card, execution=execution)
+    if not aside:
+        return model
+    thresholds = tuple(threshold for threshold, _ in calibrated(model, aside))
+    return model.with_card(card.model_copy(update={"thresholds": thresholds}))
+
+
+def identity(recipe: Recipe, pictures: Sequence[Picture], aside: Sequence[Picture]) -> str:
+    """Return a hash of all that decides a training: recipe, and pictures on both sides."""
+    digest = hashlib.sha256(recipe.model_dump_json().encode())
+    for side in (pictures, aside):
+        digest.update(b"side")
+        for picture in side:
+            digest.update(picture.name.encode())
+            for image in (picture.frame, *picture.truth.values()):
+                digest.update(image.tobytes())
+    return digest.hexdigest()
+
+
+def _start_from(initial: str, network: nn.Module, recipe: Recipe) -> str:
+    """Give the network the weights of a model; returns their hash."""
+    model = load_model(initial)
+    theirs = (model.card.network, model.card.channels, model.card.classes)
+    if theirs != (recipe.network, recipe.channels, recipe.classes):
+        raise UserError(
+            f"is a model of another network, channels or classes than the recipe {recipe.name}",
+            where=initial,
+            hint="train with the recipe on the model's card",
+        )
+    network.load_state_dict(model.network.state_dict())
+    return model.card.weights_sha256
