@@ -145,6 +145,8 @@ def test_channel_dropout_keeps_the_first_channel_and_scales_nothing() -> None:
     # Dropped with chance 0.6 x (1/2 with the other + 1/2 x 1/2 alone) = 0.45.
     torch.testing.assert_close(kept[:, 1:].mean(dim=0), torch.full((2,), 0.55), rtol=0, atol=0.04)
     assert (dropout.eval()(torch.ones(9, 3, 1, 1)) == 1).all()
+    one_at_a_time = ChannelDropout(1.0, lonely_share=0.0).train()(torch.ones(200, 3, 1, 1))
+    assert (one_at_a_time.sum(dim=(1, 2, 3)) == 2).all()
 
 
 @pytest.mark.parametrize(

@@ -93,12 +93,13 @@ def identity(recipe: Recipe, pictures: Sequence[Picture], aside: Sequence[Pictur
 def _start_from(initial: str, network: nn.Module, recipe: Recipe) -> str:
     """Give the network the weights of a model; returns their hash."""
     model = load_model(initial)
-    theirs = (model.card.network, model.card.channels, model.card.classes)
-    if theirs != (recipe.network, recipe.channels, recipe.classes):
+    same = (model.card.channels, model.card.classes) == (recipe.channels, recipe.classes)
+    try:
+        network.load_state_dict(model.network.state_dict() if same else {})
+    except RuntimeError as error:
         raise UserError(
             f"is a model of another network, channels or classes than the recipe {recipe.name}",
             where=initial,
             hint="train with the recipe on the model's card",
-        )
-    network.load_state_dict(model.network.state_dict())
+        ) from error
     return model.card.weights_sha256

@@ -35,6 +35,13 @@ class UNetConfig(Model):
         description="chance that an image trains without its channels beyond the first, so that "
         "one network serves with and without them",
     )
+    lonely_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="of those images, the share that loses all of its channels beyond the first, "
+        "and not one of them",
+    )
 
 
 class ConvBlock(nn.Sequential):
@@ -57,9 +64,9 @@ class ChannelDropout(nn.Module):
     What is left is not scaled up: 0 is what a missing channel holds at inference too.
     """
 
-    def __init__(self, chance: float) -> None:
+    def __init__(self, chance: float, lonely_share: float = 0.5) -> None:
         super().__init__()
-        self.chance = chance
+        self.chance, self.lonely_share = chance, lonely_share
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the images with some channels dropped."""
@@ -68,7 +75,7 @@ class ChannelDropout(nn.Module):
             return images
         draw = torch.rand(batch, 3, device=images.device)
         hit = draw[:, :1] < self.chance
-        all_of_them = draw[:, 1:2] < 0.5
+        all_of_them = draw[:, 1:2] < self.lonely_share
         extra = torch.arange(1, channels, device=images.device)
         one = extra == 1 + (draw[:, 2:] * (channels - 1)).long()
         keep = torch.ones(batch, channels, device=images.device, dtype=images.dtype)
@@ -90,7 +97,7 @@ class UNetBody(nn.Module):
         self.block = block
         self.multiple = block * 2 ** (len(widths) - 1)
         self.halo = receptive_reach(len(widths), block)
-        self.dropout = ChannelDropout(config.channel_dropout)
+        self.dropout = ChannelDropout(config.channel_dropout, config.lonely_share)
         inputs = (channels * block**2, *widths[:-1])
         self.encoder = nn.ModuleList(
             ConvBlock(before, width) for before, width in zip(inputs, widths, strict=True)
