@@ -15,7 +15,7 @@ from pitflow.frame import CLASS_PIT, Frame, Image
 from pitflow.report.window import Window
 from pitflow.scene import Scene
 from pitflow.segment.pits import no_pits
-from pitflow.segment.registry import create_segmenter
+from pitflow.segmenters import create_segmenter
 
 ClassMap = npt.NDArray[np.uint8]
 

@@ -80,11 +80,30 @@ class ReportChainConfig(Model):
     max_area_px: float = Field(2000.0, gt=0, description="largest contour kept, px^2")
 
 
-class SegmentConfig(Model):
-    """Which segmenter, and the parameters of each."""
+class UNetConfig(Model):
+    """The particle network, and where it looks."""
 
-    segmenter: str = Field("change", description="report, clahe or change")
+    model: str = Field("particles", description="name of an included model, or path of one")
+    device: str = Field("auto", description="auto, cpu, cuda (all GPUs), cuda:N or mps")
+    threshold: float | None = Field(
+        None, gt=0, lt=1, description="confidence from which on it is a particle; None: the model's"
+    )
+    gate: bool = Field(True, description="look only where something is darker than before")
+    gate_threshold: float = Field(4.0, gt=0, description="how much darker, noise sigmas")
+    gate_rim_px: float = Field(
+        24.0, ge=0, description="and everywhere as near as this to a pit, px"
+    )
+    full_every: int = Field(
+        50, ge=1, description="every so many frames it looks everywhere, to measure what is lost"
+    )
+
+
+class SegmentConfig(Model):
+    """Which segmenter, and the parameters of each; change finds candidates for unet too."""
+
+    segmenter: str = Field("change", description="unet, change, clahe or report")
     pits: PitConfig = PitConfig()
+    unet: UNetConfig = UNetConfig()
     change: ChangeConfig = ChangeConfig()
     clahe: ClaheConfig = ClaheConfig()
     report: ReportChainConfig = ReportChainConfig()

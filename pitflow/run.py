@@ -45,6 +45,8 @@ class Stage:
         What it leaves in the run directory; if one of them is gone the stage is done again.
     function:
         Does it, and returns one line on what came of it.
+    reads:
+        Gives a hash of each file beside the recording that decides its result.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Stage:
     code: tuple[str, ...]
     files: tuple[str, ...]
     function: Callable[[Job], str]
+    reads: Callable[[Config], dict[str, str]] = lambda _: {}
 
 
 STAGES = (
@@ -74,9 +77,10 @@ STAGES = (
         "segment",
         needs=("acquire",),
         uses=("segment",),
-        code=("segment",),
+        code=("segment", "segmenters.py", "domains/particles"),
         files=("masks.zarr", "parts/segment/detections.parquet", "tables/pit_pixels.parquet"),
         function=stages.segment,
+        reads=stages.model_read,
     ),
     Stage(
         "link",
@@ -157,6 +161,7 @@ def stage_keys(config: Config) -> list[str]:
     keys: dict[str, str] = {}
     for stage in STAGES:
         parameters = {name: select(config, name) for name in stage.uses}
+        parameters["reads"] = stage.reads(config)
         needs = [keys[name] for name in stage.needs]
         keys[stage.name] = stage_key(stage.name, parameters, code_version(*stage.code), needs)
     return list(keys.values())

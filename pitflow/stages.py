@@ -7,8 +7,9 @@ goes on from there.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,16 +116,32 @@ class Job:
 
 
 def check_segmenter(config: Config) -> None:
-    """Refuse a segmenter that does not exist before hours are spent on the frames.
+    """Refuse a segmenter that cannot be had before hours are spent on the frames.
 
     Raises
     ------
     UserError
-        If no segmenter has the name that the configuration gives.
+        If there is no such segmenter, model or device.
     """
-    from pitflow.segment.registry import check_name
+    from pitflow.segmenters import check_segmenter
 
-    check_name(config.segment.segmenter)
+    check_segmenter(config.segment)
+
+
+def model_read(config: Config) -> dict[str, str]:
+    """Return the hash of the model that the segmenter uses, if it uses one.
+
+    Raises
+    ------
+    UserError
+        If the model is missing or damaged.
+    """
+    if config.segment.segmenter != "unet":
+        return {}
+    from pitflow.domains.particles.model import find_model
+    from pitflow.segment.checkpoint import read_card
+
+    return {"model": read_card(find_model(config.segment.unet.model)).weights_sha256}
 
 
 def open_recording(video: Path, run: RunFolder, config: Config) -> Source:
@@ -224,7 +241,7 @@ def segment(job: Job) -> str:
     from pitflow.acquire.store import create_masks, open_stack
     from pitflow.segment.block import combine_arrivals
     from pitflow.segment.pits import find_pits, pit_pixels
-    from pitflow.segment.registry import create_segmenter
+    from pitflow.segmenters import create_segmenter
 
     parts = job.run.parts("segment")
     scene, reader, blocks = _scene(job), _reader(job), job.blocks
@@ -255,7 +272,9 @@ def segment(job: Job) -> str:
     arrival = combine_arrivals([np.load(path) for path in sorted(parts.glob("arrival-*.npy"))])
     pixels = pit_pixels(pits, arrival)
     schema.write_table(pixels, schema.PIT_PIXELS, job.run.table("pit_pixels"))
-    return f"{pixels['pit'].nunique()} pits, {len(detections)} detections"
+    found = f"{pixels['pit'].nunique()} pits, {len(detections)} detections"
+    gate = _note_searches(job, sorted(parts.glob("search-*.json")))
+    return f"{found}; {gate}" if gate else found
 
 
 def link(job: Job) -> str:
@@ -383,7 +402,26 @@ def _segment_blocks(
     frames = reader.read(blocks[0].start, blocks[-1].stop)
     result = segment_block(segmenter, pits, frames, scene, masks)
     np.save(parts / f"arrival-{_span(blocks)}.npy", result.arrival)
+    if result.searches or result.notes:
+        record = {"searches": [asdict(search) for search in result.searches], "notes": result.notes}
+        (parts / f"search-{_span(blocks)}.json").write_text(json.dumps(record))
     return result.detections
+
+
+def _note_searches(job: Job, files: list[Path]) -> str:
+    """Note what a segmenter that looks at parts of the frames lost by that; returns it in words."""
+    from pitflow.segment.gate import Search, gate_loss
+
+    records = [json.loads(path.read_text()) for path in files]
+    # What one worker had to adapt, the others had to as well.
+    job.notes += dict.fromkeys(note for record in records for note in record["notes"])
+    searches = [Search(**search) for record in records for search in record["searches"]]
+    if not searches:
+        return ""
+    loss = gate_loss(searches)
+    job.run.manifest.stages["segment"]["gate"] = asdict(loss)
+    job.notes.append(str(loss))
+    return str(loss)
 
 
 def _in_parts(

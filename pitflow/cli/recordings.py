@@ -25,8 +25,18 @@ def run(
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of parameters.")] = None,
     segmenter: Annotated[
-        str | None, typer.Option(help="change, clahe or report (the paper's chain).")
+        str | None,
+        typer.Option(help="unet (the network), change, clahe or report (the paper's chain)."),
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Particle model of unet, by name or folder.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where unet runs: auto, cpu, cuda, cuda:N or mps.")
+    ] = None,
+    no_gate: Annotated[
+        bool, typer.Option("--no-gate", help="Let unet look everywhere in every frame.")
+    ] = False,
     um_per_px: Annotated[float | None, typer.Option(help="Size of a pixel, um (0.48).")] = None,
     fps: Annotated[
         float | None, typer.Option(help="Frames per second, if the file is wrong.")
@@ -58,6 +68,9 @@ def run(
         config,
         {
             "segment.segmenter": segmenter,
+            "segment.unet.model": model,
+            "segment.unet.device": device,
+            "segment.unet.gate": False if no_gate else None,
             "acquire.um_per_px": um_per_px,
             "acquire.fps": fps,
             "acquire.start": start,

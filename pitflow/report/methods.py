@@ -6,6 +6,11 @@ from pitflow.report.data import ReportData, floats
 from pitflow.report.words import count
 
 SEGMENTERS = {
+    "unet": "A network that was trained on simulated and hand-labelled frames sees each frame, how "
+    "it differs from what its place shows without particles, and what has moved shortly before; it "
+    "decides what is a particle. It looks only where something is darker than before, and what it "
+    "misses by that is measured on frames that it searches everywhere. Where a particle lies and "
+    "how dark and large it is, is measured on the difference image.",
     "change": "Each frame is compared with what its place shows before and after without "
     "particles, drift of stage and light removed; what is darker than the noise allows, at any of "
     "several blob sizes, is a particle. Specks that do not move are there before and after, and "
@@ -26,6 +31,7 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
         segment.segmenter, "See the documentation of this segmenter for how it finds them."
     )
     thresholds = {
+        "unet": f" Model “{segment.unet.model}”.",
         "change": f" Threshold: {segment.change.threshold:g} standard deviations of the noise.",
         "clahe": f" Clip limit {segment.clahe.clip_limit:g}, tiles of {segment.clahe.tile_px} px.",
         "report": f" History of {segment.report.history} frames.",

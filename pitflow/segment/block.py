@@ -12,6 +12,7 @@ import pandas as pd
 
 from pitflow.frame import CLASS_PIT, Frame
 from pitflow.scene import Scene
+from pitflow.segment.gate import Search
 from pitflow.segment.objects import empty_detections
 from pitflow.segment.pits import NEVER, PitMap
 from pitflow.segment.protocol import Segmenter
@@ -37,11 +38,17 @@ class BlockResult:
         Particles per frame, indexed by frame number.
     arrival:
         (m,) first frame of the block in which each pixel of the pit map is pit, ``NEVER`` for none.
+    searches:
+        How the frames were searched, those that were searched in part or to compare.
+    notes:
+        What had to be adapted, one sentence each.
     """
 
     detections: pd.DataFrame
     n_particles: pd.Series[int]
     arrival: npt.NDArray[np.int64]
+    searches: tuple[Search, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def segment_block(
@@ -72,6 +79,8 @@ def segment_block(
     arrival = np.full(pits.row.size, NEVER, np.int64)
     tables: list[pd.DataFrame] = []
     counts: dict[int, int] = {}
+    searches: list[Search] = []
+    notes: list[str] = []
     pending: list[Frame] = []
     for result in segmenter.segment(_noted(frames, pending), scene):
         frame = pending.pop(0)
@@ -80,10 +89,14 @@ def segment_block(
         if masks is not None:
             masks[result.frame - first_frame] = result.classes
         counts[result.frame] = len(result.particles)
+        notes += result.notes
+        if result.search is not None:
+            searches.append(result.search)
         if len(result.particles):
             tables.append(result.particles)
     detections = pd.concat(tables, ignore_index=True) if tables else empty_detections()
-    return BlockResult(detections, pd.Series(counts, dtype="int64"), arrival)
+    n_particles = pd.Series(counts, dtype="int64")
+    return BlockResult(detections, n_particles, arrival, tuple(searches), tuple(notes))
 
 
 def combine_arrivals(arrivals: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:

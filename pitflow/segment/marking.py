@@ -38,19 +38,22 @@ def mark_particles(
     pixels = outline(darkening.image, darkening.pyramid, seeds)
     row, column = pixels.row, pixels.column
     lit = np.maximum(ground[row, column] * np.float32(frame.gain), 1)
+    depth = (darkening.image[row, column] - pixels.ground[pixels.owner]) / lit
     objects = Objects(
         n=pixels.seed.size,
         owner=pixels.owner,
         row=row,
         column=column,
-        darkening=(darkening.image[row, column] - pixels.ground[pixels.owner]) / lit,
+        darkening=depth,
         slope=_slope(darkening.pyramid.smooth[0], row, column) / lit,
         score=score[pixels.seed],
         level=OUTLINE,
         smoothing_px=outline_smoothing(darkening.pyramid, seeds.level[pixels.seed]),
     )
     classes = _pit_classes(look)
-    classes[row, column] = CLASS_PARTICLE
+    # What is not darker at all is not measured, and not marked either.
+    dark = np.bincount(pixels.owner, np.maximum(depth, 0), pixels.seed.size)[pixels.owner] > 0
+    classes[row[dark], column[dark]] = CLASS_PARTICLE
     return Segmentation(frame.index, classes, measure(frame.index, objects))
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from pitflow.frame import Frame
 from pitflow.scene import Scene
+from pitflow.segment.gate import Search
 
 DETECTION_COLUMNS = (
     "frame",
@@ -45,11 +46,17 @@ class Segmentation:
         (height, width) uint8: 0 background, 1 particle, 2 pit, in the frame's own geometry.
     particles:
         One row per particle with ``DETECTION_COLUMNS``.
+    search:
+        How much of the frame was looked at, where that is not all of it.
+    notes:
+        What had to be adapted on the way, one sentence each.
     """
 
     frame: int
     classes: npt.NDArray[np.uint8]
     particles: pd.DataFrame
+    search: Search | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Segmenter(Protocol):

@@ -26,6 +26,10 @@ Array = Any
 """A numpy array or a torch tensor whose last two axes are rows and columns."""
 
 
+Pixels = slice | npt.NDArray[np.int64]
+"""Pixels along one side of an image: a run of them, or any."""
+
+
 @dataclass(frozen=True, slots=True)
 class Axis:
     """How one side of an image is covered.
@@ -57,12 +61,29 @@ class Axis:
         folded = where % period
         return np.minimum(folded, period - folded)
 
+    def pixels(self, index: int) -> Pixels:
+        """Return which pixels of the image a tile sees, as a slice where none is reflected."""
+        start = self.starts[index]
+        if start >= 0 and start + self.tile <= self.size:
+            return slice(start, start + self.tile)
+        first = start - self.starts[0]
+        return self.source[first : first + self.tile]
+
     def span(self, index: int) -> tuple[slice, slice]:
         """Return where a tile's answer counts: as a slice of the image, and of the tile."""
         counts = np.flatnonzero(self.weights[index])
         first, last = int(counts[0]), int(counts[-1]) + 1
         start = self.starts[index]
         return slice(start + first, start + last), slice(first, last)
+
+    def counting(
+        self, low: npt.NDArray[np.intp], high: npt.NDArray[np.intp]
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Return the first and last tile whose answer counts between pixels, ends included."""
+        spans = [self.span(index)[0] for index in range(len(self.starts))]
+        first = np.searchsorted([span.stop for span in spans], low, side="right")
+        last = np.searchsorted([span.start for span in spans], high, side="right") - 1
+        return np.minimum(first, len(spans) - 1), np.maximum(last, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +119,19 @@ class TilePlan:
             for row, column in self
             if where[self.rows.span(row)[0], self.columns.span(column)[0]].any()
         ]
+
+    def around(
+        self, row: npt.NDArray[np.intp], column: npt.NDArray[np.intp], margin: int
+    ) -> list[tuple[int, int]]:
+        """Return the tiles whose answer counts within ``margin`` px of any of some pixels."""
+        chosen = np.zeros((len(self.rows.starts), len(self.columns.starts)), np.bool_)
+        first_row, last_row = self.rows.counting(row - margin, row + margin)
+        first_column, last_column = self.columns.counting(column - margin, column + margin)
+        for top, bottom, left, right in zip(
+            first_row, last_row, first_column, last_column, strict=True
+        ):
+            chosen[top : bottom + 1, left : right + 1] = True
+        return [(int(at[0]), int(at[1])) for at in np.argwhere(chosen)]
 
 
 def plan_axis(size: int, tile: int, halo: int, overlap: int, align: int) -> Axis:

@@ -15,9 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.ndimage import gaussian_filter
 
 from pitflow.frame import Frame
+from pitflow.segment.checkpoint import Card, save_checkpoint
+from pitflow.segment.networks import build_network
+from pitflow.segment.networks.unet import UNetConfig
 
 N_FRAMES, BLOCK = 72, 24
 SPEEDS = {20: 3.0, 60: -2.0, 100: 1.1}
@@ -141,3 +145,50 @@ def make_recording():
 def recording() -> Recording:
     """Three particles, one pit that grows from radius 4 to 16 px, one static speck."""
     return record()
+
+
+def write_model(folder, classes=("particle", "centre")):
+    """Write a network made by hand: its answer is how much darker than the background a pixel is.
+
+    A darkening by 13 % has even odds, and every 5 % more or less make them e times so.
+    """
+    network = build_network(UNetConfig(widths=(2, 2)), 3, len(classes))
+    state = {name: torch.zeros_like(value) for name, value in network.state_dict().items()}
+    for name in state:
+        if name.endswith("running_var"):
+            state[name] += 1
+    # Darker than the background (channel 1) becomes positive, and passes through the finest level.
+    state["encoder.0.0.weight"][0, 1, 1, 1] = -1
+    state["encoder.0.1.weight"][:] = 1
+    state["encoder.0.3.weight"][0, 0, 1, 1] = 1
+    state["encoder.0.4.weight"][:] = 1
+    state["decoder.0.0.weight"][0, 2, 1, 1] = 1
+    state["decoder.0.1.weight"][:] = 1
+    state["decoder.0.3.weight"][0, 0, 1, 1] = 1
+    state["decoder.0.4.weight"][:] = 1
+    state["head.weight"][:, 0] = 2
+    state["head.bias"][:] = -2.6
+    network.load_state_dict(state)
+    card = Card(
+        name="by hand",
+        domain="particles",
+        channels=("frame", "background", "earlier"),
+        classes=classes,
+        thresholds=(0.5,) * len(classes),
+        network=UNetConfig(widths=(2, 2)),
+        tile_px=64,
+    )
+    save_checkpoint(folder, network, card)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """Path of a particle model made by hand."""
+    return write_model(tmp_path_factory.mktemp("model") / "by-hand")
+
+
+@pytest.fixture(scope="session")
+def model_without_centres(tmp_path_factory):
+    """Path of a model that knows particles, but not their centres."""
+    return write_model(tmp_path_factory.mktemp("model") / "plain", ("particle",))

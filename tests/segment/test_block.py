@@ -9,7 +9,7 @@ import pytest
 from pitflow.config import PitConfig, SegmentConfig
 from pitflow.segment.block import combine_arrivals, segment_block
 from pitflow.segment.pits import NEVER, find_pits, pit_pixels
-from pitflow.segment.registry import create_segmenter
+from pitflow.segmenters import create_segmenter
 
 
 @pytest.fixture(scope="module")

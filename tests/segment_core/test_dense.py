@@ -11,7 +11,7 @@ import torch
 from pitflow.errors import UserError
 from pitflow.segment import dense
 from pitflow.segment.dense import DensePredictor, eightfold
-from pitflow.segment.devices import Execution, choose_device, choose_execution
+from pitflow.segment.devices import Execution, choose_device, choose_execution, has_bfloat16
 from pitflow.segment.networks import build_network
 from pitflow.segment.networks.smp import SmpConfig
 from pitflow.segment.networks.unet import UNetConfig
@@ -88,7 +88,7 @@ def test_the_batch_is_halved_until_it_fits_and_it_says_so() -> None:
     predictor = DensePredictor(network, 64, batch_px=9 * 64 * 64, note=notes.append)
     # The predictor works on a copy of the network, whose record of batches it keeps.
     np.testing.assert_allclose(predictor.predict(given), given, atol=1e-5)
-    assert [note.split()[4] for note in notes] == ["9", "4"]
+    assert [note.split()[4] for note in notes] == ["8", "4"]
     predictor.predict(given)
     assert len(notes) == 2
 
@@ -217,7 +217,9 @@ def test_an_unknown_or_missing_device_is_refused(name: str) -> None:
 def test_devices_and_precision() -> None:
     assert choose_device("cpu").type == "cpu"
     assert choose_device("auto").type in ("cpu", "cuda", "mps")
-    assert choose_execution("cpu").dtype is torch.float32
+    assert choose_execution("cpu", "float32").dtype is torch.float32
+    native = torch.bfloat16 if has_bfloat16() else torch.float32
+    assert choose_execution("cpu").dtype is native
     assert choose_execution("cpu", "bfloat16").dtype is torch.bfloat16
     with pytest.raises(UserError, match="bfloat16"):
         choose_execution("cpu", "float16")

@@ -5,11 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pitflow.domains.particles.channels import (
+    TileChannels,
+    Views,
+    full_scale,
+    make_channels,
+)
 from pitflow.domains.particles.pictures import Picture
 from pitflow.domains.particles.recipes import MOVING, PAPER, SINGLE
 from pitflow.domains.particles.samples import ParticleSamples, truth_of
 from pitflow.domains.particles.stamps import cut_stamps, find_specks, paste
 from pitflow.domains.recipe import AugmentConfig, Recipe
+from pitflow.segment.tiles import extract, pad, plan_tiles
 
 STEEL = 200
 
@@ -213,3 +220,21 @@ def test_single_images_make_up_the_share_asked_for() -> None:
             stills = sum(pictures[place].is_still for place in samples._order)
             assert abs(stills / len(samples) - share) < 0.02
             assert set(samples._order) == set(range(10))
+
+
+def test_channels_made_tile_by_tile_are_those_of_the_whole_frame() -> None:
+    rng = np.random.default_rng(5)
+    frame, earlier = (rng.integers(90, 190, (131, 102)).astype(np.uint8) for _ in range(2))
+    background = rng.uniform(90, 190, frame.shape).astype(np.float32)
+    names = ("frame", "background", "earlier", "raw")
+    views = Views(full_scale(frame), background / np.float32(255), full_scale(earlier))
+    plan = plan_tiles((131, 102), 48, halo=8, multiple=8)
+    padded = pad(make_channels(names, views), plan)
+    whole = [extract(padded, plan, tile) for tile in plan]
+    cut = TileChannels(names, frame, background, earlier).cut(plan, list(plan))
+    np.testing.assert_allclose(cut, whole, atol=2e-4)
+    alone = TileChannels(names, frame).cut(plan, list(plan))
+    np.testing.assert_allclose(alone[:, [0, 3]], cut[:, [0, 3]])
+    assert not alone[:, 1:3].any()
+    with pytest.raises(ValueError, match="no channel is called 'later'"):
+        TileChannels(("later",), frame)

@@ -16,12 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from pitflow.frame import Image
+from pitflow.segment.tiles import Pixels, TilePlan
 
 Floats = npt.NDArray[np.float32]
 
@@ -64,6 +66,18 @@ def darkening(image: Floats) -> Floats:
     The level of the steel is its mean over a window, pits left out; inside of a large pit it is the
     median of the image.
     """
+    return relative_to(steel_scale(image), image)
+
+
+def relative_to(scale: Floats, image: Image) -> Floats:
+    """Return brightness relative to the steel, of an image or a part of it and its scale there."""
+    relative: Floats = scale * image
+    relative -= np.float32(1 / _UNIT)
+    return np.clip(relative, -_LIMIT, _LIMIT, out=relative)
+
+
+def steel_scale(image: Floats) -> Floats:
+    """Return (height, width) what a grey value is multiplied by: that of steel becomes 10."""
     height, width = image.shape
     # The level is so smooth that a reduced image tells it, at a fraction of the time.
     reduced = cv2.resize(
@@ -77,10 +91,8 @@ def darkening(image: Floats) -> Floats:
     # Where there is next to no steel, the median takes over without a step.
     level = (total + _FEW * typical) / (share + _FEW)
     per_unit = (1 / (_UNIT * np.maximum(level, 1e-6))).astype(np.float32)
-    relative: Floats = cv2.resize(per_unit, (width, height), interpolation=cv2.INTER_LINEAR)
-    relative *= image
-    relative -= np.float32(1 / _UNIT)
-    return np.clip(relative, -_LIMIT, _LIMIT, out=relative)
+    scale: Floats = cv2.resize(per_unit, (width, height), interpolation=cv2.INTER_LINEAR)
+    return scale
 
 
 def make_channels(names: Sequence[str], views: Views) -> Floats:
@@ -105,3 +117,68 @@ def make_channels(names: Sequence[str], views: Views) -> Floats:
             other = others[name]
             channels.append(np.zeros_like(now) if other is None else now - darkening(other))
     return np.stack(channels)
+
+
+class TileChannels:
+    """The channels of one frame, made only for the tiles that are asked for.
+
+    The same as ``make_channels`` of the whole frame (``pitflow.segment.dense.TileSource``).
+
+    Parameters
+    ----------
+    names:
+        The channels.
+    frame:
+        (height, width) uint8 or uint16.
+    background, earlier:
+        What there is to compare it with, in the frame's geometry; any positive unit of brightness.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        frame: Image,
+        background: Image | None = None,
+        earlier: Image | None = None,
+    ) -> None:
+        self._names, self._full_scale = names, np.float32(np.iinfo(frame.dtype).max)
+        given = {"frame": frame, "background": background, "earlier": earlier}
+        # Channels are differences to the frame's own darkening.
+        wanted = {"frame", *names} - {"raw"}
+        unknown = wanted - set(given)
+        if unknown:
+            raise ValueError(
+                f"no channel is called {min(unknown)!r}: frame, background, earlier or raw"
+            )
+        self.shape: tuple[int, int] = (frame.shape[0], frame.shape[1])
+        self._images = {name: image for name in wanted if (image := given[name]) is not None}
+        self._scales = {
+            name: steel_scale(image.astype(np.float32, copy=False))
+            for name, image in self._images.items()
+        }
+
+    def cut(self, plan: TilePlan, chosen: Sequence[tuple[int, int]]) -> Floats:
+        """Return the (n, channels, tile height, tile width) channels of some tiles of a plan."""
+        cut = np.zeros((len(chosen), len(self._names), *plan.tile_shape), np.float32)
+        for channels, tile in zip(cut, chosen, strict=True):
+            rows, columns = plan.rows.pixels(tile[0]), plan.columns.pixels(tile[1])
+            now = self._relative("frame", rows, columns)
+            for channel, name in zip(channels, self._names, strict=True):
+                if name == "frame":
+                    channel[...] = now
+                elif name == "raw":
+                    channel[...] = _part(self._images["frame"], rows, columns) / self._full_scale
+                elif name in self._images:
+                    np.subtract(now, self._relative(name, rows, columns), out=channel)
+        return cut
+
+    def _relative(self, name: str, rows: Pixels, columns: Pixels) -> Floats:
+        scale, image = self._scales[name], self._images[name]
+        return relative_to(_part(scale, rows, columns), _part(image, rows, columns))
+
+
+def _part(image: npt.NDArray[Any], rows: Pixels, columns: Pixels) -> npt.NDArray[Any]:
+    """Return some rows and columns of an image; as a view where they are without reflection."""
+    if isinstance(rows, slice) and isinstance(columns, slice):
+        return image[rows, columns]
+    return image[rows][:, columns]

@@ -25,18 +25,17 @@ from pitflow.acquire.registration import Registration
 from pitflow.acquire.source import open_source
 from pitflow.config import AcquireConfig, PitConfig
 from pitflow.domains.particles.centres import draw_centres
-from pitflow.domains.particles.channels import EARLIER_FRAMES
+from pitflow.domains.particles.past import aligned, neighbour
 from pitflow.domains.particles.pictures import Picture
 from pitflow.errors import UserError
-from pitflow.frame import CLASS_PARTICLE, CLASS_PIT, Frame
-from pitflow.segment.ground import Backgrounds, Ground
+from pitflow.frame import CLASS_PARTICLE, CLASS_PIT
+from pitflow.segment.ground import Ground
 from pitflow.segment.pits import find_pits
 from pitflow.segment.window import Window, windows
 from pitflow.simulate.config import SimulateConfig
 from pitflow.simulate.render import classes
 from pitflow.simulate.truth import as_seen
 from pitflow.simulate.world import World, simulate_world
-from pitflow.translation import translated
 
 if TYPE_CHECKING:
     from pitflow.acquire.source import Source
@@ -134,7 +133,7 @@ def _grounds(
     tail = list(reader.read(max(source.n_frames - _TAIL_FRAMES, 0), source.n_frames))
     pits = find_pits(scene, PitConfig(), tail)
     for window in windows(reader.read(0, source.n_frames), scene):
-        ground = Ground(window, Backgrounds(window, scene, pits), pits)
+        ground = Ground(window, scene, pits)
         for i, frame in enumerate(window.frames[: window.n]):
             if frame.index in wanted:
                 yield window, i, ground.at(i)
@@ -155,22 +154,6 @@ def _picture(clip: Clip, window: Window, i: int, ground: npt.NDArray[np.float32]
         None if other is None else aligned(other, frame),
         known,
     )
-
-
-def neighbour(window: Window, i: int) -> Frame | None:
-    """Return the frame with which frame ``i`` of a window is compared: its ``earlier`` one.
-
-    Where the window holds none so early, the frame as long after tells the same.
-    """
-    for j in (i - EARLIER_FRAMES, i + EARLIER_FRAMES):
-        if 0 <= j < len(window.frames) and window.frames[j].quality == "ok":
-            return window.frames[j]
-    return None
-
-
-def aligned(other: Frame, frame: Frame) -> npt.NDArray[Any]:
-    """Return the image of another frame in the geometry of ``frame``."""
-    return translated(other.image, frame.shift[0] - other.shift[0], frame.shift[1] - other.shift[1])
 
 
 def _truth(

@@ -90,6 +90,21 @@ def load_model(
     UserError
         If there is no such model, its files are damaged, or it is for something else.
     """
+    path = find_model(name)
+    network, card = load_checkpoint(path)
+    if card.domain != "particles" or "particle" not in card.classes:
+        raise UserError(f"is a model for {card.domain}, not for particles", where=path)
+    return ParticleModel(network, card, execution=execution, flips=flips, note=note)
+
+
+def find_model(name: str) -> Path:
+    """Return the path of a model, given by that or by its name if it comes with the program.
+
+    Raises
+    ------
+    UserError
+        If there is no such model.
+    """
     path = Path(name)
     if not path.exists():
         known = sorted(folder.name for folder in PACKAGED.glob("*") if folder.is_dir())
@@ -100,10 +115,7 @@ def load_model(
                 hint=f"give the folder that `pitflow train` wrote; included: {known or 'none'}",
             )
         path = PACKAGED / name
-    network, card = load_checkpoint(path)
-    if card.domain != "particles" or "particle" not in card.classes:
-        raise UserError(f"is a model for {card.domain}, not for particles", where=path)
-    return ParticleModel(network, card, execution=execution, flips=flips, note=note)
+    return path
 
 
 def curves(model: ParticleModel, pictures: Iterable[Picture]) -> Iterator[tuple[Curve, ...]]:

@@ -45,20 +45,15 @@ class StillScene:
 
 
 def classical_mask(image: Image, config: SegmentConfig) -> Mask:
-    """Return the (height, width) particles that the configured segmenter finds in one image.
+    """Return the (height, width) particles that ``clahe`` finds in one image.
 
-    Only ``clahe`` judges an image by itself; the others compare frames and find nothing.
-
-    Raises
-    ------
-    UserError
-        If there is no segmenter of that name.
+    The other classical segmenters compare frames, and find nothing in a single one.
     """
+    from pitflow.segment.clahe import ClaheSegmenter
     from pitflow.segment.pits import find_pits
-    from pitflow.segment.registry import create_segmenter
 
     scene = StillScene(image)
-    segmenter = create_segmenter(config, find_pits(scene, config.pits))
+    segmenter = ClaheSegmenter(config.clahe, find_pits(scene, config.pits))
     (result,) = segmenter.segment([Frame(0, image)], scene)
     mask: Mask = result.classes == CLASS_PARTICLE
     return mask

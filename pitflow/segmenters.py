@@ -12,7 +12,16 @@ from pitflow.segment.pits import PitMap
 from pitflow.segment.protocol import Segmenter
 from pitflow.segment.report_chain import ReportSegmenter
 
+
+def _unet(config: SegmentConfig, pits: PitMap) -> Segmenter:
+    # The classical ones must not wait for torch to load.
+    from pitflow.domains.particles.segmenter import UNetSegmenter
+
+    return UNetSegmenter(config.unet, config.change, pits)
+
+
 SEGMENTERS: dict[str, Callable[[SegmentConfig, PitMap], Segmenter]] = {
+    "unet": _unet,
     "change": lambda config, pits: ChangeSegmenter(config.change, pits),
     "clahe": lambda config, pits: ClaheSegmenter(config.clahe, pits),
     "report": lambda config, pits: ReportSegmenter(config.report, pits),
@@ -27,17 +36,27 @@ def create_segmenter(config: SegmentConfig, pits: PitMap) -> Segmenter:
     UserError
         If no segmenter has that name.
     """
-    check_name(config.segmenter)
+    _check_name(config.segmenter)
     return SEGMENTERS[config.segmenter](config, pits)
 
 
-def check_name(name: str) -> None:
-    """Refuse a name that no segmenter has.
+def check_segmenter(config: SegmentConfig) -> None:
+    """Refuse a segmenter, model or device that is not there.
 
     Raises
     ------
     UserError
-        With the names that are known.
+        With what there is.
     """
+    _check_name(config.segmenter)
+    if config.segmenter == "unet":
+        from pitflow.domains.particles.model import find_model
+        from pitflow.segment.devices import choose_device
+
+        find_model(config.unet.model)
+        choose_device(config.unet.device)
+
+
+def _check_name(name: str) -> None:
     if name not in SEGMENTERS:
         raise UserError(f"unknown segmenter {name!r}", hint=f"known: {', '.join(SEGMENTERS)}")

@@ -1,0 +1,200 @@
+"""The particle network as a segmenter of recordings.
+
+The network decides what is a particle; where exactly it lies and how large it is, is measured on
+the darkening of the frame as for every other segmenter. The pits are those of the run's pit map.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from pitflow.config import ChangeConfig, UNetConfig
+from pitflow.domains.particles.channels import TileChannels
+from pitflow.domains.particles.model import load_model
+from pitflow.domains.particles.past import aligned, neighbour
+from pitflow.frame import Frame
+from pitflow.scene import Scene
+from pitflow.segment.blobs import Seeds, find_seeds
+from pitflow.segment.centres import find_centres
+from pitflow.segment.darkening import Darkening, Look, looks
+from pitflow.segment.dense import DensePredictor
+from pitflow.segment.devices import Execution, all_devices, choose_execution, one_thread
+from pitflow.segment.gate import Search, outside, propose
+from pitflow.segment.marking import mark_particles, without_particles
+from pitflow.segment.pits import PitMap
+from pitflow.segment.protocol import Segmentation
+from pitflow.segment.seeding import seeds_at
+from pitflow.segment.tiles import TilePlan
+from pitflow.segment.window import Window, windows
+
+WIDE_PX, NARROW_PX = 512, 64
+"""Tiles of frames that are searched everywhere, and of those where few places are."""
+HALO_PX = 16
+"""Further away than this, nothing changes what the network says of a particle."""
+
+_SURE = 1e-4
+
+
+class UNetSegmenter:
+    """The particle network, looking only where something is darker than before.
+
+    Parameters
+    ----------
+    config:
+        Model, device and gate.
+    change:
+        Scales of the darkening.
+    pits:
+        The recording's pits.
+    """
+
+    name = "unet"
+    in_order = False
+
+    def __init__(self, config: UNetConfig, change: ChangeConfig, pits: PitMap) -> None:
+        self._config, self._change, self._pits = config, change, pits
+
+    def segment(self, frames: Iterable[Frame], scene: Scene) -> Iterator[Segmentation]:
+        """Yield one result per frame."""
+        model = model_here(self._config.model, self._config.device)
+        for window in windows(frames, scene):
+            for i, look in enumerate(looks(window, scene, self._pits, self._change)):
+                if look.darkening is None:
+                    yield without_particles(look)
+                else:
+                    with one_thread():
+                        yield self._segmented(model, window, i, look, look.darkening)
+
+    def _segmented(
+        self, model: RunningModel, window: Window, i: int, look: Look, darkening: Darkening
+    ) -> Segmentation:
+        config, frame = self._config, look.frame
+        blobs = find_seeds(darkening.pyramid, darkening.noise, config.gate_threshold)
+        proposed = propose(model.plan(frame), blobs, look.pit, config.gate_rim_px)
+        everywhere = not config.gate or frame.index % config.full_every == 0
+        other = neighbour(window, i)
+        channels = TileChannels(
+            model.channels,
+            frame.image,
+            darkening.ground,
+            None if other is None else aligned(other, frame),
+        )
+        threshold = config.threshold or model.threshold
+        seeds, score = model.particles(
+            channels, None if everywhere else proposed, darkening, blobs, threshold
+        )
+        search = Search(len(model.plan(frame)), len(proposed))
+        if everywhere:
+            step = 2**seeds.level
+            row, column = seeds.row * step, seeds.column * step
+            lost = outside(model.plan(frame), proposed, row, column)
+            search = replace(search, found=row.size, lost=lost)
+        result = mark_particles(look, darkening, seeds, score)
+        return replace(result, search=search, notes=model.said())
+
+
+class RunningModel:
+    """A particle model on one device, ready for whole frames and for a few tiles of them.
+
+    Parameters
+    ----------
+    model:
+        Name or path.
+    execution:
+        Where and how it computes.
+    """
+
+    def __init__(self, model: str, execution: Execution) -> None:
+        self._notes: deque[str] = deque()
+        loaded = load_model(model)
+        card = loaded.card
+        self.channels = card.channels
+        self._place = card.classes.index("centre" if "centre" in card.classes else "particle")
+        self._has_centres = "centre" in card.classes
+        self.threshold = card.thresholds[self._place]
+        halo = min(int(loaded.network.halo), HALO_PX) if card.halo_px is None else card.halo_px
+        self._wide, self._narrow = (
+            DensePredictor(
+                loaded.network, tile, halo=halo, execution=execution, note=self._notes.append
+            )
+            for tile in (WIDE_PX, NARROW_PX)
+        )
+
+    def plan(self, frame: Frame) -> TilePlan:
+        """Return the tiles among which the gate chooses."""
+        height, width = frame.image.shape
+        return self._narrow.plan((height, width))
+
+    def particles(
+        self,
+        channels: TileChannels,
+        tiles: list[tuple[int, int]] | None,
+        darkening: Darkening,
+        blobs: Seeds,
+        threshold: float,
+    ) -> tuple[Seeds, npt.NDArray[np.float64]]:
+        """Return the seeds of the particles, and the network's confidence in each.
+
+        Parameters
+        ----------
+        channels:
+            Of the frame.
+        tiles:
+            Those of ``plan`` that are looked at; None: everywhere.
+        darkening, blobs:
+            Of the frame.
+        threshold:
+            Least confidence.
+        """
+        if tiles is None:
+            probability = self._wide.predict_tiles(channels)
+        else:
+            probability = self._narrow.predict_tiles(channels, tiles)
+        evidence = probability[min(self._place, len(probability) - 1)]
+        if self._has_centres:
+            peaks = find_centres(evidence, threshold)
+            seeds = seeds_at(darkening, blobs, peaks.row, peaks.column)
+            return seeds, np.clip(peaks.score, _SURE, 1 - _SURE).astype(np.float64)
+        # Without centres, touching particles are one region; the blobs in it tell them apart.
+        step = 2**blobs.level
+        row = np.minimum(blobs.row * step, evidence.shape[0] - 1)
+        column = np.minimum(blobs.column * step, evidence.shape[1] - 1)
+        score = evidence[row, column].astype(np.float64)
+        sure = score >= threshold
+        return blobs[sure], np.clip(score[sure], _SURE, 1 - _SURE)
+
+    def said(self) -> tuple[str, ...]:
+        """Return what had to be adapted since it was last asked."""
+        notes = []
+        while self._notes:
+            notes.append(self._notes.popleft())
+        return tuple(notes)
+
+
+@cache
+def models_on(name: str, device: str) -> tuple[RunningModel, ...]:
+    """Return the model on each of the devices, loaded once in a process."""
+    precision = choose_execution(device).dtype
+    return tuple(RunningModel(name, Execution(place, precision)) for place in all_devices(device))
+
+
+_LOADING = threading.Lock()
+_NEXT = itertools.count()
+_THREAD = threading.local()
+
+
+def model_here(name: str, device: str) -> RunningModel:
+    """Return the model for the calling thread: several GPUs are shared out among the threads."""
+    with _LOADING:
+        models: tuple[RunningModel, ...] = models_on(name, device)
+    if not hasattr(_THREAD, "number"):
+        _THREAD.number = next(_NEXT)
+    return models[int(_THREAD.number) % len(models)]

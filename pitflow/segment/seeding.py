@@ -1,0 +1,85 @@
+"""From what a network is sure of to the seeds of blobs, which are then outlined and measured.
+
+A network tells where a particle is; how wide it is, the darkening tells better. So each peak of the
+network's map takes over the blob that was found there, and where none was found, the scale at which
+the darkening answers most.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from pitflow.segment.blobs import Seeds
+from pitflow.segment.darkening import Darkening
+
+Ints = npt.NDArray[np.intp]
+
+_SAME_PX, _SAME_SCALES = 2.0, 1.0
+"""A blob within so many px and scales of a peak is the same particle."""
+_CLEAR_SHARE = 0.5
+"""Scales whose signal to noise is below this share of the best are noise."""
+
+
+def seeds_at(darkening: Darkening, blobs: Seeds, row: Ints, column: Ints) -> Seeds:
+    """Return one seed per peak.
+
+    Parameters
+    ----------
+    darkening:
+        Of the frame.
+    blobs:
+        What ``find_seeds`` found in it.
+    row, column:
+        (n,) pixels of the peaks, the surest first.
+    """
+    level, at_row, at_column, snr = _clearest(darkening, row, column)
+    taken = _assigned(darkening, blobs, row, column)
+    has = np.flatnonzero(taken >= 0)
+    blob = taken[has]
+    level[has], snr[has] = blobs.level[blob], blobs.snr[blob]
+    at_row[has], at_column[has] = blobs.row[blob], blobs.column[blob]
+    return Seeds(level, at_row, at_column, snr)
+
+
+def _assigned(darkening: Darkening, blobs: Seeds, row: Ints, column: Ints) -> Ints:
+    """Return the blob of each peak, -1 for none; nearest pairs first, each blob once."""
+    taken = np.full(row.size, -1, np.intp)
+    if not row.size or not blobs.level.size:
+        return taken
+    step = 2.0**blobs.level
+    places = np.column_stack([blobs.row * step, blobs.column * step])
+    reach = _SAME_PX + _SAME_SCALES * darkening.pyramid.finest_px * step
+    peaks = cKDTree(np.column_stack([row, column]))
+    near = peaks.query_ball_point(places, reach)
+    blob = np.repeat(np.arange(reach.size), [len(members) for members in near])
+    peak = np.concatenate([np.asarray(members, np.intp) for members in near])
+    away = np.hypot(places[blob, 0] - row[peak], places[blob, 1] - column[peak]) / reach[blob]
+    free = np.ones(reach.size, np.bool_)
+    for pair in np.argsort(away, kind="stable"):
+        if free[blob[pair]] and taken[peak[pair]] < 0:
+            taken[peak[pair]], free[blob[pair]] = blob[pair], False
+    return taken
+
+
+def _clearest(
+    darkening: Darkening, row: Ints, column: Ints
+) -> tuple[Ints, Ints, Ints, npt.NDArray[np.float64]]:
+    """Return the level, position on its grid, and signal to noise of the strongest response."""
+    values, snrs, rows, columns = [], [], [], []
+    for level, (band, noise) in enumerate(
+        zip(darkening.pyramid.band, darkening.noise, strict=True)
+    ):
+        height, width = band.shape
+        at_row = np.minimum((row + 2**level // 2) // 2**level, height - 1)
+        at_column = np.minimum((column + 2**level // 2) // 2**level, width - 1)
+        values.append(band[at_row, at_column])
+        snrs.append(values[-1] / np.maximum(noise.at(at_row, at_column), 1e-6))
+        rows.append(at_row)
+        columns.append(at_column)
+    snr = np.stack(snrs).astype(np.float64)
+    clear = snr >= _CLEAR_SHARE * snr.max(axis=0)
+    level = np.argmax(np.where(clear, np.stack(values), -np.inf), axis=0)
+    each = np.arange(row.size)
+    return level, np.stack(rows)[level, each], np.stack(columns)[level, each], snr[level, each]

@@ -1,0 +1,144 @@
+"""The network as a segmenter: where it looks, what it says of that, and on which device."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from pitflow.config import ChangeConfig, PitConfig, SegmentConfig, UNetConfig
+from pitflow.domains.particles import segmenter as module
+from pitflow.domains.particles.segmenter import UNetSegmenter
+from pitflow.errors import UserError
+from pitflow.segment.devices import Execution, one_thread
+from pitflow.segment.pits import find_pits
+from pitflow.segmenters import check_segmenter
+
+
+@pytest.fixture(scope="module")
+def segmenter(recording, model):
+    pits = find_pits(recording, PitConfig(), recording.read()[-5:])
+
+    def make(**config):
+        return UNetSegmenter(UNetConfig(**{"model": model} | config), ChangeConfig(), pits)
+
+    return make
+
+
+def found(results, recording):
+    near = 0
+    for row in recording.truth.itertuples():
+        table = results[row.frame].particles
+        near += bool((np.hypot(table["x"] - row.x, table["y"] - row.y) < 2).any())
+    return near / len(recording.truth)
+
+
+@pytest.fixture(scope="module")
+def gated(segmenter, recording):
+    return list(segmenter(full_every=30, gate_rim_px=4).segment(recording.read(), recording))
+
+
+def test_the_gate_spares_tiles_and_loses_nothing(segmenter, recording, gated):
+    everywhere = list(segmenter(gate=False).segment(recording.read(), recording))
+    assert found(gated, recording) == pytest.approx(found(everywhere, recording), abs=0.01)
+    searches = [result.search for result in gated]
+    assert np.mean([search.proposed / search.tiles for search in searches]) < 0.8
+    full = [result.frame for result in gated if result.search.found is not None]
+    assert full == [0, 30, 60]
+    assert all(result.search.found is not None for result in everywhere)
+
+
+def test_what_the_gate_passes_over_is_counted(segmenter, recording):
+    blind = segmenter(gate_threshold=1e6, gate_rim_px=0, full_every=24)
+    results = list(blind.segment(recording.read(0, 26), recording))
+    assert results[0].search.lost == results[0].search.found == len(results[0].particles) > 0
+    assert results[1].particles.empty
+    assert results[1].search.found is None
+
+
+def test_a_pickled_segmenter_is_the_same(segmenter, recording, gated):
+    again = pickle.loads(pickle.dumps(segmenter(full_every=30, gate_rim_px=4)))
+    for one, two in zip(again.segment(recording.read(0, 24), recording), gated, strict=False):
+        assert one.particles.equals(two.particles)
+
+
+def test_a_higher_threshold_finds_fewer(segmenter, recording, gated):
+    strict = list(segmenter(threshold=0.97).segment(recording.read(0, 24), recording))
+    assert sum(len(r.particles) for r in strict) < sum(len(r.particles) for r in gated[:24])
+
+
+def test_a_model_without_centres_tells_particles_apart_by_their_blobs(
+    segmenter, recording, model_without_centres
+):
+    plain = segmenter(model=model_without_centres)
+    results = list(plain.segment(recording.read(), recording))
+    assert found(results, recording) > 0.6
+
+
+def test_several_gpus_are_shared_out_among_the_threads(monkeypatch, model):
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(module, "all_devices", lambda name: [cpu, cpu])
+    module.models_on.cache_clear()
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(2) as pool:
+        import threading
+
+        both = threading.Barrier(2)
+
+        def here(_):
+            both.wait()
+            return module.model_here(model, "cpu")
+
+        one, two = pool.map(here, range(2))
+    module.models_on.cache_clear()
+    assert one is not two
+
+
+def test_out_of_memory_is_noted_with_the_frame(segmenter, recording, model, monkeypatch):
+    class Gpu(Execution):
+        @property
+        def is_gpu(self):
+            return True
+
+    running = module.RunningModel(model, Gpu(torch.device("cpu")))
+    keep, calls = running._narrow._network, []
+
+    def full(images):
+        calls.append(1)
+        if len(calls) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return keep(images)
+
+    monkeypatch.setattr(running._narrow, "_network", full)
+    monkeypatch.setattr(module, "model_here", lambda name, device: running)
+    results = list(segmenter().segment(recording.read(1, 4), recording))
+    notes = [note for result in results for note in result.notes]
+    assert len(notes) == 1
+    assert "out of memory" in notes[0]
+
+
+def test_networks_compute_on_one_thread_and_leave_the_number_as_it_was():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with one_thread():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"model": "nothing-of-this-name"}, "no model of this name or path"),
+        ({"device": "cuda:77"}, "cuda:77 is not there"),
+        ({"device": "gpu"}, "no device is called 'gpu'"),
+    ],
+)
+def test_what_is_not_there_is_refused_before_any_work(model, config, said):
+    with pytest.raises(UserError, match=said):
+        check_segmenter(SegmentConfig(segmenter="unet", unet={"model": model} | config))
