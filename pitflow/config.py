@@ -116,6 +116,10 @@ class LinkConfig(Model):
         25.0, gt=0, description="largest distance from the predicted position, px"
     )
     memory: int = Field(3, ge=0, description="frames a particle may be missed")
+    gap_frames: int = Field(
+        10, ge=1, description="longest gap between two pieces of a track that are joined, frames"
+    )
+    gap_px: float = Field(50.0, gt=0, description="and the longest way across it, px")
     min_length: int = Field(4, ge=1, description="shortest track kept, detections")
     least_move_px: float = Field(
         6.0, ge=0, description="a track that never gets further than this is not seen to move, px"

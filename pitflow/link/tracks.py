@@ -24,7 +24,9 @@ from scipy.spatial import cKDTree
 from trackpy.linking import Linker
 
 from pitflow.config import LinkConfig
+from pitflow.link.gaps import Gap, close_gaps
 from pitflow.link.likelihood import Habits, LinkScore, log_density
+from pitflow.link.looks import describe
 from pitflow.link.motion import MotionModel, MotionNoise, estimate_noise
 from pitflow.link.subnets import SubnetSolver
 from pitflow.link.velocity_prior import VelocityPrior
@@ -127,7 +129,17 @@ def link_detections(
     notes: list[str] = []
     if len(order):
         data = _Frames(time[order], positions[order], [-frame for frame in lost_frames])
-        track[order], notes = _link(data, config, _learn(data, config), progress)
+        known = _learn(data, config)
+        pieces, notes = _link(data, config, known, progress)
+        track[order] = close_gaps(
+            pieces,
+            data.frame,
+            data.positions,
+            describe(table)[order],
+            noise=known.noise,
+            prior=known.prior,
+            gap=Gap(config.gap_frames, config.gap_px),
+        )
     table["particle"] = _number(track, order[::-1], config.min_length)
     return LinkResult(table, notes)
 
