@@ -171,6 +171,9 @@ class VelocityConfig(Model):
     min_excess: float = Field(
         0.5, ge=0, description="and its excess over the trend, as a share of the trend's speed"
     )
+    max_mass_change: float = Field(
+        2.0, gt=1, description="where the mass changes by a larger factor, links are wrong"
+    )
     max_speed_um_s: float = Field(
         1000.0, gt=0, description="faster steps are wrong links, not motion, um/s"
     )

@@ -84,6 +84,7 @@ def close_gaps(
     *,
     noise: MotionNoise,
     prior: VelocityPrior,
+    look_score: LookScore,
     gap: Gap,
 ) -> Ints:
     """Join pieces of tracks that are one particle's.
@@ -94,10 +95,10 @@ def close_gaps(
         (n,), (n,), (n, 2): track of each detection (every detection has one, be it alone in it),
         ordered by frame; px.
     looks:
-        (n, m) what a detection looks like, in quantities whose differences matter (logarithms of
-        mass and size); m may be 0.
-    noise, prior:
-        How positions and velocities vary, and the velocity of what was seen once.
+        (n, m) what a detection looks like (`pitflow.link.looks.describe`).
+    noise, prior, look_score:
+        How positions and velocities vary, the velocity of what was seen once, and how alike the
+        detections of a particle look.
     gap:
         Which gaps are closed.
 
@@ -106,9 +107,8 @@ def close_gaps(
     track:
         (n,) with one number for all pieces of a particle: that of the first.
     """
-    look_score = LookScore.learned(track, frame, looks)
     for _ in range(_ROUNDS):
-        joined = _close(track, frame, positions, look_score, noise, prior, gap)
+        joined = _close(track, frame, positions, looks, look_score, noise, prior, gap)
         if joined is None:
             break
         track = joined
@@ -119,6 +119,7 @@ def _close(
     track: Ints,
     frame: Ints,
     positions: Floats,
+    looks: Floats,
     look_score: LookScore,
     noise: MotionNoise,
     prior: VelocityPrior,
@@ -149,7 +150,7 @@ def _close(
             -np.log(dt)
             - math.log(sum(1 / k for k in range(1, gap.frames + 1)))
             - log_new[j]
-            + look_score(ends.row[i], starts.row[j])
+            + look_score(looks[ends.row[i]], looks[starts.row[j]])
             + _log_alike(dt, i, j, ends, starts, noise, prior_mean, prior_covariance)
         )
         laws += evidence[:, None]

@@ -1,8 +1,14 @@
-"""How alike two detections look: the same particle, or two of the many."""
+"""How alike two detections look: the same particle, or two of the many.
+
+Darkness summed over a particle (mass) stays the same whatever its height, and its size changes
+slowly. How well either is measured depends on how much the particle stands out, so the spread of
+their differences is learnt in classes of that.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,23 +19,29 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 LOOKS = ("mass", "diameter_px")
-"""What is compared: darkness, which focus leaves alone, and size, which changes slowly."""
+"""What is compared."""
 
-_STRANGE = 0.1
-"""Share of a particle's detections that look like any other's: overlaps, halos, rims."""
+_CLASSES = 6
 _LEAST_PAIRS = 50
+_STRANGE_SIGMAS = 5.0
+_STRANGE_LIMITS = (0.02, 0.2)
 
 
 def describe(detections: pd.DataFrame) -> Floats:
-    """Return (n, m) the logarithms of the quantities of `LOOKS` that the table has, NaN if not > 0.
+    """Return (n, 2) the logarithms of the quantities of `LOOKS`, NaN where not known or not > 0.
 
     Parameters
     ----------
     detections:
         Any table.
     """
-    columns = [detections[name].to_numpy(np.float64) for name in LOOKS if name in detections]
-    values = np.column_stack(columns) if columns else np.zeros((len(detections), 0))
+    columns = [
+        detections[name].to_numpy(np.float64)
+        if name in detections
+        else np.full(len(detections), np.nan)
+        for name in LOOKS
+    ]
+    values = np.column_stack(columns)
     return np.log(np.where(values > 0, values, np.nan))
 
 
@@ -39,49 +51,107 @@ class LookScore:
 
     Parameters
     ----------
-    looks:
-        (n, m) of each detection.
-    own, other:
-        (m,) standard deviation of the difference within a track, and between tracks.
+    limits:
+        (k - 1,) limits of the k classes in how much a detection stands out (log mass per area).
+    noise:
+        (k, 2) variance of the looks of one detection about its particle's, by class.
+    spread:
+        (2,) variance of the difference between two particles.
+    strange:
+        Share of a particle's detections that look like any other's: overlaps, halos, rims.
+        1: nothing is known, and every score is 0.
     """
 
-    looks: Floats
-    own: Floats
-    other: Floats
+    limits: Floats
+    noise: Floats
+    spread: Floats
+    strange: float
+
+    @classmethod
+    def unknown(cls) -> LookScore:
+        """Return the score of somebody who has seen nothing: always 0."""
+        return cls(np.zeros(0), np.ones((1, 2)), np.ones(2), 1.0)
 
     @classmethod
     def learned(cls, track: Ints, frame: Ints, looks: Floats) -> LookScore:
         """Learn how looks differ along tracks and between them, by medians.
 
-        Quantities that do not tell particles apart, or of which too little is known, are left out.
+        Parameters
+        ----------
+        track, frame:
+            (n,) of each detection, in any order.
+        looks:
+            (n, 2), see `describe`.
         """
         order = np.lexsort((frame, track))
-        same = np.diff(track[order]) == 0
-        along = np.diff(looks[order], axis=0)[same]
+        order = order[np.isfinite(looks[order]).all(axis=1)]
+        known = looks[order]
+        same = np.flatnonzero(np.diff(track[order]) == 0)
+        half = len(known) // 2
+        if min(len(same), half) < _LEAST_PAIRS * _CLASSES:
+            return cls.unknown()
+        along = known[same + 1] - known[same]
+        strength = _strength(known)[same]
+        limits = np.quantile(strength, np.arange(1, _CLASSES) / _CLASSES)
+        kind = np.searchsorted(limits, strength)
+        own = np.array([_variance(along[kind == k]) for k in range(_CLASSES)])
         # Detections far apart in the ordered table are as good as drawn at random.
-        half = len(order) // 2
-        between = looks[order[:half]] - looks[order[half : 2 * half]]
-        kept, own, other = [], [], []
-        for k in range(looks.shape[1]):
-            near, far = (part[np.isfinite(part[:, k]), k] for part in (along, between))
-            if min(len(near), len(far)) < _LEAST_PAIRS:
-                continue
-            a, b = (max(1.4826 * float(np.median(np.abs(part))), 1e-3) for part in (near, far))
-            if a < b:
-                kept.append(k)
-                own.append(a)
-                other.append(b)
-        return cls(looks[:, kept], np.array(own), np.array(other))
+        spread = _variance(known[:half] - known[half : 2 * half])
+        strange = np.mean((along**2 > _STRANGE_SIGMAS**2 * own[kind]).any(axis=1))
+        return cls(limits, own / 2, spread, float(np.clip(strange, *_STRANGE_LIMITS)))
 
-    def __call__(self, a: Ints, b: Ints) -> Floats:
-        """Return the log odds for the detections ``a`` and ``b``, (n,) rows; 0 where unknown."""
-        difference = self.looks[b] - self.looks[a]
-        known = np.isfinite(difference)
-        ratio = np.where(
-            known,
-            np.log(self.other / self.own)
-            - 0.5 * np.nan_to_num(difference) ** 2 * (1 / self.own**2 - 1 / self.other**2),
-            0.0,
+    def __call__(self, a: Floats, b: Floats) -> Floats:
+        """Return the log odds for detections that look like ``a`` and ``b``, (n, 2).
+
+        0 where a look is not known.
+        """
+        if self.strange >= 1.0:
+            return np.zeros(len(a))
+        own = np.minimum(self._noise_of(a) + self._noise_of(b), self.spread)
+        ratio = 0.5 * (
+            np.log(self.spread / own) - (b - a) ** 2 * (1 / own - 1 / self.spread)
         ).sum(axis=1)
-        odds: Floats = np.logaddexp(math.log1p(-_STRANGE) + ratio, math.log(_STRANGE))
-        return np.where(known.any(axis=1), odds, 0.0)
+        odds = np.logaddexp(math.log1p(-self.strange) + ratio, math.log(self.strange))
+        known: Floats = np.where(np.isfinite(ratio), odds, 0.0)
+        return known
+
+    def pairwise(self, looks: Floats) -> Callable[[int, int], float]:
+        """Return the score of two rows of ``looks`` (n, 2), for links that are scored one by one."""
+        if self.strange >= 1.0:
+            return lambda a, b: 0.0
+        mass, size = looks.T.tolist()
+        mass_noise, size_noise = self._noise_of(looks).T.tolist()
+        mass_spread, size_spread = self.spread.tolist()
+        usual, strange = 1 - self.strange, self.strange
+        exp, log, sqrt = math.exp, math.log, math.sqrt
+
+        def score(a: int, b: int) -> float:
+            m = min(mass_noise[a] + mass_noise[b], mass_spread)
+            s = min(size_noise[a] + size_noise[b], size_spread)
+            off = (mass[b] - mass[a]) ** 2 * (1 / m - 1 / mass_spread) + (size[b] - size[a]) ** 2 * (
+                1 / s - 1 / size_spread
+            )
+            if off != off:
+                return 0.0
+            return log(
+                usual * sqrt(mass_spread / m * size_spread / s) * exp(-0.5 * off) + strange
+            )
+
+        return score
+
+    def _noise_of(self, looks: Floats) -> Floats:
+        noise: Floats = self.noise[np.searchsorted(self.limits, _strength(looks))]
+        return noise
+
+
+def _strength(looks: Floats) -> Floats:
+    """Return the log of mass per area; NaN where unknown, which counts as the strongest class."""
+    strength: Floats = looks[:, 0] - 2 * looks[:, 1]
+    return strength
+
+
+def _variance(differences: Floats) -> Floats:
+    """Return the robust variance of (n, 2) differences, per column."""
+    deviation = 1.4826 * np.median(np.abs(differences), axis=0)
+    variance: Floats = np.maximum(deviation, 1e-3) ** 2
+    return variance

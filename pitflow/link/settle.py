@@ -16,6 +16,9 @@ from pitflow.config import LinkConfig
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+_SHORT_REST = 3
+"""Detections that make a rest, of a particle that was too fast before to be seen there thrice."""
+
 
 def drop_settled(particles: pd.DataFrame, config: LinkConfig) -> pd.DataFrame:
     """Remove the rows of what is not seen to move.
@@ -24,6 +27,8 @@ def drop_settled(particles: pd.DataFrame, config: LinkConfig) -> pd.DataFrame:
       ``rest_px`` from where it ends (the median of its last ``rest_frames`` frames). Rest of
       ``rest_frames`` or more is removed, a shorter one may be a slow passage and stays. So a track
       that slows down to less than about ``rest_px / rest_frames`` per frame for good has landed.
+      So has one that stops short: that stays where, at the speed it had, it would have gone on by
+      ``least_move_px``. What is seen there then is the trace of the landed particle.
     - *Never away.* What is then left of a track must get further than ``least_move_px`` from its
       first place, which is about a particle's own size: less is flicker of the texture or a rim.
     - *In no track.* Detections that are linked to fewer than ``min_length``, unless
@@ -47,21 +52,10 @@ def drop_settled(particles: pd.DataFrame, config: LinkConfig) -> pd.DataFrame:
     xy = particles[["x", "y"]].to_numpy(np.float64)
     linked = np.flatnonzero(particle >= 0)
     resting = np.zeros(len(particles), bool)
-    if len(linked):
+    if len(linked) and config.rest_px > 0:
         order = linked[np.lexsort((frame[linked], particle[linked]))]
         _, track = np.unique(particle[order], return_inverse=True)
-        last = np.append(np.flatnonzero(np.diff(track)), len(track) - 1)
-        end_frame = frame[order][last][track]
-        tail = frame[order] > end_frame - config.rest_frames
-        end = pd.DataFrame(xy[order][tail]).groupby(track[tail]).median().to_numpy()
-        away = np.hypot(*(xy[order] - end[track]).T) > config.rest_px
-        moved_until = np.full(len(last), np.iinfo(np.int64).min)
-        np.maximum.at(moved_until, track[away], frame[order][away])
-        quiet = frame[order] > moved_until[track]
-        quiet_from = np.full(len(last), np.iinfo(np.int64).max)
-        np.minimum.at(quiet_from, track[quiet], frame[order][quiet])
-        long_enough = frame[order][last] - quiet_from + 1 >= config.rest_frames
-        resting[order] = quiet & long_enough[track] & (config.rest_px > 0)
+        resting[order] = _at_rest(track, frame[order], xy[order], config)
     left = particles[~resting].reset_index(drop=True)
     left["particle"] = _renumber(left["particle"].to_numpy(np.int64), config.min_length)
     moving = left["particle"].to_numpy(np.int64) >= 0
@@ -72,6 +66,48 @@ def drop_settled(particles: pd.DataFrame, config: LinkConfig) -> pd.DataFrame:
     left = left[keep].reset_index(drop=True)
     left["particle"] = _renumber(left["particle"].to_numpy(np.int64), 1)
     return left
+
+
+def _at_rest(track: Ints, frame: Ints, xy: Floats, config: LinkConfig) -> npt.NDArray[np.bool_]:
+    """Return which detections, ordered by track and frame, are of a particle that has landed."""
+    resting = np.zeros(len(track), bool)
+    last = np.append(np.flatnonzero(np.diff(track)), len(track) - 1)
+    first = np.append(0, last[:-1] + 1)
+    for tail_frames in (config.rest_frames, _SHORT_REST):
+        tail = frame > frame[last][track] - tail_frames
+        end = pd.DataFrame(xy[tail]).groupby(track[tail]).median().to_numpy()
+        away = np.hypot(*(xy - end[track]).T) > config.rest_px
+        # The row after the last one that was away, of each track.
+        quiet = first.copy()
+        np.maximum.at(quiet, track[away], np.flatnonzero(away) + 1)
+        rests = np.flatnonzero(quiet <= last)
+        since = quiet[rests]
+        n = frame[last[rests]] - frame[since] + 1
+        landed = n >= config.rest_frames
+        if tail_frames < config.rest_frames:
+            speed = _speed_before(first[rests], since, frame, xy)
+            landed = (n >= _SHORT_REST) & (n * speed >= config.least_move_px)
+        rests, since = rests[landed], since[landed]
+        resting |= (np.arange(len(track)) >= _spread(rests, since, len(last))[track])
+    return resting
+
+
+def _spread(tracks: Ints, rows: Ints, n: int) -> Ints:
+    """Return (n,) the row given for each of some tracks, beyond all rows for the others."""
+    out = np.full(n, np.iinfo(np.int64).max)
+    out[tracks] = rows
+    return out
+
+
+def _speed_before(first: Ints, row: Ints, frame: Ints, xy: Floats) -> Floats:
+    """Return the speed over the four steps that end before ``row``, px/frame; 0 without two."""
+    after = row - 1
+    before = np.maximum(after - 4, first)
+    known = after - before >= 2
+    speed = np.zeros(len(row))
+    a, b = before[known], after[known]
+    speed[known] = np.hypot(*(xy[b] - xy[a]).T) / (frame[b] - frame[a])
+    return speed
 
 
 def _reach(particles: pd.DataFrame) -> Floats:

@@ -26,7 +26,7 @@ from trackpy.linking import Linker
 from pitflow.config import LinkConfig
 from pitflow.link.gaps import Gap, close_gaps
 from pitflow.link.likelihood import Habits, LinkScore, log_density
-from pitflow.link.looks import describe
+from pitflow.link.looks import LookScore, describe
 from pitflow.link.motion import MotionModel, MotionNoise, estimate_noise
 from pitflow.link.subnets import SubnetSolver
 from pitflow.link.velocity_prior import VelocityPrior
@@ -67,6 +67,7 @@ class _Knowledge:
     noise: MotionNoise
     prior: VelocityPrior
     habits: Habits
+    looks: LookScore
     events: Floats
     event_frames: int
     event_share: float
@@ -75,8 +76,10 @@ class _Knowledge:
 class _Frames:
     """Detections sorted by frame, with the rows of any frame at hand."""
 
-    def __init__(self, frame: Ints, positions: Floats, lost: Collection[int]) -> None:
-        self.frame, self.positions = frame, positions
+    def __init__(
+        self, frame: Ints, positions: Floats, looks: Floats, lost: Collection[int]
+    ) -> None:
+        self.frame, self.positions, self.looks = frame, positions, looks
         self.lost = frozenset(lost)
         self.first, self.last = (int(frame[0]), int(frame[-1])) if len(frame) else (0, -1)
 
@@ -86,7 +89,7 @@ class _Frames:
 
     def part(self, start: int, stop: int) -> _Frames:
         rows = slice(self.rows(start).start, self.rows(stop).start)
-        return _Frames(self.frame[rows], self.positions[rows], self.lost)
+        return _Frames(self.frame[rows], self.positions[rows], self.looks[rows], self.lost)
 
 
 def link_detections(
@@ -128,16 +131,18 @@ def link_detections(
     track = np.full(len(table), -1, np.int64)
     notes: list[str] = []
     if len(order):
-        data = _Frames(time[order], positions[order], [-frame for frame in lost_frames])
+        lost = [-frame for frame in lost_frames]
+        data = _Frames(time[order], positions[order], describe(table)[order], lost)
         known = _learn(data, config)
         pieces, notes = _link(data, config, known, progress)
         track[order] = close_gaps(
             pieces,
             data.frame,
             data.positions,
-            describe(table)[order],
+            data.looks,
             noise=known.noise,
             prior=known.prior,
+            look_score=known.looks,
             gap=Gap(config.gap_frames, config.gap_px),
         )
     table["particle"] = _number(track, order[::-1], config.min_length)
@@ -154,6 +159,7 @@ def _link(
     ).tolist()
     x, y = data.positions[:, 0].tolist(), data.positions[:, 1].tolist()
     score = LinkScore.of(model.prediction, known.habits, known.prior.spread_px)
+    alike = known.looks.pairwise(data.looks)
 
     def predict(frame: int, particles: Any) -> Floats:
         nonlocal score
@@ -164,7 +170,7 @@ def _link(
     def worth(source: Any, target: Any) -> float:
         row = int(target.pos[2])
         log_odds = score(model.prediction.row[source.track.id], x[row], y[row])
-        return log_odds - float(log_new[row])
+        return log_odds - float(log_new[row]) + alike(int(source.pos[2]), row)
 
     solver = SubnetSolver(worth)
     linker = Linker(
@@ -228,6 +234,7 @@ def _learn(data: _Frames, config: LinkConfig) -> _Knowledge:
         noise=_FIRST_NOISE,
         prior=VelocityPrior.unknown(config.search_range_px / 2),
         habits=Habits(),
+        looks=LookScore.unknown(),
         events=data.positions,
         event_frames=data.last - data.first + 1,
         event_share=0.3,
@@ -264,6 +271,7 @@ def _lessons(
     # What stands in a stretch's first frame was there before: it is not new.
     inside = np.concatenate([part.frame > part.first for part in parts])
     positions = np.concatenate([part.positions for part in parts])
+    looks = np.concatenate([part.looks for part in parts])
     order = np.lexsort((frame, track))
     track, frame, positions, inside = track[order], frame[order], positions[order], inside[order]
     length = np.bincount(track)
@@ -293,6 +301,7 @@ def _lessons(
         noise=estimate_noise(track[reliable], frame[reliable], positions[reliable], known.noise),
         prior=VelocityPrior.learned(spread, positions[after][thin], velocity[thin]),
         habits=habits,
+        looks=LookScore.learned(track, frame, looks[order]),
         events=positions[new & inside],
         event_frames=n_frames,
         event_share=1.0,

@@ -87,7 +87,13 @@ def measure_all(
     )
     source = _source_of(tracks, ejections)
     outliers, flagged = compute_outliers(
-        tracks, source, geometry, config=config.velocity, um_per_px=um_per_px, fps=fps
+        tracks,
+        source,
+        geometry,
+        config=config.velocity,
+        um_per_px=um_per_px,
+        fps=fps,
+        mass=particles["mass"].to_numpy(dtype=np.float64)[tracks.row],
     )
     vx, vy = compute_velocity(tracks)
     to_um_s = um_per_px * fps

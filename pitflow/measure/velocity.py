@@ -19,6 +19,12 @@ _TREND = 10
 _MIN_LENGTH = 6
 """Shortest track, detections, that has a trend of its own."""
 _PRIOR_STEPS = 10.0
+_KNOWN_BEFORE = 3
+"""A step has this many detections of its track before it, or there is no trend to leave."""
+_CONE = 0.5
+"""What points forward is at most this much to the side, as a share; and the other way round."""
+_MASS_SIDE = 3
+"""Detections on either side of a step whose median is the mass there."""
 
 EXTRA_COLUMNS = ("duration", "trend_px")
 
@@ -71,12 +77,15 @@ class VelocityScore:
         (n,) residual along the trend (positive: faster) and across it, in robust scales.
     step_px, trend_px:
         (n,) speed of the step and of the trend, px/frame.
+    scale_px:
+        (n,) what a residual of score 1 is, px/frame.
     """
 
     forward: Floats
     sideways: Floats
     step_px: Floats
     trend_px: Floats
+    scale_px: Floats
 
 
 def score_velocity(tracks: Tracks) -> VelocityScore:
@@ -116,6 +125,7 @@ def score_velocity(tracks: Tracks) -> VelocityScore:
         _lasting(tracks, ry * ux - rx * uy, has_before) / scale,
         np.hypot(sx, sy),
         trend,
+        scale / gap,
     )
 
 
@@ -181,13 +191,16 @@ def compute_outliers(
     config: VelocityConfig,
     um_per_px: float,
     fps: float,
+    mass: Floats | None = None,
 ) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:
     """Return the outliers table, one row per event, and which detections are part of one.
 
-    A step is an outlier if it is faster than the trend by a score beyond the threshold (that of
+    A step is an outlier if it leaves the trend forward by a score beyond the threshold (that of
     `choose_threshold`, at least ``threshold``) and by more than ``min_excess`` of the trend's
-    speed, and slower than ``max_speed_um_s``: a faster one is a wrong link, not a motion. Outliers
-    of one track within 3 frames of each other are one event, whose row is its highest score.
+    speed. It does not count where it is faster than ``max_speed_um_s``, or where the particle's
+    mass, which height and focus leave alone, is another by more than ``max_mass_change`` after it:
+    that is a wrong link, not a motion. Outliers of one track within 3 frames of each other are one
+    event, whose row is its highest score.
 
     Positions are in reference geometry. Further columns: ``duration`` (frames from first to last
     outlier) and ``trend_px`` (px/frame, the trend's speed).
@@ -198,19 +211,26 @@ def compute_outliers(
         (n_tracks,) source pit of each track, -1 none.
     pits:
         ``pit``, ``x``, ``y``, ``onset_frame``.
+    mass:
+        (n,) darkening summed over each detection; None: not known.
     """
     scored = score_velocity(tracks)
-    score, step, trend = scored.forward, scored.step_px, scored.trend_px
-    possible = np.nan_to_num(step, nan=np.inf) * um_per_px * fps <= config.max_speed_um_s
-    usable = possible & np.isfinite(score)
-    threshold = choose_threshold(
-        score[usable],
-        scored.sideways[usable],
-        least=config.threshold,
-        false_share=config.false_share,
-    )
+    score, sideways = scored.forward, scored.sideways
+    step, trend = scored.step_px, scored.trend_px
+    usable = np.nan_to_num(step, nan=np.inf) * um_per_px * fps <= config.max_speed_um_s
+    usable &= np.isfinite(score)
+    usable &= np.arange(step.size) - tracks.start[tracks.track] >= _KNOWN_BEFORE
+    if mass is not None:
+        usable &= mass_change(tracks, mass) <= config.max_mass_change
+    least = config.min_excess * trend
     with np.errstate(invalid="ignore"):
-        flagged = possible & (score > threshold) & (step - trend > config.min_excess * trend)
+        ahead = usable & (np.abs(sideways) < _CONE * score) & (score * scored.scale_px > least)
+        aside = usable & (np.abs(score) < _CONE * np.abs(sideways))
+        aside &= np.abs(sideways) * scored.scale_px > least
+    threshold = choose_threshold(
+        score[ahead], sideways[aside], least=config.threshold, false_share=config.false_share
+    )
+    flagged = ahead & (score > threshold)
     rows = np.flatnonzero(flagged)
     if rows.size == 0:
         extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
@@ -240,6 +260,24 @@ def compute_outliers(
         }
     )
     return validate_table(table, OUTLIERS), flagged
+
+
+def mass_change(tracks: Tracks, mass: Floats) -> Floats:
+    """Return the factor, 1 or more, by which the mass differs before and after each step.
+
+    Each side's mass is the median of up to three detections. 1 where one side is not known.
+    """
+    value = np.log(np.where(mass > 0, mass, np.nan))
+    sides = []
+    for offsets in (range(-_MASS_SIDE, 0), range(_MASS_SIDE)):
+        near = np.full((_MASS_SIDE, value.size), np.nan)
+        for row, offset in zip(near, offsets, strict=True):
+            index, valid = tracks.neighbours(offset)
+            row[valid] = value[index[valid]]
+        known = np.isfinite(near).any(axis=0)
+        sides.append(np.full(value.size, np.nan))
+        sides[-1][known] = np.nanmedian(near[:, known], axis=0)
+    return np.asarray(np.exp(np.nan_to_num(np.abs(sides[1] - sides[0]))))
 
 
 def nearest_foreign_pit(
