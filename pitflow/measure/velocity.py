@@ -23,6 +23,8 @@ _KNOWN_BEFORE = 3
 """A step has this many detections of its track before it, or there is no trend to leave."""
 _CONE = 0.5
 """What points forward is at most this much to the side, as a share; and the other way round."""
+_EVENT_FRAMES = 3
+"""Outliers of a track no further apart than this are one event."""
 _MASS_SIDE = 3
 """Detections on either side of a step whose median is the mass there."""
 
@@ -141,24 +143,45 @@ def _lasting(tracks: Tracks, residual: Floats, known: npt.NDArray[np.bool_]) -> 
 
 
 def choose_threshold(
-    forward: Floats, sideways: Floats, *, least: float, false_share: float
+    forward: Floats, decoys: Floats, *, least: float, false_share: float
 ) -> float:
     """Return the lowest score, ``least`` or more, beyond which at most ``false_share`` is false.
 
     Errors of position and of linking point anywhere, bursts point forward: so as many false scores
-    are expected forward as there are on the mean of the two sides. Real errors have longer tails
-    than any normal law, and this threshold rises with them. Infinite where no score suffices.
+    are expected forward as there are on the mean of the three other sides. Real errors have longer
+    tails than any normal law, and this threshold rises with them. Infinite where no score suffices.
+
+    Parameters
+    ----------
+    forward, decoys:
+        Scores of what points forward, and of what points to either side or back.
     """
     targets = np.sort(forward[forward > least])
-    decoys = np.sort(np.abs(sideways[np.abs(sideways) > least]))
+    others = np.sort(decoys[decoys > least])
     if targets.size == 0:
         return least
     n_targets = targets.size - np.arange(targets.size)
-    n_decoys = (decoys.size - np.searchsorted(decoys, targets)) / 2.0
-    passing = n_decoys <= false_share * n_targets
+    n_false = (others.size - np.searchsorted(others, targets)) / 3.0
+    passing = n_false <= false_share * n_targets
     if not passing.any():
         return np.inf
     return float(max(np.nextafter(targets[int(np.argmax(passing))], 0.0), least))
+
+
+def _peaks(tracks: Tracks, score: Floats, chosen: npt.NDArray[np.bool_]) -> Floats:
+    """Return the highest score of each event: chosen steps of one track close to each other."""
+    rows = np.flatnonzero(chosen)
+    if rows.size == 0:
+        return np.zeros(0)
+    return np.asarray(np.maximum.reduceat(score[rows], np.flatnonzero(_begins(tracks, rows))))
+
+
+def _begins(tracks: Tracks, rows: Ints) -> npt.NDArray[np.bool_]:
+    """Return which of the rows begin an event: further than 3 frames from the row before."""
+    begins = np.ones(rows.size, dtype=bool)
+    begins[1:] = np.diff(tracks.track[rows]) != 0
+    begins[1:] |= np.diff(tracks.frame[rows]) > _EVENT_FRAMES
+    return begins
 
 
 def _scale(tracks: Tracks, length: Floats, has_before: npt.NDArray[np.bool_]) -> Floats:
@@ -215,20 +238,22 @@ def compute_outliers(
         (n,) darkening summed over each detection; None: not known.
     """
     scored = score_velocity(tracks)
-    score, sideways = scored.forward, scored.sideways
+    score, sideways = scored.forward, np.abs(scored.sideways)
     step, trend = scored.step_px, scored.trend_px
     usable = np.nan_to_num(step, nan=np.inf) * um_per_px * fps <= config.max_speed_um_s
     usable &= np.isfinite(score)
     usable &= np.arange(step.size) - tracks.start[tracks.track] >= _KNOWN_BEFORE
     if mass is not None:
         usable &= mass_change(tracks, mass) <= config.max_mass_change
-    least = config.min_excess * trend
-    with np.errstate(invalid="ignore"):
-        ahead = usable & (np.abs(sideways) < _CONE * score) & (score * scored.scale_px > least)
-        aside = usable & (np.abs(score) < _CONE * np.abs(sideways))
-        aside &= np.abs(sideways) * scored.scale_px > least
+    most = np.maximum(np.abs(score), sideways)
+    usable &= most * scored.scale_px > config.min_excess * trend
+    usable &= np.minimum(np.abs(score), sideways) < _CONE * most
+    ahead = usable & (score == most)
     threshold = choose_threshold(
-        score[ahead], sideways[aside], least=config.threshold, false_share=config.false_share
+        _peaks(tracks, score, ahead),
+        _peaks(tracks, most, usable & ~ahead),
+        least=config.threshold,
+        false_share=config.false_share,
     )
     flagged = ahead & (score > threshold)
     rows = np.flatnonzero(flagged)
@@ -236,8 +261,7 @@ def compute_outliers(
         extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
         return empty_table(OUTLIERS).assign(**extra), flagged
     track, frame = tracks.track[rows], tracks.frame[rows]
-    new = np.ones(rows.size, dtype=bool)
-    new[1:] = (np.diff(track) != 0) | (np.diff(frame) > 3)
+    new = _begins(tracks, rows)
     event = np.cumsum(new) - 1
     order = np.lexsort((-score[rows], event))
     peak = rows[order[np.searchsorted(event, np.arange(event[-1] + 1))]]
