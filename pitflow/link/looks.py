@@ -108,15 +108,16 @@ class LookScore:
         if self.strange >= 1.0:
             return np.zeros(len(a))
         own = np.minimum(self._noise_of(a) + self._noise_of(b), self.spread)
-        ratio = 0.5 * (
-            np.log(self.spread / own) - (b - a) ** 2 * (1 / own - 1 / self.spread)
-        ).sum(axis=1)
-        odds = np.logaddexp(math.log1p(-self.strange) + ratio, math.log(self.strange))
-        known: Floats = np.where(np.isfinite(ratio), odds, 0.0)
-        return known
+        ratio = 0.5 * (np.log(self.spread / own) - (b - a) ** 2 * (1 / own - 1 / self.spread)).sum(
+            axis=1
+        )
+        known = np.isfinite(ratio)
+        odds = np.zeros(len(a))
+        odds[known] = np.logaddexp(math.log1p(-self.strange) + ratio[known], math.log(self.strange))
+        return odds
 
     def pairwise(self, looks: Floats) -> Callable[[int, int], float]:
-        """Return the score of two rows of ``looks`` (n, 2), for links that are scored one by one."""
+        """Return the score of two rows of ``looks`` (n, 2), for links scored one by one."""
         if self.strange >= 1.0:
             return lambda a, b: 0.0
         mass, size = looks.T.tolist()
@@ -128,14 +129,12 @@ class LookScore:
         def score(a: int, b: int) -> float:
             m = min(mass_noise[a] + mass_noise[b], mass_spread)
             s = min(size_noise[a] + size_noise[b], size_spread)
-            off = (mass[b] - mass[a]) ** 2 * (1 / m - 1 / mass_spread) + (size[b] - size[a]) ** 2 * (
-                1 / s - 1 / size_spread
-            )
+            off = (mass[b] - mass[a]) ** 2 * (1 / m - 1 / mass_spread) + (
+                size[b] - size[a]
+            ) ** 2 * (1 / s - 1 / size_spread)
             if off != off:
                 return 0.0
-            return log(
-                usual * sqrt(mass_spread / m * size_spread / s) * exp(-0.5 * off) + strange
-            )
+            return log(usual * sqrt(mass_spread / m * size_spread / s) * exp(-0.5 * off) + strange)
 
         return score
 

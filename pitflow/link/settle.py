@@ -88,7 +88,7 @@ def _at_rest(track: Ints, frame: Ints, xy: Floats, config: LinkConfig) -> npt.ND
             speed = _speed_before(first[rests], since, frame, xy)
             landed = (n >= _SHORT_REST) & (n * speed >= config.least_move_px)
         rests, since = rests[landed], since[landed]
-        resting |= (np.arange(len(track)) >= _spread(rests, since, len(last))[track])
+        resting |= np.arange(len(track)) >= _spread(rests, since, len(last))[track]
     return resting
 
 

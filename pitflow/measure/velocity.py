@@ -142,9 +142,7 @@ def _lasting(tracks: Tracks, residual: Floats, known: npt.NDArray[np.bool_]) -> 
     return np.asarray(lasting)
 
 
-def choose_threshold(
-    forward: Floats, decoys: Floats, *, least: float, false_share: float
-) -> float:
+def choose_threshold(forward: Floats, decoys: Floats, *, least: float, false_share: float) -> float:
     """Return the lowest score, ``least`` or more, beyond which at most ``false_share`` is false.
 
     Errors of position and of linking point anywhere, bursts point forward: so as many false scores
@@ -174,6 +172,18 @@ def _peaks(tracks: Tracks, score: Floats, chosen: npt.NDArray[np.bool_]) -> Floa
     if rows.size == 0:
         return np.zeros(0)
     return np.asarray(np.maximum.reduceat(score[rows], np.flatnonzero(_begins(tracks, rows))))
+
+
+def _whole_events(
+    tracks: Tracks, score: Floats, steps: npt.NDArray[np.bool_], threshold: float
+) -> npt.NDArray[np.bool_]:
+    """Return the steps of the events whose highest score is beyond the threshold."""
+    rows = np.flatnonzero(steps)
+    chosen = np.zeros(score.size, dtype=bool)
+    if rows.size:
+        event = np.cumsum(_begins(tracks, rows)) - 1
+        chosen[rows] = (_peaks(tracks, score, steps) > threshold)[event]
+    return chosen
 
 
 def _begins(tracks: Tracks, rows: Ints) -> npt.NDArray[np.bool_]:
@@ -218,12 +228,12 @@ def compute_outliers(
 ) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:
     """Return the outliers table, one row per event, and which detections are part of one.
 
-    A step is an outlier if it leaves the trend forward by a score beyond the threshold (that of
-    `choose_threshold`, at least ``threshold``) and by more than ``min_excess`` of the trend's
-    speed. It does not count where it is faster than ``max_speed_um_s``, or where the particle's
-    mass, which height and focus leave alone, is another by more than ``max_mass_change`` after it:
-    that is a wrong link, not a motion. Outliers of one track within 3 frames of each other are one
-    event, whose row is its highest score.
+    A step is an outlier if it leaves the trend forward by a score beyond ``threshold`` and by more
+    than ``min_excess`` of the trend's speed. It does not count where it is faster than
+    ``max_speed_um_s``, or where the particle's mass, which height and focus leave alone, is another
+    by more than ``max_mass_change`` after it: that is a wrong link, not a motion. Outliers of one
+    track within 3 frames of each other are one event, whose row is its highest score; events whose
+    highest score is not beyond that of `choose_threshold` are dropped.
 
     Positions are in reference geometry. Further columns: ``duration`` (frames from first to last
     outlier) and ``trend_px`` (px/frame, the trend's speed).
@@ -255,12 +265,12 @@ def compute_outliers(
         least=config.threshold,
         false_share=config.false_share,
     )
-    flagged = ahead & (score > threshold)
+    flagged = _whole_events(tracks, score, ahead & (score > config.threshold), threshold)
     rows = np.flatnonzero(flagged)
     if rows.size == 0:
         extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
         return empty_table(OUTLIERS).assign(**extra), flagged
-    track, frame = tracks.track[rows], tracks.frame[rows]
+    frame = tracks.frame[rows]
     new = _begins(tracks, rows)
     event = np.cumsum(new) - 1
     order = np.lexsort((-score[rows], event))

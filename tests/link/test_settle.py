@@ -47,9 +47,16 @@ def test_slow_but_moving_stays():
     assert len(left) == 60
 
 
-def test_short_rest_stays():
+def test_stopping_short_is_landing():
+    """10 frames at rest are few, but at its former 3 px/frame it would have gone 30 px."""
     t = np.arange(40)
-    assert len(drop_settled(track(0, 3.0 * np.minimum(t, 30)), CONFIG)) == 40
+    left = drop_settled(track(0, 3.0 * np.minimum(t, 30)), CONFIG)
+    assert left["frame"].tolist() == list(range(30))
+
+
+def test_short_rest_of_a_slow_particle_stays():
+    t = np.arange(36)
+    assert len(drop_settled(track(0, 0.3 * np.minimum(t, 30)), CONFIG)) == 36
 
 
 def test_rest_before_a_departure_stays():

@@ -11,6 +11,7 @@ from pitflow.measure.velocity import (
     clustering_test,
     compute_outliers,
     compute_velocity,
+    mass_change,
     nearest_foreign_pit,
     score_velocity,
 )
@@ -129,6 +130,34 @@ def test_impossible_speeds_are_wrong_links_not_events():
     assert outliers.empty
 
 
+def test_a_burst_keeps_its_mass_and_a_wrong_link_does_not():
+    particles = bursting()
+    later = (particles["particle"] == 7) & (particles["frame"] > 60)
+    for factor, events in ((1.5, 1), (4.0, 0)):
+        mass = np.where(later, 10.0 * factor, 10.0)
+        tracks = tracks_of(particles)
+        outliers, _ = compute_outliers(
+            tracks,
+            np.zeros(tracks.n_tracks, dtype=np.int64),
+            PITS,
+            config=CONFIG,
+            um_per_px=0.5,
+            fps=10.0,
+            mass=mass[tracks.row],
+        )
+        assert len(outliers) == events
+
+
+def test_change_of_mass_is_a_factor_of_medians():
+    tracks = tracks_of(bursting(n_tracks=1, factor=1.0))
+    mass = np.where(tracks.frame < 50, 3.0, 6.0)
+    mass[49], mass[20] = 3.3, -1.0
+    change = mass_change(tracks, mass)
+    assert change[50] == pytest.approx(2.0)
+    assert change[0] == change[30] == 1.0
+    assert (change >= 1.0).all()
+
+
 def test_the_score_has_the_scale_of_the_noise():
     scored = score_velocity(tracks_of(bursting(factor=1.0, noise=0.4)))
     for score in (scored.forward, scored.sideways):
@@ -142,15 +171,16 @@ def test_the_threshold_rises_with_the_tails_of_the_errors():
     rng = np.random.default_rng(0)
     bursts = np.full(30, 40.0)
     for freedom, expected in ((50, 5.0), (3, 8.0)):
-        sideways = rng.standard_t(freedom, 20000)
+        sideways = rng.standard_t(freedom, 60000)
         forward = np.concatenate([rng.standard_t(freedom, 20000), bursts])
-        threshold = choose_threshold(forward, sideways, least=5.0, false_share=0.1)
+        threshold = choose_threshold(forward, np.abs(sideways), least=5.0, false_share=0.1)
         assert threshold >= expected
         beyond = np.flatnonzero(forward > threshold)
         assert (beyond >= 20000).sum() == 30
         assert (beyond < 20000).mean() < 0.3
     noise = rng.standard_t(2, 20000)
-    assert choose_threshold(noise, noise, least=5.0, false_share=0.1) > noise.max() * 0.9
+    decoys = np.abs(rng.standard_t(2, 60000))
+    assert choose_threshold(noise, decoys, least=5.0, false_share=0.1) > noise.max() * 0.9
 
 
 def test_foreign_pits_exist_and_are_not_the_source():
