@@ -23,6 +23,8 @@ LOOKS = ("mass", "diameter_px")
 
 _CLASSES = 6
 _LEAST_PAIRS = 50
+_LEAST_NOISE = 0.05
+"""No mass or size is taken to be known better than this, as a share: both change along a flight."""
 _STRANGE_SIGMAS = 5.0
 _STRANGE_LIMITS = (0.02, 0.2)
 
@@ -152,5 +154,5 @@ def _strength(looks: Floats) -> Floats:
 def _variance(differences: Floats) -> Floats:
     """Return the robust variance of (n, 2) differences, per column."""
     deviation = 1.4826 * np.median(np.abs(differences), axis=0)
-    variance: Floats = np.maximum(deviation, 1e-3) ** 2
+    variance: Floats = np.maximum(deviation, _LEAST_NOISE) ** 2
     return variance

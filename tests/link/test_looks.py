@@ -6,12 +6,12 @@ from pitflow.link.looks import LookScore, describe
 
 
 def particles(n=60, length=20, seed=0):
-    """Tracks whose mass and size keep within 5 %, among particles that differ by 60 % and 30 %."""
+    """Tracks whose mass and size keep within 10 %, among particles that differ by 60 % and 30 %."""
     rng = np.random.default_rng(seed)
     track = np.repeat(np.arange(n), length)
     frame = np.tile(np.arange(length), n)
     own = rng.normal(0, [0.6, 0.3], (n, 2))
-    return track, frame, own[track] + rng.normal(0, 0.05, (n * length, 2))
+    return track, frame, own[track] + rng.normal(0, 0.1, (n * length, 2))
 
 
 def test_description_is_the_logarithm_and_nan_where_there_is_none():
@@ -23,7 +23,7 @@ def test_description_is_the_logarithm_and_nan_where_there_is_none():
 def test_log_odds_are_those_of_the_two_normal_laws():
     score = LookScore.learned(*particles())
     own = score.noise * 2
-    np.testing.assert_allclose(np.sqrt(own), 0.05 * np.sqrt(2), rtol=0.25)
+    np.testing.assert_allclose(np.sqrt(own), 0.1 * np.sqrt(2), rtol=0.25)
     np.testing.assert_allclose(np.sqrt(score.spread), np.sqrt(2) * np.array([0.6, 0.3]), rtol=0.3)
     a = np.zeros((1, 2))
     # Alike: the ratio of the normal densities at 0; unlike: as any two particles.
