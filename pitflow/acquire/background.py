@@ -13,7 +13,7 @@ import pandas as pd
 from pitflow.acquire.registration import Pose
 from pitflow.frame import Image
 from pitflow.median import median_image
-from pitflow.translation import translated
+from pitflow.translation import rescaled, translated
 
 _CACHED = 6
 _NEGLIGIBLE_GAIN = 0.001
@@ -144,5 +144,4 @@ def _as_reference(image: Image, pose: Pose) -> Image:
     moved = translated(image, -pose.dx, -pose.dy)
     if abs(pose.gain - 1) < _NEGLIGIBLE_GAIN:
         return moved
-    scaled: Image = np.rint(moved.astype(np.float32) * np.float32(1 / pose.gain))
-    return np.clip(scaled, 0, np.iinfo(image.dtype).max).astype(image.dtype)
+    return rescaled(moved, 1 / pose.gain, image.dtype)

@@ -19,6 +19,7 @@ _COARSE_SIDE = 256
 """The overview on which the whole-pixel shift is found is about this wide."""
 _TILE = 128
 """Side of the full-resolution tiles on which the shift is refined, px."""
+_HANNING = np.outer(np.hanning(_TILE), np.hanning(_TILE)).astype(np.float32)
 _TILES_PER_AXIS = 3
 _INSET_PX = 40
 _FINE_SIGMA, _LOCAL_PX = 1.2, 21
@@ -73,6 +74,7 @@ class Registration:
         self._corners = _tile_corners(reference)
         if self._corners:
             self._strip = _texture(_cut(reference, self._corners))
+            self._fixed: dict[tuple[int, ...], _Fixed] = {}
 
     def measure(self, image: Image) -> Pose:
         """Return the pose of ``image``, which must have the reference's shape and type."""
@@ -124,7 +126,8 @@ class Registration:
         """
         tried: set[tuple[int, int]] = set()
         for base in dict.fromkeys([(0, 0), (round(start[0]), round(start[1]))]):
-            jump = _whole_shift(*self._pair(image, base))
+            strip, fixed = self._pair(image, base)
+            jump = _whole_shift(strip, fixed) if fixed is not None else (0, 0)
             for shift in ((base[0] + jump[0], base[1] + jump[1]), base):
                 if shift not in tried:
                     tried.add(shift)
@@ -135,11 +138,10 @@ class Registration:
     ) -> tuple[float, tuple[float, float]] | None:
         """Return (correlation, shift) at the fitted shift, None where the fit means nothing."""
         strip, fixed = self._pair(image, base)
-        if not strip.size:
+        if fixed is None:
             return None
         strip /= np.float32(gain)
-        reference = _inner(fixed)
-        gx, gy = _gradient(fixed)
+        reference, gx, gy = fixed.inner, fixed.gx, fixed.gy
         hx = hy = None
         dx = dy = 0.0
         for _ in range(_ITERATIONS):
@@ -169,19 +171,48 @@ class Registration:
             return None
         return correlation, (base[0] + dx, base[1] + dy)
 
-    def _pair(self, image: Image, base: tuple[int, int]) -> tuple[Float, Float]:
+    def _pair(self, image: Image, base: tuple[int, int]) -> tuple[Float, _Fixed | None]:
         """Return tiles of the image moved by ``base`` (dx, dy) and the reference's, alike."""
         height, width = self._shape
-        corners, rows = [], []
+        corners, tiles = [], []
         for index, (y, x) in enumerate(self._corners):
             top, left = y + base[1], x + base[0]
             if 0 <= top <= height - _TILE and 0 <= left <= width - _TILE:
                 corners.append((top, left))
-                rows.append(self._strip[index * _TILE : (index + 1) * _TILE])
+                tiles.append(index)
         if not corners:
-            nothing = np.empty((0, _TILE), np.float32)
-            return nothing, nothing
-        return _texture(_cut(image, corners)), np.concatenate(rows)
+            return np.empty((0, _TILE), np.float32), None
+        return _texture(_cut(image, corners)), self._fixed_tiles(tuple(tiles))
+
+    def _fixed_tiles(self, tiles: tuple[int, ...]) -> _Fixed:
+        # Nearly always all of them, or all but those at one edge.
+        if tiles not in self._fixed:
+            rows = [self._strip[tile * _TILE : (tile + 1) * _TILE] for tile in tiles]
+            self._fixed[tiles] = _Fixed.of(np.concatenate(rows))
+        return self._fixed[tiles]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    """Tiles of the reference, and what the search needs of them.
+
+    Parameters
+    ----------
+    spectrum:
+        Of each tile.
+    inner, gx, gy:
+        Values and gradients without the tiles' margins.
+    """
+
+    spectrum: npt.NDArray[np.complex64]
+    inner: Float
+    gx: Float
+    gy: Float
+
+    @classmethod
+    def of(cls, strip: Float) -> _Fixed:
+        """Prepare tiles that stand one below the other."""
+        return cls(_spectrum(strip), _inner(strip), *_gradient(strip))
 
 
 def _tile_corners(reference: Image) -> list[tuple[int, int]]:
@@ -230,19 +261,20 @@ def _texture(strip: Float) -> Float:
     return texture
 
 
-def _whole_shift(strip: Float, reference: Float) -> tuple[int, int]:
+def _whole_shift(strip: Float, fixed: _Fixed) -> tuple[int, int]:
     """Shift (dx, dy) in whole px by the correlation summed over the tiles.
 
     The texture is band-passed and clipped already; to whiten it further, as phase correlation does,
     would give the noise of empty frequencies the same say.
     """
-    if not strip.size:
-        return 0, 0
-    window = np.outer(np.hanning(_TILE), np.hanning(_TILE)).astype(np.float32)
-    spectrum = scipy.fft.rfft2(_clipped(strip).reshape(-1, _TILE, _TILE) * window)
-    fixed = scipy.fft.rfft2(_clipped(reference).reshape(-1, _TILE, _TILE) * window)
-    cross = (spectrum * np.conj(fixed)).sum(axis=0)
+    cross = (_spectrum(strip) * np.conj(fixed.spectrum)).sum(axis=0)
     return _peak(scipy.fft.irfft2(cross, s=(_TILE, _TILE)))
+
+
+def _spectrum(strip: Float) -> npt.NDArray[np.complex64]:
+    tiles = _clipped(strip).reshape(-1, _TILE, _TILE) * _HANNING
+    spectrum: npt.NDArray[np.complex64] = scipy.fft.rfft2(tiles)
+    return spectrum
 
 
 def _peak(surface: Float) -> tuple[int, int]:
@@ -291,11 +323,10 @@ def _brightness_ratio(image: Float, reference: Float) -> float:
     lit = reference > 0
     if not lit.any():
         return 1.0
-    ratio = image[lit] / reference[lit]
+    image, reference = image[lit], reference[lit]
+    ratio = image / reference
     centre = float(np.median(ratio))
-    spread = 1.4826 * float(np.median(np.abs(ratio - centre)))
-    near = np.abs(ratio - centre) <= 3 * spread
-    gain = float(
-        image[lit][near].sum(dtype=np.float64) / reference[lit][near].sum(dtype=np.float64)
-    )
+    away = np.abs(ratio - centre)
+    near = away <= 3 * 1.4826 * float(np.median(away))
+    gain = float(image[near].sum(dtype=np.float64) / reference[near].sum(dtype=np.float64))
     return gain if gain > 0 else 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +16,7 @@ from pitflow.errors import UserError
 from pitflow.report.contents import SECTIONS, Entry
 from pitflow.report.data import ReportData
 from pitflow.report.methods import limits, methods
-from pitflow.report.panel import Embedded, render
+from pitflow.report.panel import Embedded, draw
 from pitflow.report.pit_table import HEADINGS, pit_rows
 from pitflow.report.style import RC
 from pitflow.report.summary import findings
@@ -53,19 +54,20 @@ def write_report(data: ReportData, folder: Path, progress: Progress | None = Non
         If the folder cannot be written.
     """
     total = sum(len(section.entries) for section in SECTIONS)
-    shown: list[tuple[Any, list[Shown]]] = []
+    coming: list[tuple[Any, list[Future[Shown]]]] = []
     done = 0
     try:
         (folder / "figures").mkdir(parents=True, exist_ok=True)
-        with mpl.rc_context(RC):
+        with mpl.rc_context(RC), ThreadPoolExecutor(1, "figures") as writer:
             for section in SECTIONS:
                 entries = []
                 for entry in section.entries:
-                    entries.append(_show(entry, data, folder / "figures", done + 1))
+                    entries.append(_show(entry, data, folder / "figures", done + 1, writer))
                     done += 1
                     if progress is not None:
                         progress(done, total)
-                shown.append((section, entries))
+                coming.append((section, entries))
+        shown = [(section, [entry.result() for entry in entries]) for section, entries in coming]
         page = folder / "report.html"
         partial = folder / "report.html.partial"
         partial.write_text(fill_page(data, shown), encoding="utf-8")
@@ -107,7 +109,9 @@ def fill_page(data: ReportData, shown: list[tuple[Any, list[Shown]]]) -> str:
     )
 
 
-def _show(entry: Entry, data: ReportData, folder: Path, number: int) -> Shown:
+def _show(
+    entry: Entry, data: ReportData, folder: Path, number: int, writer: Executor
+) -> Future[Shown]:
     """Draw and write one figure; files of an earlier report that no longer apply are removed."""
     stem = folder / entry.name
     made = entry.make(data)
@@ -115,6 +119,7 @@ def _show(entry: Entry, data: ReportData, folder: Path, number: int) -> Shown:
     for kind in {"png", "svg"} - set(wanted):
         stem.with_name(f"{entry.name}.{kind}").unlink(missing_ok=True)
     if isinstance(made, str):
-        return Shown(number, entry.title, made)
-    picture = render(made, stem, svg=data.config.svg)
-    return Shown(number, entry.title, made.caption, entry.name, picture)
+        return writer.submit(Shown, number, entry.title, made)
+    finish = draw(made, stem, svg=data.config.svg)
+    caption = made.caption
+    return writer.submit(lambda: Shown(number, entry.title, caption, entry.name, finish()))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,31 +50,39 @@ class Embedded:
 
 
 def render(panel: Panel, stem: Path, *, svg: bool) -> Embedded:
-    """Write ``stem``.png, and ``stem``.svg if asked, and return the figure for the page.
+    """Write ``stem``.png, and ``stem``.svg if asked, and return the figure for the page."""
+    return draw(panel, stem, svg=svg)()
 
-    The figure is drawn once for the PNG and the page together, and once more for the SVG.
+
+def draw(panel: Panel, stem: Path, *, svg: bool) -> Callable[[], Embedded]:
+    """Draw a figure and write ``stem``.svg if asked; return what does the rest of ``render``.
+
+    That rest is compression, for another thread while the next figure is drawn. The figure is drawn
+    once for the PNG and the page together, and once more for the SVG.
     """
     panel.figure.set_dpi(DPI)
     canvas: Any = FigureCanvasAgg(panel.figure)
     canvas.draw()
     picture = PilImage.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
-    # A noisy photograph hardly shrinks with effort; a chart does.
-    png = io.BytesIO()
-    picture.save(png, "png", compress_level=2 if panel.photo else 6, dpi=(DPI, DPI))
+    width_in, height_in = panel.figure.get_size_inches()
+    size = round(100 * width_in), round(100 * height_in)
     stem.parent.mkdir(parents=True, exist_ok=True)
-    stem.with_name(stem.name + ".png").write_bytes(png.getvalue())
     if svg:
         panel.figure.savefig(
             stem.with_name(stem.name + ".svg"), format="svg", dpi=DPI, metadata={"Date": None}
         )
+    return partial(_write_png, picture, stem.with_name(stem.name + ".png"), panel.photo, size)
+
+
+def _write_png(picture: PilImage.Image, path: Path, photo: bool, size: tuple[int, int]) -> Embedded:
+    png = io.BytesIO()
+    # A noisy photograph hardly shrinks with effort; a chart does.
+    picture.save(png, "png", compress_level=2 if photo else 6, dpi=(DPI, DPI))
+    path.write_bytes(png.getvalue())
     kind, content = "png", png.getvalue()
-    if panel.photo:
+    if photo:
         jpeg = io.BytesIO()
         picture.save(jpeg, "jpeg", quality=85)
         kind, content = "jpeg", jpeg.getvalue()
-    width_in, height_in = panel.figure.get_size_inches()
-    return Embedded(
-        f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}",
-        round(100 * width_in),
-        round(100 * height_in),
-    )
+    text = base64.b64encode(content).decode("ascii")
+    return Embedded(f"data:image/{kind};base64,{text}", *size)

@@ -359,18 +359,20 @@ def _connected_core(patches: Float, share: float) -> Mask:
     above: Mask = (patches > share * peak[:, None, None]) & (patches > 0)
     reached = np.zeros_like(above)
     reached[:, middle, middle] = above[:, middle, middle]
-    count = -1
+    growing = np.arange(len(patches))
     for _ in range(2 * _HALF):
-        grown = reached.copy()
-        grown[:, 1:] |= reached[:, :-1]
-        grown[:, :-1] |= reached[:, 1:]
-        grown[:, :, 1:] |= reached[:, :, :-1]
-        grown[:, :, :-1] |= reached[:, :, 1:]
-        reached = grown & above
-        now = int(np.count_nonzero(reached))
-        if now == count:
+        before = reached[growing]
+        grown = before.copy()
+        grown[:, 1:] |= before[:, :-1]
+        grown[:, :-1] |= before[:, 1:]
+        grown[:, :, 1:] |= before[:, :, :-1]
+        grown[:, :, :-1] |= before[:, :, 1:]
+        grown &= above[growing]
+        more = (grown != before).any(axis=(1, 2))
+        growing = growing[more]
+        if not growing.size:
             break
-        count = now
+        reached[growing] = grown[more]
     return reached
 
 

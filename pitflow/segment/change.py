@@ -35,9 +35,8 @@ class ChangeSegmenter:
 
     def segment(self, frames: Iterable[Frame], scene: Scene) -> Iterator[Segmentation]:
         """Yield one result per frame."""
-        for window in windows(frames, scene):
-            for look in looks(window, scene, self._pits, self._config):
-                yield self._segmented(look)
+        for look in looks(windows(frames, scene), scene, self._pits, self._config):
+            yield self._segmented(look)
 
     def _segmented(self, look: Look) -> Segmentation:
         darkening = look.darkening

@@ -7,8 +7,9 @@ noise that the background's own structure leaves behind in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from pitflow.config import ChangeConfig
 from pitflow.frame import Frame
 from pitflow.scene import Scene
 from pitflow.segment.blobs import Pyramid, build_pyramid, noise_of
-from pitflow.segment.ground import SHIFT_STEP, Ground
+from pitflow.segment.ground import SHIFT_STEP, Backgrounds, Ground
 from pitflow.segment.pits import PitMap, with_rim
 from pitflow.segment.window import Window
 
@@ -60,30 +61,49 @@ class Look:
 
     Parameters
     ----------
-    frame:
-        The frame.
+    window, place:
+        Where the frame is among its neighbours in time.
     pit:
         (height, width) mask of the pits, in the frame's geometry.
     darkening:
         None where the image cannot be trusted.
     """
 
-    frame: Frame
+    window: Window
+    place: int
     pit: npt.NDArray[np.bool_]
     darkening: Darkening | None
 
+    @property
+    def frame(self) -> Frame:
+        """The frame."""
+        return self.window.frames[self.place]
 
-def looks(window: Window, scene: Scene, pits: PitMap, config: ChangeConfig) -> Iterator[Look]:
-    """Yield a look at each of a window's own frames."""
-    state = pits.state(window)
-    ground = Ground(window, scene, pits)
-    structure = [Structure(band) for band in _pyramid(ground.middle, config).band]
-    for i, frame in enumerate(window.frames[: window.n]):
-        pit = pits.draw(state[i], frame, scene.shape)
-        if frame.quality == "ok":
-            yield Look(frame, pit, _darkening(frame, ground.at(i), pit, structure, config))
-        else:
-            yield Look(frame, pit, None)
+
+def looks(
+    windows: Iterable[Window], scene: Scene, pits: PitMap, config: ChangeConfig
+) -> Iterator[Look]:
+    """Yield a look at each of the windows' own frames."""
+    for _, of_block in groupby(windows, key=lambda window: window.block):
+        yield from _looks_in_block(of_block, scene, pits, config)
+
+
+def _looks_in_block(
+    windows: Iterable[Window], scene: Scene, pits: PitMap, config: ChangeConfig
+) -> Iterator[Look]:
+    backgrounds: Backgrounds | None = None
+    for window in windows:
+        if backgrounds is None:
+            backgrounds = Backgrounds(window, scene, pits)
+            structure = [Structure(band) for band in _pyramid(backgrounds.middle, config).band]
+        state = pits.state(window)
+        ground = Ground(window, backgrounds, pits)
+        for i, frame in enumerate(window.frames[: window.n]):
+            pit = pits.draw(state[i], frame, scene.shape)
+            darkening = None
+            if frame.quality == "ok":
+                darkening = _darkening(frame, ground.at(i), pit, structure, config)
+            yield Look(window, i, pit, darkening)
 
 
 def _pyramid(image: Float, config: ChangeConfig) -> Pyramid:

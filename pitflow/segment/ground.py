@@ -11,12 +11,14 @@ this floods the result, nor hides the particles that pass over it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-from pitflow.frame import Frame
+from pitflow.frame import Frame, Image
 from pitflow.median import median_image
 from pitflow.scene import Scene
 from pitflow.segment.blobs import noise_of
@@ -26,6 +28,7 @@ from pitflow.translation import translated
 
 Float = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
 
 SHIFT_STEP = 1 / 16
 """Frames whose shifts differ by less than this share one moved background, px."""
@@ -47,103 +50,150 @@ _TOLERANCE = 0.02
 """The running median may leave the bounds by this share of the brightness."""
 
 
-class Ground:
-    """What the frames of one window would show without particles.
+class Backgrounds:
+    """What the backgrounds around one block say of it, for all of its windows.
+
+    Parameters
+    ----------
+    window:
+        Any window of the block.
+    scene, pits:
+        The recording's.
 
     Attributes
     ----------
+    block:
+        Number of the block.
     middle:
-        The window's own block, in reference geometry, float32.
+        Its own background, in reference geometry, float32.
+    begin, earlier, later:
+        The scene before and after it, as far as that is known.
+    lasting:
+        What changes for good between ``earlier`` and ``later``.
     """
 
     def __init__(self, window: Window, scene: Scene, pits: PitMap) -> None:
-        self._window = window
-        block, last = window.block, scene.n_blocks - 1
+        self.block = block = window.block
+        last = scene.n_blocks - 1
         first_frame, last_frame = _span(window, scene)
-        self._centre, length = (first_frame + last_frame) / 2, float(last_frame - first_frame + 1)
+        self._centre, self._length = (first_frame + last_frame) / 2, last_frame - first_frame + 1
         self.middle = _without_slow(scene, block)
-        # (background, how many frames before or after the middle it stands for)
-        self._earlier = (_without_slow(scene, block - 1), length) if block > 0 else None
-        self._later = (_without_slow(scene, block + 1), length) if block < last else None
-        earlier = self.middle if self._earlier is None else self._earlier[0]
-        later = self.middle if self._later is None else self._later[0]
-        if self._later is None and pits.end is not None:
+        self._before = _without_slow(scene, block - 1) if block > 0 else None
+        self._after = _without_slow(scene, block + 1) if block < last else None
+        self.earlier = self.middle if self._before is None else self._before
+        self.later = self.middle if self._after is None else self._after
+        if self._after is None and pits.end is not None:
             # Fit to tell what has landed since; what moves slowly still stands in it.
-            later = pits.end
-        self._lasting = _lasting(earlier, later)
-        self._row, self._column = np.nonzero(self._lasting)
-        self._before, self._after = earlier[self._lasting], later[self._lasting]
-        self._moment = self._changes()
-        begin = scene.first.astype(np.float32) if self._earlier is None else earlier
-        self._surroundings = [
-            _Surroundings(window, box, begin[box], self.middle[box], later[box])
-            for box in pits.boxes(block, _SURROUNDINGS_PX)
-        ]
-        self._still: tuple[int, Float] | None = None
-        self._moved: tuple[tuple[float, float, int], Float] | None = None
+            self.later = pits.end
+        self.begin: Image = scene.first if self._before is None else self._before
+        self.lasting = _Lasting(self.earlier, self.later)
 
-    def _changes(self) -> Ints:
-        """Return the frame of the window from which each lasting change holds."""
-        frames = self._window.frames
-        toward = np.zeros((self._row.size, len(frames)), np.float32)
-        middle = (self._before + self._after) / 2
-        half = (self._after - self._before) / 2
-        for i, frame in enumerate(frames):
-            if frame.quality == "ok":
-                seen = frame.image[self._in_frame(frame)] * np.float32(1 / frame.gain)
-                toward[:, i] = (seen - middle) * half
-        # Neighbours land together; the strongly changed ones lead the faint edge.
-        near = _neighbours(self._lasting)
-        evidence = (near @ toward) / np.maximum(near @ half**2, 1e-6)[:, None]
-        return change_point(np.clip(evidence, -1, 1).T)
-
-    def _in_frame(self, frame: Frame) -> tuple[Ints, Ints]:
-        height, width = frame.image.shape
-        row = np.clip(self._row + round(frame.shift[1]), 0, height - 1)
-        return row, np.clip(self._column + round(frame.shift[0]), 0, width - 1)
-
-    def at(self, i: int) -> Float:
-        """Return the ground under frame ``i`` of the window, in its geometry, as float32."""
-        frame = self._window.frames[i]
-        dx, dy = (SHIFT_STEP * round(value / SHIFT_STEP) for value in frame.shift)
-        start = i // _RENEWAL * _RENEWAL
-        if self._still is None or self._still[0] != start:
-            self._still, self._moved = (start, self._without_particles(start)), None
-        if self._moved is None or self._moved[0] != (dx, dy, start):
-            self._moved = (dx, dy, start), translated(self._still[1], dx, dy)
-        ground = self._moved[1]
-        # Between renewals only the few pixels are touched that have changed since.
-        since = np.flatnonzero((self._moment > start) & (self._moment <= i))
-        if since.size:
-            ground = ground.copy()
-            row, column = self._in_frame(frame)
-            ground[row[since], column[since]] = self._after[since]
-        return ground
-
-    def _without_particles(self, start: int) -> Float:
-        """Return the ground in reference geometry for a few frames from ``start`` on."""
-        middle = start + min(_RENEWAL, self._window.n - start) // 2
-        ground = self._interpolated(self._window.frames[middle].index).copy()
-        ground[self._row, self._column] = np.where(start >= self._moment, self._after, self._before)
-        for surroundings in self._surroundings:
-            surroundings.draw(ground, middle)
-        return ground
-
-    def _interpolated(self, time: float) -> Float:
+    def at(self, time: float) -> Float:
         """Return the background at a time, on the line through the two nearest in time.
 
         In the first and last half block that line is prolonged.
         """
         after = time - self._centre
-        if (after > 0 and self._later is not None) or self._earlier is None:
-            other, sign = self._later, 1
+        if (after > 0 and self._after is not None) or self._before is None:
+            other, sign = self._after, 1
         else:
-            other, sign = self._earlier, -1
+            other, sign = self._before, -1
         if other is None:
-            return self.middle
-        weight = sign * after / other[1]
-        between: Float = cv2.addWeighted(self.middle, 1 - weight, other[0], weight, 0)
+            return self.middle.copy()
+        weight = sign * after / float(self._length)
+        between: Float = cv2.addWeighted(self.middle, 1 - weight, other, weight, 0)
         return between
+
+
+class _Lasting:
+    """The pixels that change for good, each at one moment.
+
+    Attributes
+    ----------
+    before, after:
+        (m,) their grey values until then and from then on, at the reference's brightness.
+    """
+
+    def __init__(self, earlier: Float, later: Float) -> None:
+        lasting = _lasting(earlier, later)
+        self._row, self._column = np.nonzero(lasting)
+        self.before, self.after = earlier[lasting], later[lasting]
+        self._middle = (self.before + self.after) / 2
+        self._half = (self.after - self.before) / 2
+        # Neighbours land together; the strongly changed ones lead the faint edge.
+        self._near = _neighbours(lasting)
+        self._norm = np.maximum(self._near @ self._half**2, 1e-6)
+
+    def moments(self, frames: Sequence[Frame]) -> Ints:
+        """Return the frame from which each change holds."""
+        toward = np.zeros((len(frames), self._row.size), np.float32)
+        for i, frame in enumerate(frames):
+            if frame.quality == "ok":
+                seen = frame.image[self.in_frame(frame)] * np.float32(1 / frame.gain)
+                toward[i] = (seen - self._middle) * self._half
+        evidence = (self._near @ np.ascontiguousarray(toward.T)) / self._norm[:, None]
+        return change_point(np.clip(evidence, -1, 1).T)
+
+    def draw(self, ground: Float, changed: Mask) -> None:
+        """Write into a ground in reference geometry what stands at each pixel."""
+        ground[self._row, self._column] = np.where(changed, self.after, self.before)
+
+    def in_frame(self, frame: Frame, chosen: Ints | slice = slice(None)) -> tuple[Ints, Ints]:
+        """Return row and column of the chosen pixels in a frame."""
+        height, width = frame.image.shape
+        row = np.clip(self._row[chosen] + round(frame.shift[1]), 0, height - 1)
+        return row, np.clip(self._column[chosen] + round(frame.shift[0]), 0, width - 1)
+
+
+class Ground:
+    """What the frames of one window would show without particles."""
+
+    def __init__(self, window: Window, backgrounds: Backgrounds, pits: PitMap) -> None:
+        self._window = window
+        self._backgrounds = backgrounds
+        self._lasting = backgrounds.lasting
+        self._moment = self._lasting.moments(window.frames)
+        self._surroundings = [
+            _Surroundings(window, box, backgrounds)
+            for box in pits.boxes(window.block, _SURROUNDINGS_PX)
+        ]
+        self._still: tuple[int, Float] | None = None
+        # (shift, last frame whose changes are drawn, image)
+        self._moved: tuple[tuple[float, float, int, int], int, Float] | None = None
+
+    def at(self, i: int) -> Float:
+        """Return the ground under frame ``i`` of the window, in its geometry, as float32.
+
+        The image may be shared between frames, so it is not to be written to.
+        """
+        frame = self._window.frames[i]
+        dx, dy = (SHIFT_STEP * round(value / SHIFT_STEP) for value in frame.shift)
+        start = i // _RENEWAL * _RENEWAL
+        if self._still is None or self._still[0] != start:
+            self._still, self._moved = (start, self._without_particles(start)), None
+        place = dx, dy, round(frame.shift[0]), round(frame.shift[1])
+        shared = self._moved is not None and self._moved[0] == place and self._moved[1] <= i
+        if self._moved is None or not shared:
+            still = self._still[1]
+            moved = translated(still, dx, dy)
+            self._moved = place, start, still.copy() if moved is still else moved
+        _, drawn, ground = self._moved
+        # Between renewals only the few pixels are touched that have changed since.
+        since = np.flatnonzero((self._moment > drawn) & (self._moment <= i))
+        if since.size:
+            ground = ground.copy() if shared else ground
+            ground[self._lasting.in_frame(frame, since)] = self._lasting.after[since]
+            self._moved = place, i, ground
+        return ground
+
+    def _without_particles(self, start: int) -> Float:
+        """Return the ground in reference geometry for a few frames from ``start`` on."""
+        middle = start + min(_RENEWAL, self._window.n - start) // 2
+        ground = self._backgrounds.at(self._window.frames[middle].index)
+        self._lasting.draw(ground, start >= self._moment)
+        for surroundings in self._surroundings:
+            surroundings.draw(ground, middle)
+        return ground
 
 
 class _Surroundings:
@@ -153,28 +203,29 @@ class _Surroundings:
     where they agree, they hold.
     """
 
-    def __init__(
-        self,
-        window: Window,
-        box: tuple[slice, slice],
-        earlier: Float,
-        middle: Float,
-        later: Float,
-    ) -> None:
+    def __init__(self, window: Window, box: tuple[slice, slice], backgrounds: Backgrounds) -> None:
         self._box = box
+        earlier = backgrounds.begin[box].astype(np.float32)
+        middle, later = backgrounds.middle[box], backgrounds.later[box]
         self._low = np.minimum(np.minimum(earlier, later), middle) * np.float32(1 - _TOLERANCE)
         self._high = np.maximum(np.maximum(earlier, later), middle) * np.float32(1 + _TOLERANCE)
+        self._frames = window.frames
         self._trusted = np.flatnonzero(window.trusted)
-        self._crops = [_crop(window.frames[i], box) for i in self._trusted]
+        self._crops: dict[int, Float] = {}
 
     def draw(self, ground: Float, i: int) -> None:
         """Write the ground at frame ``i`` of the window into the whole."""
         away = np.abs(self._trusted - i)
-        near = np.flatnonzero((away <= _RUNNING_HALF) & (away % _RUNNING_STEP == 0))
+        near = self._trusted[(away <= _RUNNING_HALF) & (away % _RUNNING_STEP == 0)]
         if near.size < 3:
             return
-        median = median_image([self._crops[j] for j in near])
+        median = median_image([self._crop(int(j)) for j in near])
         ground[self._box] = np.clip(median, self._low, self._high)
+
+    def _crop(self, i: int) -> Float:
+        if i not in self._crops:
+            self._crops[i] = _crop(self._frames[i], self._box)
+        return self._crops[i]
 
 
 def _crop(frame: Frame, box: tuple[slice, slice]) -> Float:
@@ -187,7 +238,7 @@ def _crop(frame: Frame, box: tuple[slice, slice]) -> Float:
     return translated(whole, dx - frame.shift[0], dy - frame.shift[1])
 
 
-def _lasting(earlier: Float, later: Float) -> npt.NDArray[np.bool_]:
+def _lasting(earlier: Float, later: Float) -> Mask:
     """Return where the scene changes for good.
 
     What landed or lifted is compact, and stands out of its surroundings in the change. The wide and
@@ -201,26 +252,24 @@ def _lasting(earlier: Float, later: Float) -> npt.NDArray[np.bool_]:
     _, parts, stats, _ = cv2.connectedComponentsWithStats(lasting, connectivity=8)
     real = stats[:, cv2.CC_STAT_AREA] >= _SMALLEST_PART
     real[0] = False
-    found: npt.NDArray[np.bool_] = real[parts]
+    found: Mask = real[parts]
     return found
 
 
-def _neighbours(lasting: npt.NDArray[np.bool_]) -> scipy.sparse.csr_array:
+def _neighbours(lasting: Mask) -> scipy.sparse.csr_array:
     """Return the (m, m) matrix that is 1 for lasting pixels near each other."""
-    width = lasting.shape[1]
+    reach = _TOGETHER_PX
     pixel = np.flatnonzero(lasting)
-    column = pixel % width
-    reach = range(-_TOGETHER_PX, _TOGETHER_PX + 1)
-    pairs = []
-    for dy in reach:
-        for dx in reach:
-            other = pixel + dy * width + dx
-            at = np.minimum(np.searchsorted(pixel, other), max(pixel.size - 1, 0))
-            near = (pixel[at] == other) & (column + dx >= 0) & (column + dx < width)
-            pairs.append(np.stack([np.flatnonzero(near), at[near]]))
-    first, second = np.concatenate(pairs, axis=1)
-    ones = np.ones(first.size, np.float32)
-    return scipy.sparse.csr_array((ones, (first, second)), shape=(pixel.size, pixel.size))
+    number = np.full(np.add(lasting.shape, 2 * reach), -1, np.int32)
+    number[reach:-reach, reach:-reach][lasting] = np.arange(pixel.size)
+    # Pixels are numbered row by row, so in this order each row of the matrix is sorted.
+    row, column = np.divmod(pixel, lasting.shape[1])
+    around = range(2 * reach + 1)
+    other = np.stack([number[row + dy, column + dx] for dy in around for dx in around], axis=1)
+    near = other >= 0
+    starts = np.concatenate([[0], np.cumsum(near.sum(axis=1))])
+    ones = np.ones(int(starts[-1]), np.float32)
+    return scipy.sparse.csr_array((ones, other[near], starts), shape=(pixel.size, pixel.size))
 
 
 def _without_slow(scene: Scene, block: int) -> Float:

@@ -29,7 +29,7 @@ from pitflow.domains.particles.past import aligned, neighbour
 from pitflow.domains.particles.pictures import Picture
 from pitflow.errors import UserError
 from pitflow.frame import CLASS_PARTICLE, CLASS_PIT
-from pitflow.segment.ground import Ground
+from pitflow.segment.ground import Backgrounds, Ground
 from pitflow.segment.pits import find_pits
 from pitflow.segment.window import Window, windows
 from pitflow.simulate.config import SimulateConfig
@@ -133,7 +133,7 @@ def _grounds(
     tail = list(reader.read(max(source.n_frames - _TAIL_FRAMES, 0), source.n_frames))
     pits = find_pits(scene, PitConfig(), tail)
     for window in windows(reader.read(0, source.n_frames), scene):
-        ground = Ground(window, scene, pits)
+        ground = Ground(window, Backgrounds(window, scene, pits), pits)
         for i, frame in enumerate(window.frames[: window.n]):
             if frame.index in wanted:
                 yield window, i, ground.at(i)

@@ -33,7 +33,7 @@ from pitflow.segment.pits import PitMap
 from pitflow.segment.protocol import Segmentation
 from pitflow.segment.seeding import seeds_at
 from pitflow.segment.tiles import TilePlan
-from pitflow.segment.window import Window, windows
+from pitflow.segment.window import windows
 
 WIDE_PX, NARROW_PX = 512, 64
 """Tiles of frames that are searched everywhere, and of those where few places are."""
@@ -65,22 +65,19 @@ class UNetSegmenter:
     def segment(self, frames: Iterable[Frame], scene: Scene) -> Iterator[Segmentation]:
         """Yield one result per frame."""
         model = model_here(self._config.model, self._config.device)
-        for window in windows(frames, scene):
-            for i, look in enumerate(looks(window, scene, self._pits, self._change)):
-                if look.darkening is None:
-                    yield without_particles(look)
-                else:
-                    with one_thread():
-                        yield self._segmented(model, window, i, look, look.darkening)
+        for look in looks(windows(frames, scene), scene, self._pits, self._change):
+            if look.darkening is None:
+                yield without_particles(look)
+            else:
+                with one_thread():
+                    yield self._segmented(model, look, look.darkening)
 
-    def _segmented(
-        self, model: RunningModel, window: Window, i: int, look: Look, darkening: Darkening
-    ) -> Segmentation:
+    def _segmented(self, model: RunningModel, look: Look, darkening: Darkening) -> Segmentation:
         config, frame = self._config, look.frame
         blobs = find_seeds(darkening.pyramid, darkening.noise, config.gate_threshold)
         proposed = propose(model.plan(frame), blobs, look.pit, config.gate_rim_px)
         everywhere = not config.gate or frame.index % config.full_every == 0
-        other = neighbour(window, i)
+        other = neighbour(look.window, look.place)
         channels = TileChannels(
             model.channels,
             frame.image,
