@@ -24,6 +24,12 @@ class AugmentConfig(Model):
     )
     blur_px: float = Field(0.0, ge=0, description="added blur, up to this Gaussian sigma, px")
     paste: float = Field(0.0, ge=0, description="mean number of labelled particles pasted in")
+    paste_scale: float = Field(
+        1.0,
+        ge=1,
+        description="what is pasted is enlarged or reduced by up to this factor: large particles "
+        "are too rare to learn from the few that are labelled",
+    )
     paste_specks: float = Field(
         0.0,
         ge=0,

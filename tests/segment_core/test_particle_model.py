@@ -15,7 +15,7 @@ from pitflow.domains.particles.crossfit import cross_fit, fold_parts
 from pitflow.domains.particles.evaluate import evaluate, format_scores
 from pitflow.domains.particles.fit import How
 from pitflow.domains.particles.model import load_model
-from pitflow.domains.particles.pictures import Picture, read_pictures
+from pitflow.domains.particles.pictures import read_pictures
 from pitflow.domains.particles.recipes import SINGLE, find_recipe
 from pitflow.domains.particles.segment import segment_images
 from pitflow.domains.particles.train import train_particles
@@ -161,19 +161,6 @@ def test_every_picture_is_tested_once_by_a_model_that_has_not_seen_it(
     assert still is not None
     np.testing.assert_array_equal(masks[0], still >= cut)
     assert tested.scores()["stills"]["n_images"] == 8
-
-
-def test_what_may_not_train_with_a_fold_does_not(data: Path, tmp_path: Path) -> None:
-    pictures = read_pictures([data])
-    parts = fold_parts(pictures, 2)
-    asked: list[tuple[str, int]] = []
-
-    def may_train(picture: Picture, tested: list[Picture]) -> bool:
-        asked.append((picture.name, len(tested)))
-        return picture.name != pictures[parts[1][0]].name
-
-    cross_fit(pictures, parts[:1], brief(), tmp_path / "a", How(device="cpu"), may_train=may_train)
-    assert asked == [(pictures[place].name, 4) for place in sorted(parts[1])]
 
 
 def test_with_folds_the_model_sees_everything_and_others_set_its_thresholds(

@@ -14,7 +14,7 @@ from pitflow.domains.particles.channels import (
 from pitflow.domains.particles.pictures import Picture
 from pitflow.domains.particles.recipes import MOVING, PAPER, SINGLE
 from pitflow.domains.particles.samples import ParticleSamples, truth_of
-from pitflow.domains.particles.stamps import cut_stamps, find_specks, paste
+from pitflow.domains.particles.stamps import cut_stamps, find_specks, paste, resized
 from pitflow.domains.recipe import AugmentConfig, Recipe
 from pitflow.segment.tiles import extract, pad, plan_tiles
 
@@ -38,6 +38,18 @@ def a_picture(
 
 def recipe_with(base: Recipe = SINGLE, crop: int = 64, **augment: float) -> Recipe:
     return base.model_copy(update={"crop_px": crop, "augment": AugmentConfig(**augment)})
+
+
+def test_a_resized_stamp_is_the_same_particle_in_another_size() -> None:
+    picture = a_picture()
+    stamp = cut_stamps(picture.views.frame, picture.truth["particle"])[0]
+    for scale in (0.6, 1.0, 1.7):
+        other = resized(stamp, scale)
+        assert other.light.shape == other.mask.shape == other.centre.shape
+        assert other.mask.sum() == pytest.approx(scale**2 * stamp.mask.sum(), rel=0.15)
+        assert other.light.min() == pytest.approx(stamp.light.min(), abs=0.02)
+        assert other.light[~other.mask].mean() > other.light[other.mask].mean()
+        assert (other.centre & ~other.mask).sum() == 0
 
 
 @pytest.mark.parametrize("paste_n", [0.0, 5.0])

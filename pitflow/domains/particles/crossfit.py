@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,7 @@ class OutOfFold:
     curves:
         Per picture, one over thresholds for each class.
     stills:
-        Per picture, the probability of a particle (float16) averaged over the eight symmetries;
-        None for a frame of a recording.
+        Per picture, the probability of a particle (float16); None for a frame of a recording.
     """
 
     recipe: Recipe
@@ -125,7 +124,7 @@ def cross_fit(
     folder: Path,
     how: How,
     *,
-    may_train: Callable[[Picture, Sequence[Picture]], bool] = lambda picture, tested: True,
+    flips: bool = True,
 ) -> OutOfFold:
     """Test each fold by a model that was trained on the others, for all epochs.
 
@@ -138,25 +137,21 @@ def cross_fit(
         Positions of the pictures of each fold.
     folder:
         Gets a folder for each fold.
-    may_train:
-        Whether a picture of another fold may be trained on, given the fold that is tested.
+    flips:
+        Average over the eight symmetries of the square on single images.
     """
     found: dict[int, tuple[int, tuple[Curve, ...], npt.NDArray[np.float16] | None]] = {}
     for number, part in enumerate(parts):
         tested = [pictures[place] for place in part]
-        rest = [
-            picture
-            for place, picture in enumerate(pictures)
-            if place not in set(part) and may_train(picture, tested)
-        ]
+        rest = [picture for place, picture in enumerate(pictures) if place not in set(part)]
         model = fit(rest, (), recipe, folder / f"fold-{number}", how)
-        for flips in (True, False):
-            places = [place for place in part if pictures[place].is_still == flips]
-            shown = model.flipped() if flips else model
+        for stills in (True, False):
+            places = [place for place in part if pictures[place].is_still == stills]
+            shown = model.flipped() if stills and flips else model
             answers = shown.probabilities(pictures[place].views for place in places)
             for place, answer in zip(places, answers, strict=True):
                 still = None
-                if flips:
+                if stills:
                     still = answer[recipe.classes.index("particle")].astype(np.float16)
                 found[place] = number, curves_of(answer, pictures[place], recipe.classes), still
     order = sorted(found)

@@ -73,7 +73,10 @@ MOVING = FIRST.model_copy(
             lonely_share=0.0,
         ),
         "loss": (LossTerm(name="bce"), LossTerm(name="dice")),
-        "training": FIRST.training.model_copy(update={"epochs": 80, "samples_per_epoch": 400}),
+        "training": FIRST.training.model_copy(update={"epochs": 48, "samples_per_epoch": 400}),
+        "augment": SINGLE.augment.model_copy(update={"paste": 4.0, "paste_scale": 1.7}),
+        # Wider than the labelled tiles: beyond their border they are mirrored, as at inference.
+        "crop_px": 224,
         "stills_share": 0.7,
         "folds": 5,
     }

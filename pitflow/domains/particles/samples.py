@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pitflow.domains.particles.channels import Floats, Views, full_scale, make_channels
 from pitflow.domains.particles.pictures import Picture
-from pitflow.domains.particles.stamps import Stamp, cut_stamps, find_specks, paste
+from pitflow.domains.particles.stamps import Stamp, cut_stamps, find_specks, paste, resized
 from pitflow.domains.recipe import AugmentConfig, Recipe
 from pitflow.segment.learn import Sample
 
@@ -59,6 +59,12 @@ class ParticleSamples:
             ):
                 n = int(rng.poisson(mean)) if stamps else 0
                 chosen = [stamps[k] for k in rng.integers(max(len(stamps), 1), size=n)]
+                if recipe.augment.paste_scale > 1:
+                    exponents = rng.uniform(-1, 1, n)
+                    chosen = [
+                        resized(stamp, recipe.augment.paste_scale**exponent)
+                        for stamp, exponent in zip(chosen, exponents, strict=True)
+                    ]
                 paste(
                     images,
                     truth[particle],

@@ -81,6 +81,15 @@ def cut_stamps(frame: Floats, truth: npt.NDArray[np.bool_]) -> list[Stamp]:
     return stamps
 
 
+def resized(stamp: Stamp, scale: float) -> Stamp:
+    """Return a stamp of another size; ``scale`` is the new over the old."""
+    height, width = (max(round(scale * side), 1) for side in stamp.mask.shape)
+    light = cv2.resize(stamp.light, (width, height), interpolation=cv2.INTER_LINEAR)
+    share = cv2.resize(stamp.mask.astype(np.float32), (width, height))
+    mask = share >= 0.5
+    return Stamp(light, mask, centres_of(mask))
+
+
 def paste(
     images: Sequence[Floats],
     truth: npt.NDArray[np.bool_],
