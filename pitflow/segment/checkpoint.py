@@ -55,7 +55,8 @@ def save_checkpoint(folder: Path, network: nn.Module, card: Card, *, half: bool 
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: _storable(tensor, half) for name, tensor in network.state_dict().items()}
     partial = folder / (WEIGHTS + ".partial")
-    safetensors.torch.save_file(tensors, partial)
+    # Written by hand: the library would make a file that nobody else may read.
+    partial.write_bytes(safetensors.torch.save(tensors))
     card = card.model_copy(update={"weights_sha256": _sha256(partial)})
     partial.replace(folder / WEIGHTS)
     text = json.dumps(card.model_dump(mode="json"), indent=2)

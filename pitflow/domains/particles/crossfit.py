@@ -142,7 +142,6 @@ def cross_fit(
     """
     found: dict[int, tuple[int, tuple[Curve, ...], npt.NDArray[np.float16] | None]] = {}
     for number, part in enumerate(parts):
-        tested = [pictures[place] for place in part]
         rest = [picture for place, picture in enumerate(pictures) if place not in set(part)]
         model = fit(rest, (), recipe, folder / f"fold-{number}", how)
         for stills in (True, False):

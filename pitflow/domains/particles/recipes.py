@@ -57,6 +57,8 @@ FIRST = SINGLE.model_copy(
             }
         ),
         "validation_share": None,
+        # The receptive field reaches further, but nothing found has ever depended on it.
+        "halo_px": 32,
     }
 )
 """Where the included model begins: particles, pits and centres of simulated recordings alone."""

@@ -1,0 +1,50 @@
+"""The model that comes with the program does what its card says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pitflow.domains.particles.clips import read_clip
+from pitflow.domains.particles.evaluate import evaluate
+from pitflow.domains.particles.model import PACKAGED, ParticleModel, curves, load_model
+from pitflow.segment.checkpoint import WEIGHTS
+from pitflow.segment.threshold import nothing
+from pitflow.simulate.config import SimulateConfig
+from pitflow.simulate.simulate import simulate
+
+
+@pytest.fixture(scope="module")
+def model() -> ParticleModel:
+    return load_model("particles")
+
+
+def test_it_is_small_and_says_how_it_was_made(model: ParticleModel) -> None:
+    assert (PACKAGED / "particles" / WEIGHTS).stat().st_size < 15e6
+    assert model.card.channels == ("frame", "background", "earlier")
+    assert model.card.classes == ("particle", "pit", "centre")
+    assert "particles-model.sh" in model.card.command
+    assert len(model.card.weights_sha256) == 64
+
+
+def test_it_finds_particles_and_pits_in_a_recording(model: ParticleModel, tmp_path: Path) -> None:
+    config = SimulateConfig(frames=40, height=256, width=288, pits=1, rate=1.0)
+    simulate(tmp_path / "clip.mkv", config, tmp_path / "truth", seed=1234)
+    pictures = read_clip(tmp_path / "truth", n_frames=4)
+    f1 = {}
+    for name, of_class in zip(
+        model.card.classes, zip(*curves(model, pictures), strict=True), strict=True
+    ):
+        place = model.card.classes.index(name)
+        steps = sum(of_class, nothing()).f1()
+        f1[name] = steps[int(np.ceil(200 * model.card.thresholds[place]))]
+    assert f1["centre"] > 0.8
+    assert f1["pit"] > 0.8
+    assert f1["particle"] > 0.6
+
+
+def test_it_knows_the_tiles_that_it_was_trained_on(shared_data: Path) -> None:
+    scores = evaluate("particles", [shared_data / "particles-30mM"], device="cpu", flips=False)
+    assert scores["pixel"]["f1"] > 0.7
