@@ -17,4 +17,4 @@ sh "$here/particles-clips.sh" "$work/clips"
 $PITFLOW train particles --recipe particles-first --data "$work/clips/first" -o "$work/first" \
     --device cpu --workers 1
 $PITFLOW train particles --data "$tiles" --data "$work/clips/second" --initial "$work/first" \
-    -o "$work/model" --device cpu --workers 1
+    --folds 5 -o "$work/model" --device cpu --workers 1

@@ -26,6 +26,14 @@ def train_on_particles(
     initial: Annotated[
         str | None, typer.Option(help="Model to start from, by name or folder.")
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Learn from all data; thresholds and scores come from as many further models, "
+            "each trained without one part.",
+        ),
+    ] = None,
     device: Device = "auto",
     workers: Workers = None,
     overwrite: Annotated[bool, typer.Option(help="Start anew in a folder that is used.")] = False,
@@ -38,7 +46,7 @@ def train_on_particles(
     """
     from pitflow.console.particles import train_with_progress
 
-    train_with_progress(data, output, recipe, initial, device, workers, overwrite=overwrite)
+    train_with_progress(data, output, recipe, initial, folds, device, workers, overwrite=overwrite)
 
 
 @app.command()

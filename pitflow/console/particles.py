@@ -16,6 +16,7 @@ def train_with_progress(
     output: Path,
     recipe: str,
     initial: str | None,
+    folds: int | None,
     device: str,
     workers: int | None,
     *,
@@ -25,11 +26,14 @@ def train_with_progress(
     from pitflow.domains.particles.recipes import find_recipe
     from pitflow.domains.particles.train import train_particles
 
+    found = find_recipe(recipe)
+    if folds is not None:
+        found = found.model_copy(update={"folds": folds})
     with Bar() as bar:
         train_particles(
             data,
             output,
-            find_recipe(recipe),
+            found,
             initial=initial,
             device=device,
             workers=workers or 1,

@@ -57,8 +57,6 @@ FIRST = SINGLE.model_copy(
             }
         ),
         "validation_share": None,
-        # The receptive field reaches further, but nothing found has ever depended on it.
-        "halo_px": 32,
     }
 )
 """Where the included model begins: particles, pits and centres of simulated recordings alone."""
@@ -80,7 +78,7 @@ MOVING = FIRST.model_copy(
         # Wider than the labelled tiles: beyond their border they are mirrored, as at inference.
         "crop_px": 224,
         "stills_share": 0.7,
-        "folds": 5,
+        "validation_share": 0.2,
     }
 )
 """Particles and pits, with time where there is time; serves single images too."""
