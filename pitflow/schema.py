@@ -199,6 +199,38 @@ OUTLIERS = Table(
     ),
 )
 
+CLUSTERING = Table(
+    "clustering",
+    "whether velocity outliers lie nearer to foreign pits than chance; no row without an outlier",
+    _columns(
+        """
+        n           | int64   |    | velocity outliers tested
+        median_px   | float64 | px | their median distance to the nearest pit other than the source
+        expected_px | float64 | px | the same at moments drawn at random from the same tracks, in the mean
+        p           | float64 |    | chance of a median as small at moments drawn at random
+        """
+    ),
+)
+
+FLIGHTS = Table(
+    "flights",
+    "height of each track over time: a parabola (ballistic) against a straight line",
+    _columns(
+        """
+        particle         | int64   |  | track number
+        quantity         | string  |  | what was fitted: z_um (um), or blur_px (px) without a calibration
+        n                | int64   |  | detections fitted
+        rate             | float64 |  | change of the quantity per s at the track's first detection
+        rate_err         | float64 |  | its standard error
+        acceleration     | float64 |  | change of the rate per s
+        acceleration_err | float64 |  | its standard error
+        r2_line          | float64 |  | share of the variance that a straight line explains
+        r2_parabola      | float64 |  | share of the variance that a parabola explains
+        p                | float64 |  | F test of the parabola against the straight line
+        """
+    ),
+)
+
 FLOW = Table(
     "flow",
     "mean particle velocity on a grid",
@@ -237,6 +269,8 @@ TABLES: dict[str, Table] = {
         EJECTIONS,
         CORRELATION,
         OUTLIERS,
+        CLUSTERING,
+        FLIGHTS,
         FLOW,
         PIT_PIXELS,
     )

@@ -45,6 +45,8 @@ MEASURED_TABLES = (
     "ejections",
     "correlation",
     "outliers",
+    "clustering",
+    "flights",
     "flow",
 )
 

@@ -10,7 +10,14 @@ from pitflow.measure.circular import direction_of
 from pitflow.measure.correlation import compute_correlation
 from pitflow.measure.ejection import compute_ejections
 from pitflow.measure.flow import compute_flow
-from pitflow.measure.focus import compute_height, estimate_blur_error
+from pitflow.measure.focus import (
+    compute_flights,
+    compute_height,
+    estimate_blur_error,
+    judge_focus,
+    learn_size_share,
+    remove_size,
+)
 from pitflow.measure.growth import compute_growth, find_stable
 from pitflow.measure.pits import compute_pit_geometry, compute_pits
 from pitflow.measure.rim import trace_rims
@@ -22,7 +29,7 @@ from pitflow.measure.tracks import (
     reference_position,
     sort_tracks,
 )
-from pitflow.measure.velocity import compute_outliers, compute_velocity
+from pitflow.measure.velocity import compute_clustering, compute_outliers, compute_velocity
 from pitflow.measure.visibility import compute_visibility
 from pitflow.schema import FRAMES, PARTICLES, PIT_PIXELS, validate_table
 
@@ -59,7 +66,8 @@ def measure_all(
     Returns
     -------
     dict
-        frames, particles, pits, growth, ejections, correlation, outliers, flow. Particles keep the
+        frames, particles, pits, growth, ejections, correlation, outliers, clustering, flights,
+        flow. Particles keep the
         frames' own geometry in ``x`` and ``y``; everything else is in reference geometry.
     """
     pit_pixels = validate_table(pit_pixels, PIT_PIXELS)
@@ -97,16 +105,22 @@ def measure_all(
     )
     vx, vy = compute_velocity(tracks)
     to_um_s = um_per_px * fps
+    complete = _complete_particles(
+        particles, frames, geometry, tracks, source, (vx, vy, flagged), config, to_um_s
+    )
+    in_place = complete.assign(
+        **dict(zip(("x", "y"), reference_position(complete, frames), strict=True))
+    )
     return {
         "frames": _count_particles(frames, particles),
-        "particles": _complete_particles(
-            particles, frames, geometry, tracks, source, (vx, vy, flagged), config, to_um_s
-        ),
+        "particles": complete,
         "pits": pits,
         "growth": growth,
         "ejections": ejections,
         "correlation": compute_correlation(growth, ejections, config=config.correlation, seed=seed),
         "outliers": outliers,
+        "clustering": compute_clustering(outliers, in_place, geometry, seed=seed),
+        "flights": compute_flights(complete, fps=fps),
         "flow": compute_flow(tracks, vx * to_um_s, vy * to_um_s, source, config=config.flow),
     }
 
@@ -148,9 +162,18 @@ def _complete_particles(
     centres = pits.set_index("pit")[["x", "y"]].reindex(pit).to_numpy(dtype=np.float64)
     x, y = reference_position(particles, frames)
     dx, dy = x - centres[:, 0], y - centres[:, 1]
-    blur = particles["blur_px"].to_numpy(dtype=np.float64)
-    blur_err = spread(estimate_blur_error(tracks, blur[tracks.row]))
+    width = particles["blur_px"].to_numpy(dtype=np.float64)
+    mass = particles["mass"].to_numpy(dtype=np.float64)
+    typical = spread(tracks.median(mass[tracks.row]))
+    share = learn_size_share(tracks, width[tracks.row], mass[tracks.row])
+    blur, blur_err = remove_size(
+        width,
+        spread(estimate_blur_error(tracks, width[tracks.row])),
+        np.where(np.isfinite(typical), typical, mass),
+        share,
+    )
     z, z_err = compute_height(blur, blur_err, config.focus)
+    focused = judge_focus(mass, typical, particles["eccentricity"].to_numpy(dtype=np.float64))
     speed = np.hypot(vx, vy)
     frame = particles["frame"].to_numpy(dtype=np.int64)
     complete = particles.assign(
@@ -162,8 +185,10 @@ def _complete_particles(
         vy_um_s=spread(vy * to_um_s),
         speed_px=spread(speed),
         speed_um_s=spread(speed * to_um_s),
+        blur_px=blur,
         z_um=z,
         z_err_um=z_err,
         is_outlier=outlier,
+        z_is_valid=focused & np.isfinite(z) & np.isfinite(z_err),
     )
     return validate_table(complete, PARTICLES)

@@ -47,6 +47,11 @@ class Tracks:
         """(n,) index of each detection's track."""
         return np.repeat(np.arange(self.n_tracks), self.count)
 
+    def median(self, values: Floats) -> Floats:
+        """Return (n,) the median of its track's values for each detection; NaN do not count."""
+        medians = pd.Series(values).groupby(self.track).transform("median")
+        return medians.to_numpy(dtype=np.float64)
+
     def neighbours(self, offset: int) -> tuple[Ints, npt.NDArray[np.bool_]]:
         """Return the detection ``offset`` further on in the same track, and which exist."""
         index = np.arange(self.frame.size) + offset

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pitflow.config import VelocityConfig
 from pitflow.measure.tracks import Floats, Ints, Tracks
-from pitflow.schema import OUTLIERS, empty_table, validate_table
+from pitflow.schema import CLUSTERING, OUTLIERS, empty_table, validate_table
 
 _SMOOTH = 2
 """Half width, detections, of the velocity reported: five positions, which keep a short burst."""
@@ -379,3 +379,18 @@ def clustering_test(
     seen = float(np.median(events["distance_px"]))
     p = (1 + np.count_nonzero(chance <= seen)) / (1 + draws)
     return seen, float(chance.mean()), float(p)
+
+
+def compute_clustering(
+    outliers: pd.DataFrame, particles: pd.DataFrame, pits: pd.DataFrame, *, seed: int
+) -> pd.DataFrame:
+    """Return the clustering table: the outcome of `clustering_test`; no row where it says nothing.
+
+    Positions of all three are in reference geometry.
+    """
+    median, expected, p = clustering_test(outliers, particles, pits, seed=seed)
+    if not np.isfinite(p):
+        return empty_table(CLUSTERING)
+    n = int((outliers["nearest_pit"] >= 0).sum())
+    table = pd.DataFrame({"n": [n], "median_px": median, "expected_px": expected, "p": p})
+    return validate_table(table, CLUSTERING)

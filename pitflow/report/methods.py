@@ -124,12 +124,18 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 "Slope of a line through a few successive positions of a track. At an outlier the "
                 f"speed lies more than {measure.velocity.threshold:g} robust standard deviations "
                 "from the track's own smooth trend, and departs from it by more than "
-                f"{100 * measure.velocity.min_excess:g} % of it."
+                f"{100 * measure.velocity.min_excess:g} % of it, forward and with the same mass. "
+                "The score asked for rises until at most "
+                f"{100 * measure.velocity.false_share:g} % of the events would be false, judged by "
+                "how many point to the other sides. Whether they cluster at foreign pits is tested "
+                "against random moments of the same tracks."
             ),
         ),
         (
             "Blur and height",
-            "Blur is the width (Gaussian sigma) of the defocus. "
+            "Blur is the width (Gaussian sigma) of the defocus, the particle's own size taken off "
+            "by its mass. A blur fits two heights, one on either side of the focal plane; the "
+            "plane is taken to lie on the steel and the particles above it. "
             + (
                 f"Height follows from sigma² = sigma0² + (k·z)² with sigma0 = {focus.sigma0_px:g} "
                 f"px and k = {focus.k_px_per_um:g} px/µm."

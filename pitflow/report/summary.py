@@ -161,6 +161,7 @@ def _speed(data: ReportData) -> list[str]:
             f"{count(number, 'particle')} suddenly {'changes' if number == 1 else 'change'} speed "
             f"({count(len(outliers), 'velocity outlier')}{_where(data)})."
         )
+        sentences += _clustering(data)
     return sentences
 
 
@@ -174,6 +175,21 @@ def _where(data: ReportData) -> str:
     )
 
 
+def _clustering(data: ReportData) -> list[str]:
+    clustering = data.tables["clustering"]
+    if clustering.empty:
+        return []
+    test = clustering.iloc[0]
+    distances = (
+        f"{test['median_px'] * data.um_per_px:.0f} µm in the median against "
+        f"{test['expected_px'] * data.um_per_px:.0f} µm at random moments of the same tracks, "
+        f"{p_value(float(test['p']))}"
+    )
+    if test["p"] <= ALPHA:
+        return [f"These outliers lie nearer to foreign pits than chance has them ({distances})."]
+    return [f"That these outliers cluster at foreign pits is not shown ({distances})."]
+
+
 def _height(data: ReportData) -> list[str]:
     height = floats(data.tracks, "z_um")
     if data.tracks.empty:
@@ -185,4 +201,18 @@ def _height(data: ReportData) -> list[str]:
                 "their blur stands for it."
             )
         ]
-    return [f"Half of all positions lie below {significant(float(np.nanmedian(height)))} µm."]
+    return [
+        f"Half of all positions lie below {significant(float(np.nanmedian(height)))} µm. "
+        f"{_flights(data)}".strip()
+    ]
+
+
+def _flights(data: ReportData) -> str:
+    p = floats(data.tables["flights"], "p")
+    p = p[np.isfinite(p)]
+    if p.size == 0:
+        return ""
+    return (
+        f"Of {count(p.size, 'flight')}, {int((p <= ALPHA).sum())} follow a parabola rather than a "
+        f"straight line (p ≤ {ALPHA:g} each)."
+    )

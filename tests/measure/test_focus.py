@@ -10,8 +10,12 @@ from pitflow.errors import UserError
 from pitflow.measure.focus import (
     calibrate_focus,
     compute_ballistics,
+    compute_flights,
     compute_height,
     estimate_blur_error,
+    judge_focus,
+    learn_size_share,
+    remove_size,
 )
 from pitflow.measure.tracks import sort_tracks
 
@@ -125,3 +129,80 @@ def test_ballistics_agree_with_numpy_and_skip_short_tracks():
     assert fit["rate"][7] == pytest.approx(rate)
     assert fit["acceleration"][7] == pytest.approx(2 * bend)
     assert compute_ballistics(table.head(0), fps=15.0).empty
+
+
+def landing(share, n_tracks=120, length=30, seed=0):
+    """Tracks that come down to the steel, of masses from 1 to 20 px^2, as wide as they are seen."""
+    rng = np.random.default_rng(seed)
+    mass = np.repeat(np.exp(rng.uniform(0, 3, n_tracks)), length)
+    z = np.tile(np.linspace(20, 0, length), n_tracks)
+    blur = np.hypot(0.9, 0.25 * z)
+    particles = pd.DataFrame(
+        {
+            "particle": np.repeat(np.arange(n_tracks), length),
+            "frame": np.tile(np.arange(length), n_tracks),
+            "x": 0.0,
+            "y": 0.0,
+        }
+    )
+    return (
+        sort_tracks(as_detections(particles), still_frames(50)),
+        np.sqrt(blur**2 + share * mass),
+        mass,
+        blur,
+    )
+
+
+@pytest.mark.parametrize("opacity", [1.0, 0.65, 0.45])
+def test_the_size_of_particles_is_learnt_where_they_are_sharp(opacity):
+    share = 1 / (4 * np.pi * opacity)
+    tracks, width, mass, blur = landing(share)
+    found = learn_size_share(tracks, width, mass)
+    assert found == pytest.approx(share, rel=0.1)
+    # What is left is the blur of the optics, whatever the mass.
+    left, _ = remove_size(width, np.zeros(width.size), mass, found)
+    np.testing.assert_allclose(left, blur, rtol=0.2)
+
+
+def test_with_few_tracks_particles_are_taken_as_opaque():
+    tracks, width, mass, _ = landing(0.2, n_tracks=30)
+    assert learn_size_share(tracks, width, mass) == pytest.approx(1 / (4 * np.pi))
+
+
+def test_a_disc_has_a_quarter_of_its_squared_radius_as_variance():
+    """An opaque disc of radius 3, unblurred but for pixels: its size leaves no blur to speak of."""
+    y, x = np.mgrid[-10:11, -10:11] / 2.0
+    inside = np.hypot(x, y) <= 3.0
+    mass = inside.sum() / 4.0
+    width = np.sqrt((x[inside] ** 2).mean())
+    blur, _ = remove_size(np.array([width]), np.zeros(1), np.array([mass]), 1 / (4 * np.pi))
+    assert blur[0] < 0.3 * width
+
+
+def test_error_of_the_blur_is_that_of_the_width_and_of_the_size():
+    width, error, mass = np.full(1, 3.0), np.full(1, 0.2), np.full(1, 10.0)
+    blur, by_width = remove_size(width, error, np.zeros(1), 0.1)
+    assert (blur[0], by_width[0]) == pytest.approx((3.0, 0.2))
+    blur, both = remove_size(width, error, mass, 0.1)
+    assert blur[0] == pytest.approx(np.sqrt(8.0))
+    assert both[0] == pytest.approx(np.hypot(2 * 3.0 * 0.2, 0.35) / (2 * np.sqrt(8.0)))
+
+
+def test_a_width_is_no_height_where_the_mass_or_the_outline_is_odd():
+    mass = np.array([10.0, 25.0, 4.0, 10.0, 10.0])
+    typical = np.array([10.0, 10.0, 10.0, 10.0, np.nan])
+    eccentricity = np.array([0.3, 0.3, 0.3, 0.97, 0.3])
+    assert judge_focus(mass, typical, eccentricity).tolist() == [True, *4 * [False]]
+
+
+def test_flights_are_of_the_blur_until_there_is_a_height():
+    t = np.arange(20)
+    table = pd.DataFrame({"particle": 0, "frame": t, "blur_px": 9.0 - 0.02 * t**2, "z_um": np.nan})
+    flights = compute_flights(table, fps=10.0)
+    assert flights["quantity"].tolist() == ["blur_px"]
+    assert flights["acceleration"][0] == pytest.approx(-0.04 * 100)
+    assert flights["r2_parabola"][0] == pytest.approx(1.0)
+    calibrated = compute_flights(table.assign(z_um=5.0 - 0.1 * t), fps=10.0)
+    assert calibrated["quantity"].tolist() == ["z_um"]
+    assert calibrated["rate"][0] == pytest.approx(-1.0)
+    assert compute_flights(table.head(0), fps=10.0).empty

@@ -18,7 +18,8 @@ from pitflow.simulate.config import SimulateConfig
 from pitflow.simulate.world import simulate_world
 
 STAGE_TABLES = (
-    "frames", "particles", "pits", "growth", "ejections", "correlation", "outliers", "flow",
+    "frames", "particles", "pits", "growth", "ejections", "correlation", "outliers", "clustering",
+    "flights", "flow",
 )  # fmt: skip
 
 

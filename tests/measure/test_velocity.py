@@ -9,6 +9,7 @@ from pitflow.measure.tracks import sort_tracks
 from pitflow.measure.velocity import (
     choose_threshold,
     clustering_test,
+    compute_clustering,
     compute_outliers,
     compute_velocity,
     mass_change,
@@ -216,6 +217,18 @@ def test_clustering_is_found_where_it_is_and_only_there():
     ]
     assert stats.binomtest(int((np.array(chance) <= 0.05).sum()), 60, 0.05).pvalue > 0.001
     assert np.isnan(clustering_test(events_at([158] * 12).head(0), particles, pits)[2])
+
+
+def test_the_table_of_clustering_holds_the_test():
+    particles = straight_tracks([(k, 60, 100, 0.0, 30.0 * k, 3.0, 0.0) for k in range(12)]).assign(
+        pit=0
+    )
+    events = particles[particles["frame"] == 158].assign(nearest_pit=1)
+    events["distance_px"] = np.hypot(events["x"] - 300, events["y"])
+    table = compute_clustering(events, particles, PITS.head(2), seed=3)
+    seen, expected, p = clustering_test(events, particles, PITS.head(2), seed=3)
+    assert table.iloc[0].tolist() == [12, seen, expected, p]
+    assert compute_clustering(events.head(0), particles, PITS, seed=0).empty
 
 
 def test_no_tracks():
