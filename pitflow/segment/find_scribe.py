@@ -1,0 +1,219 @@
+"""Finding the scribe: the long straight cut through a panel's coating.
+
+A cut is a ridge of the image: bright or dark, or the middle of a band of rust. Every pixel on a
+ridge votes for the lines through it that run along the ridge (Hough 1962), so a long straight one
+wins over any texture; its ends are where the ridge ends. Edges of the panel are steps, not ridges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pitflow.scribe import Scribe
+
+Floats = npt.NDArray[np.float32]
+
+_SIDE_PX = 400
+_SCALES_PX = (1.0, 2.0, 4.0, 8.0)
+_ANGLES = 360
+_STEEP = 3.0
+_TOLERANCE_DEG = 5.0
+_FULL = 0.9
+_OUTSIDE = 0.3
+_FAINTEST = 0.05
+_BORDER = 0.02
+_NEAR_PX = 2.5
+_SHORTEST = 0.2
+_GAP = 0.06
+_WINDOW = 9
+_FILLED = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Ridges:
+    """Pixels on ridges: place, direction across the ridge (rad), and strength in (0, 1]."""
+
+    x: Floats
+    y: Floats
+    across: Floats
+    strength: Floats
+
+    def only(self, chosen: npt.NDArray[np.bool_]) -> _Ridges:
+        return _Ridges(self.x[chosen], self.y[chosen], self.across[chosen], self.strength[chosen])
+
+    def weighted(self, factor: npt.NDArray[np.floating]) -> _Ridges:
+        strength = (self.strength * factor).astype(np.float32)
+        return _Ridges(self.x, self.y, self.across, strength)
+
+
+def find_scribe(
+    image: npt.NDArray[np.uint8], corroded: npt.NDArray[np.bool_] | None = None
+) -> Scribe | None:
+    """Return the scribe of an RGB image (height, width, 3), or None if no line stands out.
+
+    It is at least a fifth of the image's shorter side long. Where corrosion has crept so far that
+    the cut is no longer seen, it is the middle of the band of rust: the mean creep then holds, its
+    two sides do not.
+
+    Parameters
+    ----------
+    corroded:
+        (height, width) mask, if it is known: lines within it count more, since a scribe is where
+        corrosion begins.
+    """
+    height, width = image.shape[:2]
+    scale = min(1.0, _SIDE_PX / max(height, width))
+    size = max(8, round(width * scale)), max(8, round(height * scale))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    ridges = _ridges(small)
+    rust = np.zeros(small.shape[:2], dtype=bool)
+    if corroded is not None and corroded.any():
+        rust = cv2.resize(corroded.astype(np.uint8), size) > 0
+        near = cv2.dilate(rust.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        inside = near[ridges.y.astype(int), ridges.x.astype(int)]
+        ridges = ridges.weighted(np.where(inside, 1.0, _OUTSIDE))
+    if ridges.x.size < 20:
+        return None
+    angle, offset = _best_line(ridges, size)
+    fitted = _fitted(ridges, angle, offset)
+    if fitted is None:
+        return None
+    line, on_line = fitted
+    ends = _ends(on_line, line, rust, shortest=_SHORTEST * min(size), gap=_GAP * max(size))
+    if ends is None:
+        return None
+    # Pixel centres of the small image lie between those of the large one.
+    sx, sy = width / size[0], height / size[1]
+    (xa, ya), (xb, yb) = sorted((line.at(end) for end in ends), key=lambda p: (p[1], p[0]))
+    return Scribe(*((v + 0.5) * s - 0.5 for v, s in ((xa, sx), (ya, sy), (xb, sx), (yb, sy))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A point on the line and its unit direction."""
+
+    x: float
+    y: float
+    ux: float
+    uy: float
+
+    def at(self, s: Any) -> tuple[Any, Any]:
+        return self.x + s * self.ux, self.y + s * self.uy
+
+    def along(self, ridges: _Ridges) -> Floats:
+        return (ridges.x - self.x) * self.ux + (ridges.y - self.y) * self.uy
+
+    def across(self, ridges: _Ridges) -> Floats:
+        return (ridges.y - self.y) * self.ux - (ridges.x - self.x) * self.uy
+
+
+def _ridges(image: npt.NDArray[np.uint8]) -> _Ridges:
+    """Return the crests of ridges of all widths, in brightness and both hues."""
+    lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
+    parts = [_crests(plane, sigma) for plane in cv2.split(lab) for sigma in _SCALES_PX]
+    return _Ridges(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in _Ridges.__slots__)
+    )
+
+
+def _crests(plane: Floats, sigma: float) -> _Ridges:
+    """Return the crests of ridges of one width: strong second derivative across, hardly a slope.
+
+    On a ridge the slope vanishes. Beside a step of the same blur both are of one size, and only far
+    out, where little is left of either, is the slope a third of the curvature. A crest is one px
+    wide whatever the ridge, and counts fully from a strength that a tenth of all crests exceed, so
+    that a narrow faint cut weighs as much as the wide band of rust around it.
+    """
+    smooth = cv2.GaussianBlur(plane, (0, 0), sigma)
+    gy, gx = np.gradient(smooth)
+    hyy, hyx = np.gradient(gy)
+    hxx = np.gradient(gx, axis=1)
+    half, middle = np.hypot((hxx - hyy) / 2, hyx), (hxx + hyy) / 2
+    curved = 2 * np.minimum(np.abs(middle), half)
+    strength = (sigma * curved - _STEEP * np.hypot(gx, gy)).astype(np.float32)
+    across = 0.5 * np.arctan2(2 * hyx, hxx - hyy) + np.where(middle < 0, np.pi / 2, 0)
+    y, x = np.indices(plane.shape, dtype=np.float32)
+    dx, dy = np.cos(across).astype(np.float32), np.sin(across).astype(np.float32)
+    crest = strength > _FAINTEST
+    for side in (-1, 1):
+        crest &= strength >= cv2.remap(strength, x + side * dx, y + side * dy, cv2.INTER_LINEAR)
+    rim = max(1, round(_BORDER * max(plane.shape)))
+    crest[:rim], crest[-rim:], crest[:, :rim], crest[:, -rim:] = False, False, False, False
+    rows, columns = np.nonzero(crest)
+    full = np.quantile(strength[crest], _FULL) if rows.size else 1.0
+    return _Ridges(
+        columns.astype(np.float32),
+        rows.astype(np.float32),
+        across[crest].astype(np.float32),
+        np.minimum(strength[crest] / full, 1.0).astype(np.float32),
+    )
+
+
+def _best_line(ridges: _Ridges, size: tuple[int, int]) -> tuple[float, float]:
+    """Return the line with most votes: the angle of its normal (rad) and its offset (px)."""
+    reach = int(np.ceil(np.hypot(*size)))
+    votes = np.zeros((_ANGLES, 2 * reach + 1), dtype=np.float32)
+    nearest = np.rint(ridges.across / np.pi * _ANGLES).astype(int)
+    spread = round(_TOLERANCE_DEG / 180 * _ANGLES)
+    for shift in range(-spread, spread + 1):
+        index = (nearest + shift) % _ANGLES
+        angle = index * np.pi / _ANGLES
+        offset = np.rint(ridges.x * np.cos(angle) + ridges.y * np.sin(angle)).astype(int) + reach
+        flat = np.bincount(index * votes.shape[1] + offset, ridges.strength, minlength=votes.size)
+        votes += flat.reshape(votes.shape).astype(np.float32)
+    votes = cv2.GaussianBlur(votes, (5, 1), 0)
+    best, offset = np.unravel_index(int(np.argmax(votes)), votes.shape)
+    return float(best) * np.pi / _ANGLES, float(offset) - reach
+
+
+def _fitted(ridges: _Ridges, angle: float, offset: float) -> tuple[_Line, _Ridges] | None:
+    """Return the line that fits the ridge pixels near it best, and those pixels."""
+    nx, ny = np.cos(angle), np.sin(angle)
+    line = _Line(offset * nx, offset * ny, -ny, nx)
+    # First all that voted, then only the narrow core of the ridge.
+    for near in (2 * _NEAR_PX, _NEAR_PX, _NEAR_PX):
+        normal = np.arctan2(line.ux, -line.uy)
+        off = np.abs((ridges.across - normal + np.pi / 2) % np.pi - np.pi / 2)
+        on = (np.abs(line.across(ridges)) <= near) & (off <= np.radians(2 * _TOLERANCE_DEG))
+        found = ridges.only(on)
+        if found.x.size < 10:
+            return None
+        weight = found.strength / found.strength.sum()
+        x, y = float(weight @ found.x), float(weight @ found.y)
+        spread = np.cov(np.stack([found.x, found.y]), aweights=weight)
+        ux, uy = np.linalg.eigh(spread)[1][:, -1]
+        line = _Line(x, y, float(ux), float(uy))
+    return line, found
+
+
+def _ends(
+    found: _Ridges, line: _Line, rust: npt.NDArray[np.bool_], *, shortest: float, gap: float
+) -> tuple[float, float] | None:
+    """Return where the longest stretch of ridge on the line begins and ends.
+
+    It may be interrupted by gaps, and wherever rust hides the cut.
+    """
+    along = line.along(found)
+    first = float(np.floor(along.min()))
+    covered = np.zeros(int(along.max() - first) + 2 * _WINDOW)
+    full = float(np.quantile(found.strength, _FULL))
+    np.maximum.at(covered, np.rint(along - first).astype(int), found.strength / full)
+    dense = np.flatnonzero(np.convolve(covered, np.ones(_WINDOW) / _WINDOW, "same") >= _FILLED)
+    if dense.size == 0:
+        return None
+    x, y = line.at(first + np.arange(covered.size))
+    rows, columns = (np.rint(v).astype(int).clip(0, n - 1)
+                     for v, n in zip((y, x), rust.shape, strict=True))  # fmt: skip
+    clean = np.append(0, np.cumsum(~rust[rows, columns]))
+    breaks = (np.diff(dense) > gap) & (np.diff(clean[dense]) > gap / 4)
+    stretches = np.split(dense, np.flatnonzero(breaks) + 1)
+    longest = max(stretches, key=lambda stretch: int(stretch[-1] - stretch[0]))
+    begin, end = int(longest[0]), int(longest[-1])
+    if end - begin < shortest:
+        return None
+    return first + begin, first + end

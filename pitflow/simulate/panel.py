@@ -1,0 +1,213 @@
+"""A photograph of a scribed, coated panel after salt spray, whose creep is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from pitflow.config import Model
+from pitflow.scribe import Scribe
+
+Plane = npt.NDArray[np.floating]
+Colours = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+Law = Callable[[Plane], Plane]
+
+_RUSTS = np.array([[122, 62, 28], [156, 88, 40], [88, 44, 26]], dtype=np.float32)
+_WAVES = 5
+
+
+class PanelConfig(Model):
+    """What the photograph shows."""
+
+    height: int = Field(640, ge=32, description="px")
+    width: int = Field(480, ge=32, description="px")
+    mm_per_px: float = Field(0.1, gt=0, description="scale")
+    margin: float = Field(0.0, ge=0, lt=0.4, description="table around the panel, share of a side")
+    coating: tuple[int, int, int] = Field((176, 182, 186), description="colour of the coating, RGB")
+    scribe: tuple[float, float, float, float] = Field(
+        (0.5, 0.12, 0.5, 0.88), description="ends of the scribe x0, y0, x1, y1, shares of the sides"
+    )
+    scribe_width_mm: float = Field(0.5, gt=0, description="width of the cut")
+    creep_left_mm: float = Field(2.0, ge=0, description="mean creep to the left, from the axis")
+    creep_right_mm: float = Field(2.0, ge=0, description="mean creep to the right, from the axis")
+    roughness: float = Field(
+        0.3, ge=0, lt=1, description="creep varies along the scribe by up to this share"
+    )
+    spots: int = Field(0, ge=0, description="rust spots away from the scribe")
+    blisters: int = Field(0, ge=0, description="blisters: domes in the coating without rust")
+    stains: int = Field(0, ge=0, description="water stains: darker, without rust")
+    shading: float = Field(0.15, ge=0, lt=1, description="fall of light across the panel, share")
+    noise: float = Field(2.5, ge=0, description="camera noise, grey levels")
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPanel:
+    """A photograph and what is in it.
+
+    Parameters
+    ----------
+    image:
+        (height, width, 3) uint8, RGB.
+    mask:
+        True where a pixel's centre is corroded.
+    at_scribe:
+        That part of it which has crept from the scribe.
+    scribe:
+        Axis of the cut.
+    left_mm, right_mm:
+        Creep from the axis at every px along the scribe: exact, before it was cut into pixels.
+    """
+
+    image: npt.NDArray[np.uint8]
+    mask: npt.NDArray[np.bool_]
+    at_scribe: npt.NDArray[np.bool_]
+    scribe: Scribe
+    left_mm: Plane
+    right_mm: Plane
+
+
+def render_panel(config: PanelConfig, seed: int = 0) -> RenderedPanel:
+    """Render a panel; the same seed gives the same picture."""
+    rng = np.random.default_rng(seed)
+    height, width = config.height, config.width
+    x0, y0, x1, y1 = config.scribe
+    scribe = Scribe(x0 * width, y0 * height, x1 * width, y1 * height)
+    y, x = np.indices((height, width), dtype=np.float64)
+    (ax, ay), (nx, ny) = scribe.along, scribe.to_the_right
+    along = (x - scribe.x0) * ax + (y - scribe.y0) * ay
+    across = (x - scribe.x0) * nx + (y - scribe.y0) * ny
+
+    left, right = (
+        _creep_law(mean, config.roughness, scribe.length_px, rng)
+        for mean in (config.creep_left_mm, config.creep_right_mm)
+    )
+    on = (along >= 0) & (along <= scribe.length_px)
+    reach = np.where(across < 0, left(along), right(along)) / config.mm_per_px
+    at_scribe = on & (np.abs(across) <= reach) & (reach > 0)
+    cut = on & (np.abs(across) <= 0.5 * config.scribe_width_mm / config.mm_per_px)
+
+    plate = _plate(config, x, y)
+    colour = np.empty((height, width, 3), dtype=np.float32)
+    colour[:] = config.coating
+    colour += 4 * _cloud((height, width), 3.0, rng)[..., None]
+    colour = _stained(colour, config.stains, rng)
+    colour = _blistered(colour, config.blisters, rng)
+    # A bare cut reflects; where it corrodes it is the darkest place.
+    colour[cut] = (206, 208, 210)
+    spots = _spots(config, (height, width), plate & ~at_scribe & ~cut, rng)
+    mask = (at_scribe | spots) & plate
+    colour = _rusted(colour, mask, rng)
+    colour[cut & at_scribe] *= 0.72
+    colour[~plate] = (38, 36, 34)
+
+    turn = rng.uniform(0, 2 * np.pi)
+    slope = np.cos(turn) * (x / width - 0.5) + np.sin(turn) * (y / height - 0.5)
+    colour *= (1 + config.shading * slope)[..., None].astype(np.float32)
+    colour = cv2.GaussianBlur(colour, (0, 0), 0.6)
+    colour += config.noise * rng.standard_normal(colour.shape, np.float32)
+    position = (np.arange(round(scribe.length_px)) + 0.5) * scribe.length_px
+    position /= round(scribe.length_px)
+    return RenderedPanel(
+        np.clip(np.rint(colour), 0, 255).astype(np.uint8),
+        mask,
+        at_scribe & plate,
+        scribe,
+        left(position),
+        right(position),
+    )
+
+
+def _creep_law(mean_mm: float, roughness: float, length_px: float, rng: np.random.Generator) -> Law:
+    """Return creep over the position along the scribe: smooth waves about a mean.
+
+    Whole waves fit the scribe, so their mean is the mean.
+    """
+    order = np.arange(1, _WAVES + 1)
+    phase = rng.uniform(0, 2 * np.pi, _WAVES)
+    size = rng.uniform(0.3, 1.0, _WAVES)
+    size *= roughness / size.sum()
+
+    def law(along: Plane) -> Plane:
+        turn = 2 * np.pi / length_px * along
+        waves = sum(
+            share * np.sin(n * turn + start)
+            for n, start, share in zip(order, phase, size, strict=True)
+        )
+        creep: Plane = mean_mm * (1 + waves)
+        return creep
+
+    return law
+
+
+def _plate(config: PanelConfig, x: Plane, y: Plane) -> Mask:
+    """Return where the panel is, within a margin of table."""
+    inside: Mask = (np.abs(x / config.width - 0.5) <= 0.5 - config.margin) & (
+        np.abs(y / config.height - 0.5) <= 0.5 - config.margin
+    )
+    return inside
+
+
+def _spots(
+    config: PanelConfig, shape: tuple[int, int], free: Mask, rng: np.random.Generator
+) -> Mask:
+    """Return round spots of rust that keep clear of the scribe's own corrosion."""
+    spots = np.zeros(shape, dtype=np.uint8)
+    room = cv2.distanceTransform(free.astype(np.uint8), cv2.DIST_L2, 5)
+    for _ in range(config.spots):
+        radius = rng.uniform(0.3, 1.2) / config.mm_per_px
+        rows, columns = np.nonzero(room > radius + 4)
+        if rows.size:
+            pick = int(rng.integers(rows.size))
+            cv2.circle(spots, (int(columns[pick]), int(rows[pick])), round(radius), 1, -1)
+    return spots > 0
+
+
+def _rusted(colour: Colours, mask: Mask, rng: np.random.Generator) -> Colours:
+    """Return the colours with corrosion products, of three hues in clouds, where the mask is."""
+    shape = mask.shape
+    share = np.stack([np.exp(1.5 * _cloud(shape, scale, rng)) for scale in (6.0, 9.0, 4.0)])
+    share /= share.sum(axis=0)
+    rust = (
+        np.tensordot(share, _RUSTS, axes=(0, 0)) * (1 + 0.10 * _cloud(shape, 1.2, rng))[..., None]
+    )
+    result: Colours = np.where(mask[..., None], rust, colour).astype(np.float32)
+    return result
+
+
+def _stained(colour: Colours, n: int, rng: np.random.Generator) -> Colours:
+    """Return the colours with water stains: darker and without hue, soft, with a rim."""
+    height, width = colour.shape[:2]
+    for _ in range(n):
+        stain = np.zeros((height, width), dtype=np.float32)
+        centre = int(rng.uniform(0, width)), int(rng.uniform(0, height))
+        axes = int(rng.uniform(0.03, 0.09) * width), int(rng.uniform(0.06, 0.2) * height)
+        cv2.ellipse(stain, centre, axes, float(rng.uniform(0, 180)), 0, 360, 1.0, -1)
+        soft = cv2.GaussianBlur(stain, (0, 0), 4.0)
+        rim = 4 * soft * (1 - soft)
+        colour = colour * (1 - 0.10 * soft - 0.06 * rim)[..., None]
+    return colour
+
+
+def _blistered(colour: Colours, n: int, rng: np.random.Generator) -> Colours:
+    """Return the colours with domes, lit from one side."""
+    height, width = colour.shape[:2]
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    for _ in range(n):
+        radius = rng.uniform(4, 12)
+        u, v = (x - rng.uniform(0, width)) / radius, (y - rng.uniform(0, height)) / radius
+        inside = np.clip(1 - u * u - v * v, 0, None)
+        colour = colour * (1 + 0.35 * (-u - v) * np.sqrt(inside))[..., None]
+    return colour
+
+
+def _cloud(shape: tuple[int, ...], sigma_px: float, rng: np.random.Generator) -> Colours:
+    """Return smooth noise of standard deviation 1."""
+    noise = cv2.GaussianBlur(rng.standard_normal(shape, np.float32), (0, 0), sigma_px)
+    cloud: Colours = noise / max(float(noise.std()), 1e-9)
+    return cloud
