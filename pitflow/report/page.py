@@ -77,13 +77,20 @@ def write_report(data: ReportData, folder: Path, progress: Progress | None = Non
     return page
 
 
-def fill_page(data: ReportData, shown: list[tuple[Any, list[Shown]]]) -> str:
-    """Return the page as HTML; every text from outside is escaped."""
-    text = files("pitflow.report").joinpath("page.html.j2").read_text(encoding="utf-8")
+def fill_template(name: str, **content: Any) -> str:
+    """Return a template of this package, filled and in the look of all pages."""
+    here = files("pitflow.report")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.from_string(text).render(
+    template = environment.from_string(here.joinpath(name).read_text(encoding="utf-8"))
+    return template.render(style=here.joinpath("page.css").read_text(encoding="utf-8"), **content)
+
+
+def fill_page(data: ReportData, shown: list[tuple[Any, list[Shown]]]) -> str:
+    """Return the page as HTML; every text from outside is escaped."""
+    return fill_template(
+        "page.html.j2",
         title=data.config.title or data.name,
         data=data,
         findings=findings(data),
