@@ -259,6 +259,49 @@ PIT_PIXELS = Table(
     ),
 )
 
+COATED_PANELS = Table(
+    "panels",
+    "one row per photograph of a coated panel (panels.csv); empty where there is no scribe",
+    _columns(
+        """
+        image                | string  |      | file name of the photograph
+        width_px             | int64   | px   | width of the photograph
+        height_px            | int64   | px   | height of the photograph
+        mm_per_px            | float64 | mm   | size of a pixel, as given
+        method               | string  |      | model, colour, or mask given
+        scribe               | string  | px   | axis of the scribe, x0,y0,x1,y1; of several, separated by spaces
+        scribe_source        | string  |      | given, auto or none
+        scribe_length_mm     | float64 | mm   | length of all scribes
+        corroded_area_mm2    | float64 | mm^2 | corroded area of the photograph
+        corroded_percent     | float64 | %    | its share of the photograph
+        scribe_area_mm2      | float64 | mm^2 | that part of it which touches the scribe
+        other_area_mm2       | float64 | mm^2 | the rest
+        creep_mean_mm        | float64 | mm   | mean creep from the scribe, both sides
+        creep_max_mm         | float64 | mm   | largest creep
+        creep_left_mean_mm   | float64 | mm   | mean creep to the left (above, if the scribe lies flatter than 45 degrees)
+        creep_left_max_mm    | float64 | mm   | largest creep to the left
+        creep_right_mean_mm  | float64 | mm   | mean creep to the right (below)
+        creep_right_max_mm   | float64 | mm   | largest creep to the right
+        rating               | int64   |      | ASTM D1654 rating of the scribe from the mean creep: 10 none, 0 over 16 mm
+        rating_unscribed     | int64   |      | ASTM D1654 rating of the rest from its corroded share of the photograph
+        """
+    ),
+)
+
+CREEP = Table(
+    "creep",
+    "creep along each scribe, one row per px (creep.csv)",
+    _columns(
+        """
+        image       | string  |    | file name of the photograph
+        scribe      | int64   |    | number of the scribe, from 0
+        position_mm | float64 | mm | distance from the scribe's first end
+        left_mm     | float64 | mm | creep to the left (above); empty where another scribe's begins
+        right_mm    | float64 | mm | creep to the right (below)
+        """
+    ),
+)
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (

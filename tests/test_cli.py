@@ -32,6 +32,9 @@ COMMANDS = (
     "evaluate",
     "segment",
     "validate",
+    "panel",
+    "panel-study",
+    "train panel",
 )
 
 

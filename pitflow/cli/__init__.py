@@ -5,7 +5,7 @@ Nothing heavy is imported before a command needs it, so that ``--help`` answers 
 
 from __future__ import annotations
 
-from pitflow.cli import annotate, calibrate, particles, recordings, simulate, validate
+from pitflow.cli import annotate, calibrate, panel, particles, recordings, simulate, validate
 from pitflow.cli.app import app
 from pitflow.errors import UserError
 
@@ -14,6 +14,7 @@ __all__ = [
     "app",
     "calibrate",
     "main",
+    "panel",
     "particles",
     "recordings",
     "simulate",

@@ -1,0 +1,174 @@
+"""Coated panels in the terminal."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pitflow.console.bar import Bar
+from pitflow.errors import UserError
+
+if TYPE_CHECKING:
+    from pitflow.domains.recipe import Recipe
+
+
+def chosen_recipe(
+    file: Path | None,
+    model: str,
+    loss: str,
+    alpha: float | None,
+    beta: float | None,
+    theta: float | None,
+    theta_share: float | None,
+) -> Recipe:
+    """Return the recipe of a file, or of a model and a loss with their parameters."""
+    from pitflow.domains.panels.recipes import panel_recipe, read_recipe, with_theta
+
+    chosen = (
+        panel_recipe(model, loss, alpha=alpha, beta=beta) if file is None else read_recipe(file)
+    )
+    return with_theta(chosen, theta, theta_share)
+
+
+def train_with_progress(
+    data: Sequence[Path],
+    output: Path,
+    recipe: Recipe,
+    ratings: Path | None,
+    size: int | None,
+    training: dict[str, Any],
+    device: str,
+    workers: int | None,
+    overwrite: bool,
+) -> None:
+    """Train a panel model and print where it is, and how good."""
+    from pitflow.domains.panels.recipes import adapted
+    from pitflow.domains.panels.train import train_panel
+
+    with Bar() as bar:
+        card = train_panel(
+            data,
+            output,
+            adapted(recipe, size=size, **training),
+            ratings=ratings,
+            device=device,
+            workers=workers or 1,
+            overwrite=overwrite,
+            command=shlex.join(["pitflow", *sys.argv[1:]]),
+            progress=bar,
+        )
+    (scores,) = card.scores.values()
+    sys.stdout.write(
+        f"{output}\n{scores['n_images']} photographs kept aside (they also chose epoch and "
+        f"threshold): mean Dice {scores['mean_dice']:.3f}, IoU {scores['mean_iou']:.3f}, "
+        f"boundary F1 at 2 px {scores['mean_boundary_f1']:.3f}\n"
+    )
+
+
+def assess_with_progress(
+    images: Sequence[Path],
+    output: Path,
+    scale: float,
+    scribe: Sequence[str] | None,
+    scribe_width: float,
+    model: str | None,
+    masks: Path | None,
+    device: str,
+    *,
+    overwrite: bool,
+) -> int:
+    """Measure photographs; one that cannot be read does not keep the others from it.
+
+    Returns
+    -------
+    0, or 2 if a photograph could not be measured.
+    """
+    import math
+
+    from pitflow.console import print_error
+    from pitflow.domains.panels.assess import AssessConfig, assess_panels, choose_method
+    from pitflow.scribe import parse_scribe
+
+    if not (math.isfinite(scale) and scale > 0):
+        raise UserError(f"{scale} mm per px is no scale", where="--scale", hint="such as 0.1")
+    if not (math.isfinite(scribe_width) and scribe_width >= 0):
+        raise UserError(f"{scribe_width} mm is no width", where="--scribe-width")
+    given = None
+    if scribe and list(scribe) != ["auto"]:
+        given = tuple(parse_scribe(text) for text in scribe)
+    refused: list[UserError] = []
+
+    def tell(error: UserError) -> None:
+        refused.append(error)
+        print_error(error)
+
+    with Bar() as bar:
+        page = assess_panels(
+            images,
+            output,
+            AssessConfig(scale, given, scribe_width),
+            choose_method(model, masks, device),
+            overwrite=overwrite,
+            progress=bar,
+            refused=tell,
+        )
+    sys.stdout.write(f"{page}\n")
+    return 2 if refused else 0
+
+
+def study_with_progress(
+    data: Sequence[Path],
+    output: Path,
+    values: dict[str, Any],
+    ratings: Path | None,
+    device: str,
+    cluster: str | None,
+    *,
+    only_estimate: bool,
+) -> None:
+    """Say how long a study takes, run it, and print where its page is."""
+    from pitflow.compute import Compute
+    from pitflow.config import build
+    from pitflow.domains.panels.recipes import title_of
+    from pitflow.domains.panels.study import (
+        StudyConfig,
+        estimate_seconds,
+        plan_tasks,
+        run_study,
+        seconds_per_step,
+    )
+    from pitflow.domains.panels.study_page import write_study_page
+
+    given = {name: value for name, value in values.items() if value is not None}
+    config = build(StudyConfig, given, where="panel-study")
+    tasks = plan_tasks(data, output, config, ratings=ratings, device=device)
+    left = [task for task in tasks if not task.is_done()]
+    seconds = estimate_seconds(left, lambda recipe: seconds_per_step(recipe, device))
+    lines = [
+        f"{title_of(name.split('@')[0])}: {time / 60:.1f} min"
+        for name, time in seconds.items()
+        if "@" not in name
+    ]
+    if grid := sum(time for name, time in seconds.items() if "@" in name):
+        lines.append(f"grid of alpha and beta: {grid / 60:.1f} min")
+    say = sys.stdout if only_estimate else sys.stderr
+    say.write(
+        f"{len(left)} of {len(tasks)} trainings to do, about {sum(seconds.values()) / 3600:.1f} h "
+        f"here, one after the other\n" + "".join(f"  {line}\n" for line in lines)
+    )
+    if only_estimate:
+        return
+    with Bar() as bar:
+        study = run_study(
+            data,
+            output,
+            config,
+            ratings=ratings,
+            device=device,
+            compute=Compute(1, cluster),
+            progress=bar,
+        )
+    sys.stdout.write(f"{write_study_page(study)}\n")

@@ -1,0 +1,1 @@
+"""Photographs of coated panels: corrosion segmented, creep measured, rated."""

@@ -1,0 +1,265 @@
+"""A batch of photographs to masks, numbers, overlays and one page."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pitflow.compute import Progress, Silent
+from pitflow.domains.panels.measure import PanelNumbers, measure_panel
+from pitflow.domains.panels.overlay import draw_overlay, png_bytes
+from pitflow.domains.panels.pictures import Colours, Mask, list_images, read_mask, read_rgb
+from pitflow.errors import UserError
+from pitflow.schema import COATED_PANELS, CREEP, Table
+from pitflow.scribe import Scribe
+from pitflow.segment.find_scribe import find_scribe
+from pitflow.segment.rust import rust_mask
+
+COLOUR, GIVEN_MASK = "colour", "mask"
+PACKAGED_MODEL = "panel"
+
+
+@dataclass(frozen=True, slots=True)
+class AssessConfig:
+    """How photographs are measured.
+
+    Parameters
+    ----------
+    mm_per_px:
+        Size of a pixel.
+    scribes:
+        Axes of the cuts in every photograph, px; None: found in each.
+    scribe_width_mm:
+        Width of the cut itself, of which half is no creep.
+    """
+
+    mm_per_px: float
+    scribes: tuple[Scribe, ...] | None = None
+    scribe_width_mm: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """What says where a photograph is corroded, and what it is called."""
+
+    name: str
+    mask: Callable[[Path, Colours], Mask]
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """One photograph and what came of it."""
+
+    name: str
+    numbers: PanelNumbers
+    row: dict[str, Any]
+    overlay: Path
+
+
+def choose_method(model: str | None, masks: Path | None = None, device: str = "auto") -> Method:
+    """Return what segments: masks that are given, a model, or the colour.
+
+    Parameters
+    ----------
+    model:
+        Name or folder of a model, or "colour"; None: the model that comes with the program if there
+        is one, else the colour.
+    masks:
+        Folder that holds NAME_mask.png, such as masks that were put right by hand.
+
+    Raises
+    ------
+    UserError
+        If there is no such model or folder.
+    """
+    if masks is not None:
+        folder = masks
+        if not folder.is_dir():
+            raise UserError("no such folder", where=folder)
+        return Method(GIVEN_MASK, lambda path, _: read_mask(folder / f"{path.stem}_mask.png"))
+    packaged = Path(__file__).parents[2] / "models" / PACKAGED_MODEL
+    if model == COLOUR or (model is None and not packaged.is_dir()):
+        return Method(COLOUR, lambda _, image: rust_mask(image))
+    # Torch is loaded only where a network is used.
+    from pitflow.domains.panels.model import load_panel_model
+    from pitflow.segment.devices import choose_execution
+
+    loaded = load_panel_model(model or PACKAGED_MODEL, execution=choose_execution(device))
+    return Method(loaded.card.name, lambda _, image: loaded.mask(image))
+
+
+def assess_panels(
+    images: Sequence[Path],
+    out: Path,
+    config: AssessConfig,
+    method: Method,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    refused: Callable[[UserError], None] | None = None,
+) -> Path:
+    """Measure photographs; returns the page about them.
+
+    Parameters
+    ----------
+    images:
+        Files, or folders of them.
+    out:
+        Gets NAME_mask.png and NAME_overlay.png of every photograph, panels.csv, creep.csv and
+        report.html.
+    refused:
+        Told of each photograph that cannot be measured, when the others are. None: the first such
+        error is raised.
+
+    Raises
+    ------
+    UserError
+        If nothing can be measured, or ``out`` is used and not to be overwritten, or cannot be
+        written.
+    """
+    paths = list_images(images)
+    _check(paths, out, overwrite=overwrite)
+    progress = progress or Silent()
+    progress.start("panels", len(paths))
+    done: list[Assessed] = []
+    failed: list[UserError] = []
+    for path in paths:
+        try:
+            done.append(_assess(path, out, config, method))
+        except UserError as error:
+            if refused is None:
+                raise
+            failed.append(error)
+        progress.advance()
+    for failure in failed if done else failed[:-1]:
+        if refused is not None:
+            refused(failure)
+    if not done:
+        raise failed[-1]
+    _write_csv(out / "panels.csv", COATED_PANELS, [panel.row for panel in done])
+    _write_csv(out / "creep.csv", CREEP, [row for panel in done for row in _creep_rows(panel)])
+
+    from pitflow.domains.panels.page import write_page
+
+    page = write_page(done, out / "report.html", config, method.name)
+    progress.finish(f"{len(done)} of {len(paths)}")
+    return page
+
+
+def _assess(path: Path, out: Path, config: AssessConfig, method: Method) -> Assessed:
+    image = read_rgb(path)
+    mask = method.mask(path, image)
+    if mask.shape != image.shape[:2]:
+        raise UserError("the mask given is of another size than the image", where=path)
+    scribes, source = config.scribes, "given"
+    if scribes is None:
+        found = find_scribe(image, mask)
+        scribes, source = ((), "none") if found is None else ((found,), "auto")
+    _check_inside(scribes, image, path)
+    numbers = measure_panel(mask, scribes, config.mm_per_px, config.scribe_width_mm)
+    try:
+        (out / f"{path.stem}_mask.png").write_bytes(
+            png_bytes(mask.astype(np.uint8) * np.uint8(255))
+        )
+        overlay = out / f"{path.stem}_overlay.png"
+        overlay.write_bytes(png_bytes(draw_overlay(image, mask, numbers)))
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror})", where=out) from error
+    return Assessed(path.stem, numbers, _row(path, image, numbers, source, method), overlay)
+
+
+def _row(
+    path: Path, image: Colours, numbers: PanelNumbers, source: str, method: Method
+) -> dict[str, Any]:
+    creep = numbers.creep
+    return {
+        "image": path.name,
+        "width_px": image.shape[1],
+        "height_px": image.shape[0],
+        "mm_per_px": numbers.mm_per_px,
+        "method": method.name,
+        "scribe": " ".join(str(scribe) for scribe in numbers.scribes),
+        "scribe_source": source,
+        "scribe_length_mm": numbers.scribe_length_mm,
+        "corroded_area_mm2": numbers.corroded_area_mm2,
+        "corroded_percent": numbers.corroded_percent,
+        "scribe_area_mm2": numbers.scribe_area_mm2,
+        "other_area_mm2": numbers.corroded_area_mm2 - numbers.scribe_area_mm2,
+        "creep_mean_mm": creep.mean_mm,
+        "creep_max_mm": creep.max_mm,
+        "creep_left_mean_mm": creep.left_mean_mm,
+        "creep_left_max_mm": creep.left_max_mm,
+        "creep_right_mean_mm": creep.right_mean_mm,
+        "creep_right_max_mm": creep.right_max_mm,
+        "rating": numbers.rating,
+        "rating_unscribed": numbers.rating_unscribed,
+    }
+
+
+def _creep_rows(panel: Assessed) -> list[dict[str, Any]]:
+    return [
+        {
+            "image": panel.row["image"],
+            "scribe": number,
+            "position_mm": position,
+            "left_mm": left,
+            "right_mm": right,
+        }
+        for number, profile in enumerate(panel.numbers.profiles)
+        for position, left, right in zip(
+            profile.position_mm, profile.left_mm, profile.right_mm, strict=True
+        )
+    ]
+
+
+def _write_csv(path: Path, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(table.names)
+            writer.writerows([_cell(row[name]) for name in table.names] for row in rows)
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror})", where=path) from error
+
+
+def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return f"{value:.4f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+
+
+def _check(paths: Sequence[Path], out: Path, *, overwrite: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise UserError("the output is a file", where=out, hint="choose another -o")
+    if (out / "panels.csv").exists() and not overwrite:
+        raise UserError("holds results already", where=out, hint="--overwrite replaces them")
+    targets = {(out / f"{path.stem}{end}.png").resolve() for path in paths
+               for end in ("_mask", "_overlay")}  # fmt: skip
+    sources = {path.resolve() for path in paths}
+    labels = {path.with_name(f"{path.stem}_mask.png").resolve() for path in paths}
+    if clash := targets & (sources | {label for label in labels if label.exists()}):
+        raise UserError(
+            "would be overwritten by the results", where=min(clash), hint="choose another -o"
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot be made ({error.strerror})", where=out) from error
+
+
+def _check_inside(scribes: Sequence[Scribe], image: Colours, path: Path) -> None:
+    height, width = image.shape[:2]
+    for scribe in scribes:
+        ends = (scribe.x0, scribe.y0), (scribe.x1, scribe.y1)
+        if not all(-1 < x < width + 1 and -1 < y < height + 1 for x, y in ends):
+            raise UserError(
+                f"the scribe {scribe} leaves this image of {width} x {height} px", where=path
+            )

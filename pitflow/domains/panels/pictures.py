@@ -1,0 +1,213 @@
+"""Photographs of panels, and those that are labelled: ``NAME_mask.png`` beside ``NAME``."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pitflow.domains.panels.duplicates import duplicate_groups
+from pitflow.errors import UserError
+
+Colours = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})
+MASK_SUFFIX = "_mask"
+
+_STRATA = 5
+_THUMBNAIL_PX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPanel:
+    """A photograph and its mask, on disk.
+
+    Parameters
+    ----------
+    name:
+        File name without suffix.
+    group:
+        Photographs of one group show the same thing and belong on one side of a split.
+    stratum:
+        Every part of a split gets its share of each: the rating, or the class of corroded area.
+    corroded_share:
+        Share of the image that the mask marks.
+    """
+
+    name: str
+    image: Path
+    mask: Path
+    group: str
+    stratum: str
+    corroded_share: float
+
+    def read(self) -> tuple[Colours, Mask]:
+        """Return the photograph as RGB (height, width, 3), and the mask (height, width)."""
+        image, mask = read_rgb(self.image), read_mask(self.mask)
+        if image.shape[:2] != mask.shape:
+            raise UserError(
+                f"is of {mask.shape[1]} x {mask.shape[0]} px, its image of "
+                f"{image.shape[1]} x {image.shape[0]} px",
+                where=self.mask,
+            )
+        return image, mask
+
+
+def read_panels(folders: Sequence[Path], ratings: Path | None = None) -> list[LabelledPanel]:
+    """Find all labelled photographs of some folders.
+
+    Near duplicates (copies that are turned, mirrored, shifted a little, lit anew) are one group.
+
+    Parameters
+    ----------
+    ratings:
+        CSV with a column ``image`` (file name, with or without suffix) and ``rating``, and perhaps
+        ``group``: photographs of the same specimen, which near duplicates do not tell. Without
+        ratings, the strata are fifths of the corroded share.
+
+    Raises
+    ------
+    UserError
+        If there are none, or a file cannot be read, or a photograph is not rated.
+    """
+    pairs = [pair for folder in folders for pair in _pairs(folder)]
+    if not pairs:
+        raise UserError(
+            "no labelled photographs: no NAME_mask.png beside an image NAME",
+            where=", ".join(str(folder) for folder in folders),
+            hint="`pitflow annotate` makes them",
+        )
+    shares, thumbnails = [], []
+    for image, mask in pairs:
+        shares.append(float(read_mask(mask).mean()))
+        grey = cv2.cvtColor(read_rgb(image), cv2.COLOR_RGB2GRAY)
+        thumbnails.append(
+            cv2.resize(grey, (_THUMBNAIL_PX, _THUMBNAIL_PX), interpolation=cv2.INTER_AREA)
+        )
+    rated = {} if ratings is None else _read_ratings(ratings)
+    rows = [_row_of(image, rated, ratings) for image, _ in pairs]
+    groups = duplicate_groups(thumbnails, [row.get("group", "") for row in rows])
+    edges = np.quantile(shares, np.arange(1, _STRATA) / _STRATA)
+    return [
+        LabelledPanel(
+            image.stem,
+            image,
+            mask,
+            pairs[group][0].stem,
+            row["rating"] if row else f"fifth {int(np.searchsorted(edges, share)) + 1}",
+            share,
+        )
+        for (image, mask), group, row, share in zip(pairs, groups, rows, shares, strict=True)
+    ]
+
+
+def list_images(paths: Sequence[Path]) -> list[Path]:
+    """Return the images that files and folders name, masks in folders left out.
+
+    Raises
+    ------
+    UserError
+        If a path does not exist, a folder holds no images, or two images have the same name.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = [
+                file
+                for file in sorted(path.iterdir())
+                if file.suffix.lower() in IMAGE_SUFFIXES and not file.stem.endswith(MASK_SUFFIX)
+            ]
+            if not inside:
+                raise UserError("holds no images", where=path)
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise UserError("no such image", where=path)
+    seen: dict[str, Path] = {}
+    for path in found:
+        if path.stem in seen:
+            raise UserError(f"has the same name as {seen[path.stem]}", where=path)
+        seen[path.stem] = path
+    return found
+
+
+def read_rgb(path: Path) -> Colours:
+    """Return an image as 8-bit RGB, turned upright as its camera noted.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    image = cv2.imdecode(_bytes(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise UserError("is no image, or a damaged one", where=path)
+    colours: Colours = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return colours
+
+
+def read_mask(path: Path) -> Mask:
+    """Return a mask: true where the image is half its full scale or more, or 1 of 0 and 1.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    image = cv2.imdecode(_bytes(path), cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        raise UserError("is no image, or a damaged one", where=path)
+    mask: Mask = image > (0 if image.max() <= 1 else 127)
+    return mask
+
+
+def _bytes(path: Path) -> npt.NDArray[np.uint8]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", where=path) from error
+    # OpenCV asserts on an empty buffer instead of saying that it holds no image.
+    return np.frombuffer(content or b"\0", np.uint8)
+
+
+def _pairs(folder: Path) -> list[tuple[Path, Path]]:
+    if not folder.is_dir():
+        raise UserError("no such folder", where=folder)
+    images = {
+        file.stem: file
+        for file in sorted(folder.iterdir())
+        if file.suffix.lower() in IMAGE_SUFFIXES and not file.stem.endswith(MASK_SUFFIX)
+    }
+    masks = sorted(folder.glob(f"*{MASK_SUFFIX}.png"))
+    for mask in masks:
+        if mask.stem.removesuffix(MASK_SUFFIX) not in images:
+            raise UserError("there is no image to this mask", where=mask)
+    return [(images[mask.stem.removesuffix(MASK_SUFFIX)], mask) for mask in masks]
+
+
+def _read_ratings(path: Path) -> dict[str, dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"cannot be read as CSV ({error})", where=path) from error
+    if not rows or not {"image", "rating"} <= rows[0].keys():
+        raise UserError("has no columns image and rating", where=path)
+    return {Path(row["image"]).stem: row for row in rows}
+
+
+def _row_of(
+    image: Path, rated: Mapping[str, dict[str, str]], ratings: Path | None
+) -> dict[str, str]:
+    if ratings is None:
+        return {}
+    if image.stem not in rated:
+        raise UserError(f"{image.name} is not rated", where=ratings)
+    return rated[image.stem]

@@ -1,0 +1,186 @@
+"""Training a panel model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from pitflow.compute import Progress, Silent
+from pitflow.domains.panels.folds import stratified_parts
+from pitflow.domains.panels.model import PanelModel
+from pitflow.domains.panels.pictures import LabelledPanel, read_panels
+from pitflow.domains.panels.samples import PanelSamples
+from pitflow.domains.panels.scores import dice_score, score_panels
+from pitflow.domains.recipe import Recipe
+from pitflow.domains.training import about_folder, new_card, new_network, prepare_folder
+from pitflow.segment.checkpoint import Card, save_checkpoint
+from pitflow.segment.devices import choose_execution
+from pitflow.segment.guidance import MASK, GuidedLoss
+from pitflow.segment.learn import Epoch, Trained, stack, train
+from pitflow.segment.losses import build_loss
+from pitflow.segment.threshold import nothing, pixel_curve
+
+_ASIDE = 0.1
+"""Share kept aside if the recipe says none: without it nothing would choose the threshold."""
+
+
+def train_panel(
+    data: Sequence[Path],
+    out: Path,
+    recipe: Recipe,
+    *,
+    ratings: Path | None = None,
+    device: str = "auto",
+    workers: int = 1,
+    overwrite: bool = False,
+    command: str = "",
+    progress: Progress | None = None,
+) -> Card:
+    """Train a model on labelled photographs and write it; continues a training that was stopped.
+
+    Part of the photographs is kept aside, stratified and by whole groups: it chooses the epoch and
+    sets the threshold, and the scores in the card are on it.
+
+    Parameters
+    ----------
+    data, ratings:
+        See ``read_panels``.
+    out:
+        Folder of the model: weights and card, and the state and log of the training.
+    device:
+        auto, cpu, cuda, cuda:N or mps.
+    workers:
+        Threads that prepare images.
+    overwrite:
+        Start anew even if ``out`` holds a training or a model.
+    command:
+        The command line, for the card.
+
+    Raises
+    ------
+    UserError
+        If the data cannot be read or split, or ``out`` holds something else.
+    """
+    panels = read_panels(data, ratings)
+    share = recipe.validation_share or _ASIDE
+    first, second = stratified_parts(
+        [panel.group for panel in panels],
+        [panel.stratum for panel in panels],
+        (1 - share, share),
+        recipe.training.seed,
+    )
+    aside = [panels[index] for index in second]
+    prepare_folder(out, overwrite=overwrite)
+    trained = fit(
+        [panels[index] for index in first],
+        aside,
+        recipe,
+        out,
+        device=device,
+        workers=workers,
+        progress=progress or Silent(),
+    )
+    model = PanelModel(trained.network, new_card(recipe), execution=choose_execution(device))
+    model = with_best_threshold(model, aside)
+    card = model.card.model_copy(
+        update={
+            "data": tuple(about_folder(folder) for folder in data),
+            "scores": {"kept aside (also chose threshold and epoch)": score_panels(model, aside)},
+            "command": command,
+        }
+    )
+    return save_checkpoint(out, model.network, card)
+
+
+def fit(
+    panels: Sequence[LabelledPanel],
+    aside: Sequence[LabelledPanel],
+    recipe: Recipe,
+    folder: Path,
+    *,
+    device: str = "auto",
+    workers: int = 1,
+    progress: Progress,
+) -> Trained:
+    """Train on some photographs and validate on others; ``folder`` gets state and log."""
+    execution = choose_execution(device)
+    samples = PanelSamples(panels, recipe)
+    per_epoch = recipe.training.samples_per_epoch or len(samples)
+    progress.start(recipe.name, recipe.training.epochs * -(-per_epoch // recipe.training.batch))
+    trained = train(
+        new_network(recipe),
+        samples,
+        objective(recipe, ()),
+        validation(PanelSamples(aside, recipe), recipe, execution.device),
+        recipe.training,
+        folder,
+        loss_after=lambda history: objective(recipe, history),
+        identity=identity(recipe, panels, aside),
+        device=execution.device,
+        workers=workers,
+        advance=progress.advance,
+    )
+    progress.finish(f"{len(trained.history)} epochs")
+    return trained
+
+
+def validation(
+    samples: PanelSamples, recipe: Recipe, device: torch.device
+) -> Callable[[nn.Module], tuple[float, dict[str, float]]]:
+    """Return what gives the mean Dice, at a threshold of 0.5, and the mean loss of the mask.
+
+    Both are per image at the recipe's size, and then averaged.
+    """
+    loss = build_loss(recipe.loss)
+
+    def validate(network: nn.Module) -> tuple[float, dict[str, float]]:
+        dice, losses = [], []
+        with torch.inference_mode():
+            for index in range(len(samples)):
+                batch = stack([samples.plain(index)])
+                logits = network(batch.inputs[0].to(device)).float().cpu()
+                truth, known = (target.float() for target in batch.targets)
+                losses.append(float(loss(logits, truth, known)))
+                seen = known[0, 0].numpy() > 0
+                found, true = logits[0, 0].numpy() >= 0, truth[0, 0].numpy() > 0
+                dice.append(dice_score(found & seen, true & seen))
+        score = float(np.mean(dice))
+        return score, {"Dice": score, "validation loss": float(np.mean(losses))}
+
+    return validate
+
+
+def with_best_threshold(model: PanelModel, aside: Sequence[LabelledPanel]) -> PanelModel:
+    """Return the model with the threshold that gives the best pooled Dice on ``aside``."""
+    curve = nothing()
+    for panel in aside:
+        image, truth = panel.read()
+        curve += pixel_curve(next(model.probabilities([image])), truth, np.ones_like(truth))
+    threshold, _ = curve.best()
+    return model.with_card(model.card.model_copy(update={"thresholds": (threshold,)}))
+
+
+def identity(
+    recipe: Recipe, panels: Sequence[LabelledPanel], aside: Sequence[LabelledPanel]
+) -> str:
+    """Return a hash of all that decides a training: recipe, and photographs on both sides."""
+    digest = hashlib.sha256(recipe.model_dump_json().encode())
+    for side in (panels, aside):
+        digest.update(b"side")
+        for panel in side:
+            digest.update(panel.name.encode())
+            digest.update(panel.image.read_bytes())
+            digest.update(panel.mask.read_bytes())
+    return digest.hexdigest()
+
+
+def objective(recipe: Recipe, history: Sequence[Epoch]) -> Callable[..., torch.Tensor]:
+    """Return the loss of a recipe's next epoch, given those before it."""
+    if recipe.guidance is None:
+        return build_loss(recipe.loss)
+    return GuidedLoss(recipe.loss, recipe.guidance, history[0].terms[MASK] if history else None)

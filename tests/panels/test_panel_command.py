@@ -1,0 +1,192 @@
+"""pitflow panel: photographs to masks, numbers, overlays and one page; bad input in one line."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pitflow.cli import main
+from pitflow.domains.panels.assess import AssessConfig, Method, assess_panels, choose_method
+from pitflow.domains.panels.measure import measure_panel
+from pitflow.domains.panels.pictures import read_mask
+from pitflow.errors import UserError
+from pitflow.schema import COATED_PANELS, CREEP
+from pitflow.scribe import Scribe, parse_scribe
+from pitflow.simulate.panel import PanelConfig, RenderedPanel, render_panel
+
+Call = Callable[..., tuple[int, str, str]]
+
+CREEPS = {"mild": (0.8, 1.0), "bad": (2.5, 5.5)}
+
+
+@pytest.fixture(scope="module")
+def panels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, RenderedPanel]]:
+    """Two photographs of panels, and what is in them."""
+    folder = tmp_path_factory.mktemp("photographs")
+    (folder / "truth").mkdir()
+    rendered = {}
+    for name, (left, right) in CREEPS.items():
+        config = PanelConfig(
+            height=320, width=240, creep_left_mm=left, creep_right_mm=right, spots=2, stains=1
+        )
+        rendered[name] = render_panel(config, seed=1)
+        cv2.imwrite(str(folder / f"{name}.png"), rendered[name].image[..., ::-1])
+        white = rendered[name].mask.astype(np.uint8) * 255
+        cv2.imwrite(str(folder / "truth" / f"{name}_mask.png"), white)
+    return folder, rendered
+
+
+@pytest.fixture
+def call(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Call:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        capfd.readouterr()
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return code, *capfd.readouterr()
+
+    return run
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_batch_is_measured(
+    panels: tuple[Path, dict[str, RenderedPanel]], call: Call, tmp_path: Path
+) -> None:
+    folder, rendered = panels
+    scribe = str(rendered["mild"].scribe)
+    code, out, err = call("panel", folder, "--scale", 0.1, "--scribe", scribe, "-o", "results")
+    assert (code, out.strip()) == (0, "results/report.html"), err
+    rows = rows_of(tmp_path / "results" / "panels.csv")
+    assert list(rows[0]) == COATED_PANELS.names
+    assert [row["image"] for row in rows] == ["bad.png", "mild.png"]
+    for row in rows:
+        name = row["image"].removesuffix(".png")
+        left, right = CREEPS[name]
+        assert float(row["creep_left_mean_mm"]) == pytest.approx(left, abs=0.1)
+        assert float(row["creep_right_mean_mm"]) == pytest.approx(right, abs=0.1)
+        assert int(row["rating"]) == {"mild": 8, "bad": 5}[name]
+        true = rendered[name]
+        area = true.mask.sum() * 0.01
+        assert float(row["corroded_area_mm2"]) == pytest.approx(area, rel=0.03)
+        parts = float(row["scribe_area_mm2"]) + float(row["other_area_mm2"])
+        assert parts == pytest.approx(float(row["corroded_area_mm2"]), abs=1e-3)
+        assert (row["scribe_source"], row["method"]) == ("given", "colour")
+        mask = read_mask(tmp_path / "results" / f"{name}_mask.png")
+        assert (mask == true.mask).mean() > 0.99
+        overlay = cv2.imread(str(tmp_path / "results" / f"{name}_overlay.png"))
+        assert overlay.shape == true.image.shape
+    profile = rows_of(tmp_path / "results" / "creep.csv")
+    assert list(profile[0]) == CREEP.names
+    along = [float(row["left_mm"]) for row in profile if row["image"] == "bad.png"]
+    assert np.mean(along) == pytest.approx(CREEPS["bad"][0], abs=0.1)
+    page = (tmp_path / "results" / "report.html").read_text()
+    assert "ASTM D1654" in page
+    assert page.count("data:image/") == 4
+
+
+def test_masks_that_are_given_are_measured_with_the_scribe_found(
+    panels: tuple[Path, dict[str, RenderedPanel]], call: Call, tmp_path: Path
+) -> None:
+    folder, rendered = panels
+    code, _, err = call(
+        "panel", folder / "bad.png", "--scale", 0.1, "--scribe", "auto", "-o", "out",
+        "--masks", folder / "truth", "--scribe-width", 0.5,
+    )  # fmt: skip
+    assert code == 0, err
+    (row,) = rows_of(tmp_path / "out" / "panels.csv")
+    assert (row["scribe_source"], row["method"]) == ("auto", "mask")
+    assert float(row["creep_mean_mm"]) == pytest.approx(4.0 - 0.25, abs=0.3)
+    area = rendered["bad"].mask.sum() * 0.01
+    assert float(row["corroded_area_mm2"]) == pytest.approx(area)
+    again = call("panel", folder / "bad.png", "--scale", 0.1, "-o", "out")
+    assert again[0] == 2
+    assert "--overwrite" in again[2]
+
+
+def test_one_bad_photograph_does_not_keep_the_others(
+    panels: tuple[Path, dict[str, RenderedPanel]], call: Call, tmp_path: Path
+) -> None:
+    folder, _ = panels
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    code, out, err = call("panel", broken, folder / "mild.png", "--scale", 0.1, "-o", "out")
+    assert code == 2
+    assert out.strip() == "out/report.html"
+    assert "broken.png: is no image" in err
+    assert [row["image"] for row in rows_of(tmp_path / "out" / "panels.csv")] == ["mild.png"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--scale", "0"], "--scale"),
+        (["--scale", "nan"], "--scale"),
+        (["--scale", "0.1", "--scribe", "1,2,3"], "--scribe"),
+        (["--scale", "0.1", "--scribe", "5,5,5,5"], "no line"),
+        (["--scale", "0.1", "--scribe", "5,5,999,5"], "leaves this image"),
+        (["--scale", "0.1", "--scribe-width", "-1"], "--scribe-width"),
+        (["--scale", "0.1", "--model", "none"], "no model"),
+        (["--scale", "0.1", "--masks", "nowhere"], "no such folder"),
+    ],
+)
+def test_bad_options_are_refused(
+    panels: tuple[Path, dict[str, RenderedPanel]], call: Call, options: list[str], said: str
+) -> None:
+    code, out, err = call("panel", panels[0] / "mild.png", "-o", "out", *options)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_a_label_is_never_overwritten(tmp_path: Path) -> None:
+    for name in ("a.png", "a_mask.png"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((40, 40, 3), np.uint8))
+    with pytest.raises(UserError, match="overwritten"):
+        assess_panels([tmp_path / "a.png"], tmp_path, AssessConfig(0.1), choose_method("colour"))
+
+
+def test_without_a_scribe_there_is_area_but_no_rating(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(150, 5, (80, 90, 3)).clip(0, 255).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "plain.png"), noise)
+    spot = np.zeros((80, 90), bool)
+    spot[10:20, 10:30] = True
+    method = Method("spot", lambda path, image: spot)
+    page = assess_panels([tmp_path / "plain.png"], tmp_path / "o", AssessConfig(0.5), method)
+    (row,) = rows_of(tmp_path / "o" / "panels.csv")
+    assert float(row["corroded_area_mm2"]) == pytest.approx(50)
+    assert (row["rating"], row["creep_mean_mm"], row["scribe_source"]) == ("", "", "none")
+    # 200 of 7200 px are 2.8 %.
+    assert row["rating_unscribed"] == "8"
+    assert "No scribe was found on plain" in page.read_text()
+
+
+def test_an_x_cut_is_two_scribes() -> None:
+    mask = np.zeros((200, 200), bool)
+    mask[95:106, 20:180] = mask[20:180, 95:106] = True
+    arms = [Scribe(100, 20, 100, 180), Scribe(20, 100, 180, 100)]
+    numbers = measure_panel(mask, arms, 0.1)
+    assert numbers.creep.mean_mm == pytest.approx(0.55, abs=0.01)
+    assert numbers.rating == 8
+    assert numbers.scribe_length_mm == pytest.approx(32)
+    assert numbers.scribe_area_mm2 == pytest.approx(mask.sum() * 0.01)
+
+
+def test_a_scribe_reads_back() -> None:
+    scribe = parse_scribe("10, 20,110.5,20")
+    assert parse_scribe(str(scribe)) == scribe
+    assert scribe.length_px == pytest.approx(100.5)
