@@ -194,6 +194,25 @@ class FlowConfig(Model):
     cell_px: float = Field(64.0, gt=0, description="side of a grid cell, px")
 
 
+class CurrentConfig(Model):
+    """What a potentiostat recorded meanwhile."""
+
+    file: str | None = Field(None, description="its file of time, potential and current")
+    time_column: str | None = Field(None, description="name of a column; None: by its usual names")
+    current_column: str | None = Field(None, description="name of a column; None: likewise")
+    potential_column: str | None = Field(None, description="name of a column; None: likewise")
+    offset_s: float = Field(
+        0.0, description="time in the recording less time in the file, s: 2 if the file began 2 s on"
+    )
+    area_cm2: float | None = Field(None, gt=0, description="area of the electrode, cm^2")
+    baseline_s: float = Field(
+        10.0, gt=0, description="running median below which current is no transient, s"
+    )
+    threshold: float = Field(
+        5.0, gt=0, description="height of a transient above its baseline, noise sigmas"
+    )
+
+
 class MeasureConfig(Model):
     """From tracks to the answers."""
 
@@ -202,6 +221,7 @@ class MeasureConfig(Model):
     velocity: VelocityConfig = VelocityConfig()
     focus: FocusConfig = FocusConfig()
     flow: FlowConfig = FlowConfig()
+    current: CurrentConfig = CurrentConfig()
 
 
 class ReportConfig(Model):

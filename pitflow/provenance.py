@@ -56,6 +56,21 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
+def content_hash(path: Path) -> str:
+    """Return a hash of all of a file.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", where=path) from error
+
+
 def printable(name: str) -> str:
     """Return the name of a file as text that can be written; bytes that are no UTF-8 become "?"."""
     return name.encode("utf-8", "replace").decode("utf-8")

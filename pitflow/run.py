@@ -97,6 +97,7 @@ STAGES = (
         code=("measure",),
         files=tuple(f"tables/{name}.parquet" for name in stages.MEASURED_TABLES),
         function=stages.measure,
+        reads=stages.current_file,
     ),
     Stage(
         "report",
@@ -145,6 +146,7 @@ def run(
     stages.check_segmenter(config)
     with target.open_for_writing():
         source = stages.open_recording(video, target, config)
+        stages.check_current(config, source)
         # Not before: a mistyped name must not cost the run that is there.
         if overwrite:
             target.clear()

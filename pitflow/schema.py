@@ -302,6 +302,57 @@ CREEP = Table(
     ),
 )
 
+CURRENT = Table(
+    "current",
+    "one row per frame: what a potentiostat measured then; no rows without `--current`",
+    _columns(
+        """
+        frame       | int64   |    | index in the recording
+        time_s      | float64 | s  | time since the first frame
+        current_a   | float64 | A  | current; empty outside the potentiostat's file, or if it has densities only
+        current_density_a_cm2 | float64 | A/cm^2 | current per area of the electrode
+        potential_v | float64 | V  | potential
+        n_samples   | int64   |    | samples averaged; 0: interpolated between samples
+        """
+    ),
+)
+
+TRANSIENTS = Table(
+    "transients",
+    "one row per transient of the current: a rise above its baseline and its decay",
+    _columns(
+        """
+        transient    | int64   |      | number, in order of onset
+        onset_frame  | int64   |      | frame nearest to the onset
+        peak_frame   | int64   |      | frame nearest to the peak
+        onset_s      | float64 | s    | onset, time since the first frame
+        peak_s       | float64 | s    | peak
+        end_s        | float64 | s    | back at the baseline
+        rise_s       | float64 | s    | from onset to peak
+        decay_s      | float64 | s    | from peak to end
+        peak_a       | float64 | A    | height above the baseline
+        charge_c     | float64 | C    | charge above the baseline
+        peak_a_cm2   | float64 | A/cm^2 | height per area of the electrode
+        charge_c_cm2 | float64 | C/cm^2 | charge per area of the electrode
+        """
+    ),
+)
+
+CURRENT_CORRELATION = Table(
+    "current_correlation",
+    "ejection rate and growth rate against the current over lag; positive lag: they follow it",
+    _columns(
+        """
+        series | string  |        | ejections (per second) or growth (area per second)
+        lag    | int64   | frames | the series is this much later than the current
+        r      | float64 |        | Pearson's correlation at this lag
+        r_lo   | float64 |        | lower edge of the 95 % surrogate band (no relation)
+        r_hi   | float64 |        | upper edge of the 95 % surrogate band (no relation)
+        p      | float64 |        | chance of as large an |r|, relative to its band, anywhere over lags without a relation
+        """
+    ),
+)
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -316,6 +367,9 @@ TABLES: dict[str, Table] = {
         FLIGHTS,
         FLOW,
         PIT_PIXELS,
+        CURRENT,
+        TRANSIENTS,
+        CURRENT_CORRELATION,
     )
 }
 

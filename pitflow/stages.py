@@ -18,7 +18,7 @@ from pitflow import schema
 from pitflow.compute import Compute, Progress
 from pitflow.config import Config, dump_config
 from pitflow.errors import UserError
-from pitflow.provenance import INDEX, RunFolder, printable
+from pitflow.provenance import INDEX, RunFolder, content_hash, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,6 +48,9 @@ MEASURED_TABLES = (
     "clustering",
     "flights",
     "flow",
+    "current",
+    "transients",
+    "current_correlation",
 )
 
 
@@ -144,6 +147,55 @@ def model_read(config: Config) -> dict[str, str]:
     from pitflow.segment.checkpoint import read_card
 
     return {"model": read_card(find_model(config.segment.unet.model)).weights_sha256}
+
+
+def current_file(config: Config) -> dict[str, str]:
+    """Return a hash of the potentiostat's file, where there is one.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    file = config.measure.current.file
+    return {} if file is None else {"current": content_hash(Path(file))}
+
+
+def read_current_of(config: Config) -> pd.DataFrame | None:
+    """Return what the potentiostat measured, on the recording's clock; None without its file.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or lacks time or current.
+    """
+    from pitflow.acquire.current import read_current
+
+    current = config.measure.current
+    return None if current.file is None else read_current(Path(current.file), current)
+
+
+def check_current(config: Config, source: Source) -> None:
+    """Refuse a potentiostat's file that is of no use before hours are spent on the frames.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, or none of it was measured during the frames analysed.
+    """
+    samples = read_current_of(config)
+    if samples is None:
+        return
+    last = (config.acquire.stop or source.n_frames) - 1
+    first_s, last_s = (source.index["time_s"].to_numpy()[at] for at in (config.acquire.start, last))
+    begin, end = float(samples["time_s"].iloc[0]), float(samples["time_s"].iloc[-1])
+    if end < first_s or begin > last_s:
+        raise UserError(
+            f"covers {begin:.1f} to {end:.1f} s of the recording's clock, and the frames "
+            f"{first_s:.1f} to {last_s:.1f} s: no overlap in time",
+            where=config.measure.current.file,
+            hint="give the offset between the clocks with --current-offset",
+        )
 
 
 def open_recording(video: Path, run: RunFolder, config: Config) -> Source:
@@ -325,7 +377,9 @@ def measure(job: Job) -> str:
         fps=job.recording.fps,
         shape=job.recording.shape,
         seed=job.config.seed,
+        samples=read_current_of(job.config),
     )
+    job.notes += _clock_offset(tables, job)
     for name in MEASURED_TABLES:
         schema.write_table(tables[name], schema.TABLES[name], job.run.table(name))
     return f"{len(tables['ejections'])} particles ejected from {len(tables['pits'])} pits"
@@ -385,6 +439,31 @@ def report(job: Job) -> str:
         done = figures
 
     return str(write_report(data, run.path, count))
+
+
+def _clock_offset(tables: dict[str, pd.DataFrame], job: Job) -> list[str]:
+    """Return a note on the potentiostat's clock, where growth tells by how much it is off."""
+    from pitflow.measure.current import estimate_offset, growth_rate
+
+    config, fps = job.config.measure, job.recording.fps
+    if tables["current"].empty:
+        return []
+    um_per_px = job.config.acquire.um_per_px
+    found = estimate_offset(
+        tables["current"],
+        growth_rate(tables["growth"], tables["frames"], fps=fps, um_per_px=um_per_px),
+        fps=fps,
+        offset_s=config.current.offset_s,
+        config=config.correlation,
+        seed=job.config.seed,
+    )
+    if found is None or abs(found.shift_s) <= 2 / fps:
+        return []
+    return [
+        f"By the growth of the pits, the potentiostat's clock is off by {found.offset_s:.2f} s "
+        f"(r = {found.r:.2f}, p = {found.p:.2g}); {config.current.offset_s:.2f} s were used, and "
+        "nothing was shifted by this estimate. --current-offset sets it."
+    ]
 
 
 def _segment_blocks(

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pitflow.cli.app import AsJson, Workers, app
+from pitflow.errors import UserError
 
 
 @app.command()
@@ -48,6 +49,12 @@ def run(
     calibration: Annotated[
         Path | None, typer.Option(help="Calibration of the focus, by `pitflow calibrate`.")
     ] = None,
+    current: Annotated[
+        Path | None, typer.Option(help="What a potentiostat measured: time, potential, current.")
+    ] = None,
+    current_offset: Annotated[
+        float | None, typer.Option(help="Time in the recording less time in that file, s.")
+    ] = None,
     workers: Workers = None,
     cluster: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Drop an existing run and start anew.")] = False,
@@ -64,6 +71,12 @@ def run(
     from pitflow.run import parse_frames
 
     start, stop = parse_frames(frames)
+    if current is not None and len(videos) > 1:
+        raise UserError(
+            f"one file of current for {len(videos)} recordings",
+            where="--current",
+            hint="run them one by one, each with its own",
+        )
     parameters = load_config(
         config,
         {
@@ -77,6 +90,8 @@ def run(
             "acquire.stop": stop,
             "acquire.store_frames": False if no_frames else None,
             "measure.focus": None if calibration is None else read_calibration(calibration),
+            "measure.current.file": None if current is None else str(current.resolve()),
+            "measure.current.offset_s": current_offset,
         },
     )
     raise typer.Exit(batch(videos, output, parameters, workers, cluster, overwrite=overwrite))

@@ -8,6 +8,13 @@ import pandas as pd
 from pitflow.config import MeasureConfig
 from pitflow.measure.circular import direction_of
 from pitflow.measure.correlation import compute_correlation
+from pitflow.measure.current import (
+    align_current,
+    correlate_current,
+    ejection_rate,
+    find_transients,
+    growth_rate,
+)
 from pitflow.measure.ejection import compute_ejections
 from pitflow.measure.flow import compute_flow
 from pitflow.measure.focus import (
@@ -31,7 +38,16 @@ from pitflow.measure.tracks import (
 )
 from pitflow.measure.velocity import compute_clustering, compute_outliers, compute_velocity
 from pitflow.measure.visibility import compute_visibility
-from pitflow.schema import FRAMES, PARTICLES, PIT_PIXELS, validate_table
+from pitflow.schema import (
+    CURRENT,
+    CURRENT_CORRELATION,
+    FRAMES,
+    PARTICLES,
+    PIT_PIXELS,
+    TRANSIENTS,
+    empty_table,
+    validate_table,
+)
 
 
 def measure_all(
@@ -44,6 +60,7 @@ def measure_all(
     fps: float,
     shape: tuple[int, int],
     seed: int,
+    samples: pd.DataFrame | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Return every table of the answer, by name.
 
@@ -62,13 +79,15 @@ def measure_all(
         (height, width) of a frame, px.
     seed:
         Of every random draw; the same seed gives the same tables.
+    samples:
+        What a potentiostat measured meanwhile, on the recording's clock (see `align_current`).
 
     Returns
     -------
     dict
         frames, particles, pits, growth, ejections, correlation, outliers, clustering, flights,
-        flow. Particles keep the
-        frames' own geometry in ``x`` and ``y``; everything else is in reference geometry.
+        flow, current, transients, current_correlation. Particles keep the frames' own geometry in
+        ``x`` and ``y``; everything else is in reference geometry.
     """
     pit_pixels = validate_table(pit_pixels, PIT_PIXELS)
     particles = particles.reset_index(drop=True)
@@ -122,6 +141,35 @@ def measure_all(
         "clustering": compute_clustering(outliers, in_place, geometry, seed=seed),
         "flights": compute_flights(complete, fps=fps),
         "flow": compute_flow(tracks, vx * to_um_s, vy * to_um_s, source, config=config.flow),
+    } | _compare_with_current(samples, frames, ejections, growth, config, um_per_px, fps, seed)
+
+
+def _compare_with_current(
+    samples: pd.DataFrame | None,
+    frames: pd.DataFrame,
+    ejections: pd.DataFrame,
+    growth: pd.DataFrame,
+    config: MeasureConfig,
+    um_per_px: float,
+    fps: float,
+    seed: int,
+) -> dict[str, pd.DataFrame]:
+    """Return the tables of the current, without rows where there is none."""
+    if samples is None:
+        return {
+            table.name: empty_table(table) for table in (CURRENT, TRANSIENTS, CURRENT_CORRELATION)
+        }
+    current = align_current(samples, frames)
+    rates = {
+        "ejections": ejection_rate(ejections, frames, fps=fps),
+        "growth": growth_rate(growth, frames, fps=fps, um_per_px=um_per_px),
+    }
+    return {
+        "current": current,
+        "transients": find_transients(samples, frames, config=config.current),
+        "current_correlation": correlate_current(
+            current, rates, config=config.correlation, seed=seed
+        ),
     }
 
 

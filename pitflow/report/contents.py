@@ -9,6 +9,7 @@ from pitflow.report.data import ReportData
 from pitflow.report.figures import (
     angle,
     correlation,
+    electrochemistry,
     flow,
     focus,
     growth,
@@ -69,6 +70,11 @@ SECTIONS = (
         "lag",
         "Does ejection follow growth?",
         (Entry("correlation", "Correlation over lag", correlation.make),),
+    ),
+    Section(
+        "current",
+        "What does the current say?",
+        (Entry("electrochemistry", "Current, ejection and growth", electrochemistry.make),),
     ),
     Section(
         "motion",

@@ -144,6 +144,7 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 "calibrated, so no height is given."
             ),
         ),
+        *_current(data),
         (
             "Flow",
             (
@@ -151,6 +152,33 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 "a cell belongs to the pit whose particles prevail in it."
             ),
         ),
+    ]
+
+
+def _current(data: ReportData) -> list[tuple[str, str]]:
+    """Return how the current was set beside the video, where there is one."""
+    if data.tables["current"].empty:
+        return []
+    measure = data.parameters.measure
+    area = (
+        f" Area of the electrode: {measure.current.area_cm2:g} cm²."
+        if measure.current.area_cm2 is not None
+        else ""
+    )
+    return [
+        (
+            "Current",
+            (
+                "Mean of the potentiostat's samples around each frame, with "
+                f"{measure.current.offset_s:g} s added to its clock.{area} A transient rises "
+                f"above {measure.current.threshold:g} times the noise over the running median of "
+                f"{measure.current.baseline_s:g} s; its charge is the area above that median. "
+                "Ejections and growth are correlated with the current after averaging over "
+                f"{measure.correlation.smooth_frames:g} frames and without what varies more slowly "
+                "than the range of lags; the band and p come from surrogates of the current that "
+                "keep its values and its memory."
+            ),
+        )
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from pitflow.report.current_answer import current_findings
 from pitflow.report.data import ReportData, floats, ints
 from pitflow.report.lag import ALPHA, in_words, strongest_lag
 from pitflow.report.words import angle_interval, count, listing, p_value, significant
@@ -13,7 +14,7 @@ from pitflow.report.words import angle_interval, count, listing, p_value, signif
 def findings(data: ReportData) -> list[str]:
     """Return the run's answers, most important first, each a sentence with its numbers."""
     return [_recording(data), *_pits(data), _particles(data), *_directions(data), *_lag(data),
-            *_speed(data), *_height(data)]  # fmt: skip
+            *current_findings(data), *_speed(data), *_height(data)]  # fmt: skip
 
 
 def _recording(data: ReportData) -> str:

@@ -12,11 +12,12 @@ from pitflow import schema
 from pitflow.errors import UserError
 from pitflow.frame import Image
 from pitflow.simulate.config import SimulateConfig
+from pitflow.simulate.current import potentiostat_table, write_potentiostat
 from pitflow.simulate.exposure import Camera
 from pitflow.simulate.output import codec_for, open_writer
 from pitflow.simulate.render import scenes
 from pitflow.simulate.truth import as_seen
-from pitflow.simulate.world import World, simulate_world
+from pitflow.simulate.world import World, simulate_world, stream
 
 Progress = Callable[[int, int], None]
 """Called with the number of frames written and their total."""
@@ -62,7 +63,9 @@ def simulate(
 
 
 def write_truth(world: World, folder: Path, **about: str) -> None:
-    """Write the truth: ``<table>.parquet`` each, and ``truth.json``.
+    """Write the truth: ``<table>.parquet`` each, ``truth.json``, and ``current.csv``.
+
+    The last is what a potentiostat on the same clock would have measured, for `run --current`.
 
     Particles stand where their frames show them, as in a run, so that scoring is a join.
 
@@ -76,6 +79,14 @@ def write_truth(world: World, folder: Path, **about: str) -> None:
         seen = as_seen(world.tables["particles"], world.tables["frames"])
         for name, data in (world.tables | {"particles": seen}).items():
             schema.write_table(data, schema.TABLES[name], folder / f"{name}.parquet")
+        measured = potentiostat_table(
+            world.tables["growth"],
+            world.config.frames,
+            fps=world.config.fps,
+            um_per_px=world.config.um_per_px,
+            rng=stream(world.seed, "current"),
+        )
+        write_potentiostat(measured, folder / "current.csv")
         text = json.dumps(world.truth | about, indent=2)
         (folder / "truth.json").write_text(text + "\n", encoding="utf-8")
     except OSError as error:

@@ -44,6 +44,7 @@ _STREAMS = (
     "camera",
     "texture",
     "noise",
+    "current",
 )
 
 

@@ -1,0 +1,385 @@
+"""Electrochemistry beside the video: current per frame, its transients, what it goes together with.
+
+A potentiostat keeps its own clock and its own rate; here its samples already stand on the clock of
+the recording. Ejections and growth are compared with the current over lag,
+``r(lag) = corr(current(t), other(t + lag))``, so at a positive lag they follow the current.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import fft
+from scipy.ndimage import gaussian_filter1d, median_filter
+
+from pitflow.config import CorrelationConfig, CurrentConfig
+from pitflow.measure.correlation import Series, growth_surrogates
+from pitflow.schema import (
+    CURRENT,
+    CURRENT_CORRELATION,
+    TRANSIENTS,
+    empty_table,
+    validate_table,
+)
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+_LONGEST_GAP = 10.0
+"""Between samples further apart than this many sampling intervals nothing is interpolated."""
+_BLOCKS = 50
+"""The baseline's window is divided into this many blocks, whose medians are filtered."""
+_MIN_PAIRS = 20
+_LARGEST_LAG = 0.25
+"""Largest lag as a share of the recording; beyond, too little overlaps."""
+
+
+def align_current(samples: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
+    """Return the ``current`` table: the potentiostat's values in every frame.
+
+    The mean of the samples that are nearer to a frame than to its neighbours; between samples that
+    are further apart than frames, the line that joins them; empty outside the file and in pauses of
+    more than 10 sampling intervals.
+
+    Parameters
+    ----------
+    samples:
+        ``time_s`` (increasing, on the recording's clock), ``current_a``,
+        ``current_density_a_cm2``, ``potential_v``.
+    frames:
+        ``frame`` and ``time_s``, two frames or more.
+    """
+    time = frames["time_s"].to_numpy(dtype=np.float64)
+    at = samples["time_s"].to_numpy(dtype=np.float64)
+    half = np.diff(time) / 2.0 if time.size > 1 else np.array([0.5])
+    edges = np.concatenate([[time[0] - half[0]], time[:-1] + half[: time.size - 1],
+                            [time[-1] + half[-1]]])  # fmt: skip
+    place = np.searchsorted(edges, at, side="right") - 1
+    within = (place >= 0) & (place < time.size)
+    after = np.clip(np.searchsorted(at, time), 1, max(at.size - 1, 1))
+    gap = at[after] - at[after - 1] if at.size > 1 else np.full(time.size, np.inf)
+    usual = float(np.median(np.diff(at))) if at.size > 1 else 0.0
+    joined = (time >= at[0]) & (time <= at[-1]) & (gap <= _LONGEST_GAP * max(usual, 1e-9))
+    table = {
+        "frame": frames["frame"].to_numpy(dtype=np.int64),
+        "time_s": time,
+        "n_samples": np.bincount(place[within], minlength=time.size),
+    }
+    for name in ("current_a", "current_density_a_cm2", "potential_v"):
+        value = samples[name].to_numpy(dtype=np.float64)
+        known = within & np.isfinite(value)
+        count = np.bincount(place[known], minlength=time.size)
+        mean = np.bincount(place[known], value[known], minlength=time.size) / np.maximum(count, 1)
+        sound = np.isfinite(value)
+        line = np.interp(time, at[sound], value[sound]) if sound.any() else np.nan
+        table[name] = np.where(count > 0, mean, np.where(joined & sound.any(), line, np.nan))
+    return validate_table(pd.DataFrame(table), CURRENT)
+
+
+def signal_of(table: pd.DataFrame) -> str:
+    """Return the column that holds the current: itself, or where only that is known its density."""
+    return "current_a" if table["current_a"].notna().any() else "current_density_a_cm2"
+
+
+def running_baseline(time_s: Floats, value: Floats, window_s: float) -> Floats:
+    """Return the running median of a series over a window, at each of its times.
+
+    Medians of 1/50 of the window are filtered, so that the cost does not grow with the window. At
+    either end the series is continued by its mirror image about its end, so a slope is no step.
+    """
+    usual = float(np.median(np.diff(time_s))) if time_s.size > 1 else 1.0
+    step = max(window_s / _BLOCKS, usual, 1e-9)
+    block = np.floor((time_s - time_s[0]) / step).astype(np.int64)
+    medians = pd.Series(value).groupby(block).median()
+    middle = time_s[0] + (medians.index.to_numpy(dtype=np.float64) + 0.5) * step
+    level = medians.to_numpy(dtype=np.float64)
+    size = 2 * int(window_s / step / 2) + 1
+    reach = min(size // 2, level.size - 1)
+    if reach < 1:
+        return np.full(time_s.shape, float(np.median(value)))
+    padded = np.pad(level, reach, mode="reflect", reflect_type="odd")
+    filtered = median_filter(padded, size=2 * reach + 1, mode="nearest")[reach:-reach]
+    return np.asarray(np.interp(time_s, middle, filtered), dtype=np.float64)
+
+
+def find_transients(
+    samples: pd.DataFrame, frames: pd.DataFrame, *, config: CurrentConfig
+) -> pd.DataFrame:
+    """Return the ``transients`` table: rises of the current and their decay, as metastable pits.
+
+    The noise is that of the current below its running median, where no transient reaches. A
+    transient rises above ``threshold`` times it, and lasts from where the current leaves the noise
+    to where it comes back. Its charge is the area above the baseline.
+
+    Parameters
+    ----------
+    samples:
+        As for `align_current`, at the potentiostat's own rate.
+    frames:
+        ``frame`` and ``time_s``; transients that begin outside them are not returned.
+    """
+    column = signal_of(samples)
+    known = samples[column].notna()
+    time = samples.loc[known, "time_s"].to_numpy(dtype=np.float64)
+    value = samples.loc[known, column].to_numpy(dtype=np.float64)
+    first, last = float(frames["time_s"].min()), float(frames["time_s"].max())
+    near = (time >= first - 2 * config.baseline_s) & (time <= last + 2 * config.baseline_s)
+    time, value = time[near], value[near]
+    if time.size < 10:
+        return empty_table(TRANSIENTS)
+    rest = value - running_baseline(time, value, config.baseline_s)
+    noise = _noise_below(rest, value)
+    # Single samples in the noise do not break a decay, nor make an onset.
+    calm = median_filter(rest, size=3, mode="nearest")
+    above = calm > noise
+    edge = np.flatnonzero(np.diff(np.concatenate([[False], above, [False]])))
+    rows = []
+    frame_time = frames["time_s"].to_numpy(dtype=np.float64)
+    for start, stop in zip(edge[::2], edge[1::2], strict=True):
+        peak = start + int(np.argmax(rest[start:stop]))
+        if calm[start:stop].max() <= config.threshold * noise or not first <= time[start] <= last:
+            continue
+        upto = slice(max(start - 1, 0), min(stop + 1, time.size))
+        rows.append(
+            {
+                "onset_s": time[start],
+                "peak_s": time[peak],
+                "end_s": time[stop - 1],
+                "rise_s": time[peak] - time[start],
+                "decay_s": time[stop - 1] - time[peak],
+                "onset_frame": int(frames["frame"].iloc[_nearest(frame_time, time[start])]),
+                "peak_frame": int(frames["frame"].iloc[_nearest(frame_time, time[peak])]),
+                "height": rest[peak],
+                "charge": float(np.trapezoid(rest[upto], time[upto])),
+            }
+        )
+    if not rows:
+        return empty_table(TRANSIENTS)
+    found = pd.DataFrame(rows)
+    found = found.assign(transient=np.arange(len(found)))
+    unknown = np.full(len(found), np.nan)
+    is_current = column == "current_a"
+    return validate_table(
+        found.assign(
+            peak_a=found["height"] if is_current else unknown,
+            charge_c=found["charge"] if is_current else unknown,
+            peak_a_cm2=_per_area(found["height"], is_current, config.area_cm2),
+            charge_c_cm2=_per_area(found["charge"], is_current, config.area_cm2),
+        )[TRANSIENTS.names],
+        TRANSIENTS,
+    )
+
+
+def ejection_rate(ejections: pd.DataFrame, frames: pd.DataFrame, *, fps: float) -> Floats:
+    """Return particles that left a pit per second, in every frame."""
+    return _per_frame(ejections["frame"], np.ones(len(ejections)), frames) * fps
+
+
+def growth_rate(
+    growth: pd.DataFrame, frames: pd.DataFrame, *, fps: float, um_per_px: float
+) -> Floats:
+    """Return area that became pit per second, um^2/s, in every frame; onsets are not growth."""
+    grown = growth[growth["frame"] > growth.groupby("pit")["frame"].transform("min")]
+    new = grown["new_px"].to_numpy(dtype=np.float64)
+    return _per_frame(grown["frame"], new, frames) * fps * um_per_px**2
+
+
+def correlate_current(
+    current: pd.DataFrame,
+    series: dict[str, Floats],
+    *,
+    config: CorrelationConfig,
+    seed: int,
+    max_lag: int | None = None,
+) -> pd.DataFrame:
+    """Return the ``current_correlation`` table: each series against the current over lag.
+
+    Pearson's correlation of what varies within the range of lags: both are averaged over a Gaussian
+    window of ``smooth_frames``, since an event is seen a frame early or late, and their mean over
+    ``max_lag`` frames is taken off, for anything slower cannot tell a lag and would make any two
+    series that drift go together. The null law comes from surrogates of the current with its values
+    and its autocorrelation (`pitflow.measure.correlation.growth_surrogates`); ``p`` is for the
+    largest ``|r|`` over all lags, each relative to its own band.
+
+    Parameters
+    ----------
+    current:
+        The current table.
+    series:
+        Name -> value in each of its rows; NaN where it is not known.
+    max_lag:
+        In place of the configured one, frames.
+    """
+    reach = config.max_lag if max_lag is None else max_lag
+    value = current[signal_of(current)].to_numpy(dtype=np.float64)
+    known = np.isfinite(value)
+    reach = min(reach, int(_LARGEST_LAG * known.sum()))
+    if reach < 1 or known.sum() < _MIN_PAIRS or np.ptp(value[known]) == 0:
+        return empty_table(CURRENT_CORRELATION)
+    lags = np.arange(-reach, reach + 1)
+    fast = _fast_part(value, known, config.smooth_frames, reach)
+    drawn = linear_surrogates(fast, known, config.surrogates, np.random.default_rng([seed, 7]))
+    blocks = []
+    for name, other in series.items():
+        seen = np.isfinite(other)
+        if not seen.any() or np.ptp(other[seen]) == 0:
+            continue
+        part = _fast_part(other, seen, config.smooth_frames, reach)
+        r, pairs = _correlate(fast[None], known, part, seen, lags)
+        null, _ = _correlate(drawn, known, part, seen, lags)
+        blocks.append(_block(name, lags, r[0], null, pairs))
+    if not blocks:
+        return empty_table(CURRENT_CORRELATION)
+    return validate_table(pd.concat(blocks, ignore_index=True), CURRENT_CORRELATION)
+
+
+def linear_surrogates(
+    value: Floats, known: Bools, draws: int, rng: np.random.Generator
+) -> Floats:
+    """Return (draws, n) random series with the values and the autocorrelation of ``value``.
+
+    The surrogates of directions serve, for a rank is a direction on a half circle.
+    """
+    order = np.sort(value[known])
+    rank = np.argsort(np.argsort(value[known], kind="stable"), kind="stable")
+    angle = np.zeros(value.size)
+    angle[known] = np.pi * ((rank + 1.0) / (order.size + 1.0) - 0.5)
+    drawn = growth_surrogates(Series(angle, known.astype(np.float64)), draws, rng).angle
+    place = np.rint((drawn[:, known] / np.pi + 0.5) * (order.size + 1.0)).astype(np.int64) - 1
+    surrogate = np.zeros((draws, value.size))
+    surrogate[:, known] = order[np.clip(place, 0, order.size - 1)]
+    return surrogate
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetEstimate:
+    """By how much the two clocks differ, as far as growth and current tell.
+
+    Parameters
+    ----------
+    offset_s:
+        The offset at which current and growth go together best.
+    shift_s:
+        What that adds to the offset in use.
+    r, p:
+        The correlation there, and the chance of as large a one at any lag.
+    """
+
+    offset_s: float
+    shift_s: float
+    r: float
+    p: float
+
+
+def estimate_offset(
+    current: pd.DataFrame,
+    growth_um2_s: Floats,
+    *,
+    fps: float,
+    offset_s: float,
+    config: CorrelationConfig,
+    seed: int,
+) -> OffsetEstimate | None:
+    """Return the clock offset by which growth goes together with current; None where it does not.
+
+    Metal that dissolves is current at once (Faraday), so a lag between the two is the clocks'. Lags
+    up to a quarter of the recording are searched. It is a suggestion: nothing is shifted by it.
+    """
+    table = correlate_current(
+        current, {"growth": growth_um2_s}, config=config, seed=seed, max_lag=len(current)
+    )
+    positive = table[table["r"] > 0]
+    if positive.empty:
+        return None
+    best = positive.loc[positive["r"].idxmax()]
+    if not best["p"] <= 0.05:
+        return None
+    shift = float(best["lag"]) / fps
+    return OffsetEstimate(offset_s + shift, shift, float(best["r"]), float(best["p"]))
+
+
+def _nearest(time: Floats, at: float) -> int:
+    return int(np.argmin(np.abs(time - at)))
+
+
+def _noise_below(rest: Floats, value: Floats) -> float:
+    """Return the standard deviation of the current below its baseline, at least half a step."""
+    below = np.abs(rest[rest < 0])
+    noise = 1.4826 * float(np.median(below)) if below.size else 0.0
+    steps = np.diff(np.unique(value))
+    rounding = float(steps.min()) / 2.0 if steps.size else 1.0
+    return max(noise, rounding)
+
+
+def _per_area(value: pd.Series, is_current: bool, area_cm2: float | None) -> pd.Series:
+    if not is_current:
+        return value
+    return value / area_cm2 if area_cm2 is not None else value * np.nan
+
+
+def _per_frame(frame: pd.Series, weight: Floats, frames: pd.DataFrame) -> Floats:
+    """Return the summed weight in each row of ``frames``; NaN in frames that cannot be trusted."""
+    index = pd.Index(frames["frame"])
+    place = index.get_indexer(pd.Index(frame))
+    total = np.bincount(place[place >= 0], weight[place >= 0], minlength=len(index))
+    sound = frames["quality"].isin(["ok", "duplicate"]).to_numpy()
+    return np.where(sound, total.astype(np.float64), np.nan)
+
+
+def _fast_part(value: Floats, known: Bools, smooth: float, width: float) -> Floats:
+    """Return a series smoothed, less its Gaussian mean over ``width`` frames; 0 where unknown."""
+
+    def mean(sigma: float) -> Floats:
+        total = gaussian_filter1d(np.where(known, value, 0.0), sigma, mode="reflect")
+        share = gaussian_filter1d(known.astype(np.float64), sigma, mode="reflect")
+        return np.asarray(total / np.maximum(share, 1e-9))
+
+    near = mean(smooth) if smooth > 0 else value
+    return np.where(known, near - mean(width), 0.0)
+
+
+def _correlate(
+    a: Floats, known_a: Bools, b: Floats, known_b: Bools, lags: npt.NDArray[np.int64]
+) -> tuple[Floats, Floats]:
+    """Return r of each row of ``a`` with ``b`` at each lag, and the number of pairs."""
+    size = fft.next_fast_len(b.size + int(np.abs(lags).max()), real=True)
+
+    def lagged(left: Floats, right: Floats) -> Floats:
+        product = np.conj(fft.rfft(left, size)) * fft.rfft(right, size)
+        return np.asarray(fft.irfft(product, size)[..., lags % size])
+
+    pairs = np.rint(lagged(known_a.astype(np.float64), known_b.astype(np.float64)))
+    r = np.empty((len(a), lags.size))
+    # Row by row, for a long recording times all surrogates would not fit into memory.
+    for row, series in enumerate(a):
+        top = lagged(series, b)
+        left = np.maximum(lagged(series**2, known_b.astype(np.float64)), 0.0)
+        right = np.maximum(lagged(known_a.astype(np.float64), b**2), 0.0)
+        bottom = np.sqrt(left * right)
+        floor = 1e-9 * max(float(bottom.max()), 1e-300)
+        r[row] = np.where(bottom > floor, top / np.maximum(bottom, floor), 0.0)
+    return np.clip(r, -1.0, 1.0), pairs
+
+
+def _block(
+    name: str, lags: npt.NDArray[np.int64], r: Floats, null: Floats, pairs: Floats
+) -> pd.DataFrame:
+    enough = pairs >= _MIN_PAIRS
+    deviation = np.sqrt(np.maximum(np.mean(null**2, axis=0), 1e-300))
+    largest = np.sort(np.max(np.abs(null[:, enough]) / deviation[enough], axis=1, initial=0.0))
+    beyond = largest.size - np.searchsorted(largest, np.abs(r) / deviation - 1e-12)
+    low, high = np.quantile(null, (0.025, 0.975), axis=0)
+    empty = np.where(enough, 1.0, np.nan)
+    return pd.DataFrame(
+        {
+            "series": name,
+            "lag": lags,
+            "r": r * empty,
+            "r_lo": low * empty,
+            "r_hi": high * empty,
+            "p": (1 + beyond) / (1 + largest.size) * empty,
+        }
+    )

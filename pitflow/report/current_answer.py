@@ -1,0 +1,105 @@
+"""What the current has to do with growth and ejection: the answers of its tables, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pitflow.report.data import ReportData, floats, ints
+from pitflow.report.lag import ALPHA
+from pitflow.report.words import count, listing, p_value, signed
+
+WHAT = {"ejections": ("ejection of particles", "Ejection"), "growth": ("growth of pits", "Growth")}
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentLag:
+    """The lag at which a series goes together with the current most."""
+
+    series: str
+    lag: int
+    r: float
+    p: float
+
+    @property
+    def is_evidence(self) -> bool:
+        """Whether that is more than chance explains."""
+        return bool(self.p <= ALPHA)
+
+    def in_words(self, fps: float) -> str:
+        """Return the answer as one sentence."""
+        long, short = WHAT[self.series]
+        numbers = f"r = {signed(self.r)}, {p_value(self.p)}"
+        if not self.is_evidence:
+            return (
+                f"There is no evidence that the {long} goes with the current: the strongest "
+                f"correlation is no stronger than chance gives ({numbers})."
+            )
+        against = "" if self.r > 0 else ", the one high when the other is low"
+        if self.lag == 0:
+            return f"{short} goes with the current without a delay{against} ({numbers})."
+        delay = f"{count(abs(self.lag), 'frame')} ({abs(self.lag) / fps:.2f} s)"
+        order = "follows" if self.lag > 0 else "precedes"
+        return f"{short} {order} the current by {delay}{against} ({numbers})."
+
+
+def strongest_lags(correlation: pd.DataFrame) -> list[CurrentLag]:
+    """Return the lag of the largest |r| of each series, ejections first."""
+    answers = []
+    for series in WHAT:
+        own = correlation[(correlation["series"] == series) & correlation["r"].notna()]
+        if own.empty:
+            continue
+        best = int(np.argmax(np.abs(floats(own, "r"))))
+        answers.append(
+            CurrentLag(
+                series, int(ints(own, "lag")[best]), *(float(floats(own, k)[best]) for k in "rp")
+            )
+        )
+    return answers
+
+
+def current_findings(data: ReportData) -> list[str]:
+    """Return the findings about the current; none where there is none."""
+    current = data.tables["current"]
+    if current.empty:
+        return []
+    answers = strongest_lags(data.tables["current_correlation"])
+    sentences = [answer.in_words(data.fps) for answer in answers]
+    if not sentences:
+        sentences = [
+            (
+                "The current could not be compared with growth and ejection: too few frames have "
+                "both."
+            )
+        ]
+    transients = data.tables["transients"]
+    if len(transients):
+        sentences.append(f"{_transients(transients)}.")
+    return sentences
+
+
+def _transients(transients: pd.DataFrame) -> str:
+    parts = [count(len(transients), "transient") + " of the current"]
+    charge, density = floats(transients, "charge_c"), floats(transients, "charge_c_cm2")
+    if np.isfinite(charge).any():
+        parts.append(f"with {quantity(float(np.nansum(charge)), 'C')} of charge in all")
+    elif np.isfinite(density).any():
+        parts.append(f"with {quantity(float(np.nansum(density)), 'C/cm²')} of charge in all")
+    return f"There {'is' if len(transients) == 1 else 'are'} {listing([' '.join(parts)])}"
+
+
+def quantity(value: float, unit: str) -> str:
+    """Return a number with three digits and a metric prefix, as in "1.27 µA"."""
+    factor, prefix = metric(abs(value))
+    return f"{value / factor:.3g} {prefix}{unit}"
+
+
+def metric(size: float) -> tuple[float, str]:
+    """Return the metric prefix for numbers of a size, and its factor."""
+    for factor, prefix in ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p")):
+        if size >= factor:
+            return factor, prefix
+    return 1e-12, "p"

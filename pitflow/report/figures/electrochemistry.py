@@ -1,0 +1,137 @@
+"""Current beside ejection and growth on one time axis, and their correlation over lag."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from scipy.ndimage import gaussian_filter1d
+
+from pitflow.report.current_answer import CurrentLag, metric, strongest_lags
+from pitflow.report.data import Floats, ReportData, floats, ints
+from pitflow.report.panel import Panel
+from pitflow.report.style import ALARM, BAND, FAINT, INK, PIT_COLOURS, REFERENCE, new_figure
+
+ABSENT = (
+    "No current was given with this recording: `pitflow run --current FILE` sets a potentiostat's "
+    "file beside the video."
+)
+COLOURS = {"ejections": PIT_COLOURS[1], "growth": PIT_COLOURS[2]}
+TITLES = {"ejections": "Ejections against current", "growth": "Growth against current"}
+
+
+def draw_lags(ax: Axes, own: pd.DataFrame, fps: float, answer: CurrentLag, colour: str) -> None:
+    """Draw r over lag with the band that chance gives; mark the strongest lag if it is evidence."""
+    own = own.sort_values("lag")
+    lag = ints(own, "lag") / fps
+    ax.fill_between(lag, floats(own, "r_lo"), floats(own, "r_hi"), color=BAND, lw=0)
+    ax.axhline(0, color=FAINT, lw=0.6)
+    ax.axvline(0, color=FAINT, lw=0.6, ls=(0, (4, 3)))
+    ax.plot(lag, floats(own, "r"), color=colour)
+    if answer.is_evidence:
+        ax.plot(answer.lag / fps, answer.r, "o", color=ALARM, ms=6, zorder=5)
+        ax.annotate(
+            f"{answer.lag / fps:.2f} s",
+            (answer.lag / fps, answer.r),
+            xytext=(7, 0),
+            textcoords="offset points",
+            va="center",
+            color=ALARM,
+            fontweight="bold",
+        )
+    ax.set_xlim(lag[0], lag[-1])
+    ax.margins(y=0.16)
+    ax.set_xlabel("lag (s)")
+    ax.set_ylabel("correlation r")
+
+
+def make(data: ReportData) -> Panel | str:
+    """Draw current, potential, ejection rate and growth rate over time, and the correlations."""
+    current = data.tables["current"]
+    if current.empty:
+        return ABSENT
+    time = floats(current, "time_s")
+    answers = strongest_lags(data.tables["current_correlation"])
+    has_potential = bool(current["potential_v"].notna().any())
+    rows = 3 + has_potential
+    height = 1.35 * rows + (3.1 if answers else 0.5)
+    figure = new_figure(height)
+    axes = [
+        figure.add_axes((0.1, 1 - (0.1 + 1.35 * row + 1.05) / height, 0.885, 1.05 / height))
+        for row in range(rows)
+    ]
+    drawn: dict[str, Any] = {"transients": _draw_current(axes[0], data, current, time)}
+    if has_potential:
+        axes[1].plot(time, floats(current, "potential_v"), color=REFERENCE, lw=1.0)
+        axes[1].set_ylabel("potential\n(V)")
+    frames = data.tables["frames"]
+    for ax, (series, value, label) in zip(axes[-2:], _rates(data), strict=True):
+        ax.fill_between(
+            floats(frames, "time_s"), value, color=COLOURS[series], alpha=0.25, lw=0, step="mid"
+        )
+        calm = gaussian_filter1d(np.nan_to_num(value), max(data.fps / 3, 1.0), mode="nearest")
+        ax.plot(floats(frames, "time_s"), calm, color=COLOURS[series])
+        ax.set_ylabel(label)
+        ax.set_ylim(0, None)
+    for ax in axes:
+        ax.set_xlim(time[0], max(time[-1], time[0] + 1e-6))
+        ax.tick_params(labelbottom=ax is axes[-1])
+        ax.yaxis.set_label_coords(-0.075, 0.5)
+    axes[-1].set_xlabel("time (s)")
+    correlation = data.tables["current_correlation"]
+    for place, answer in enumerate(answers):
+        ax = figure.add_axes((0.1 + 0.485 * place, 0.5 / height, 0.4, 1.8 / height))
+        own = correlation[correlation["series"] == answer.series]
+        draw_lags(ax, own, data.fps, answer, COLOURS[answer.series])
+        ax.set_title(TITLES[answer.series], loc="left")
+    words = " ".join(answer.in_words(data.fps) for answer in answers)
+    shaded = (
+        " Shaded: transients of the current, rises above its running median and their decay."
+        if drawn["transients"]
+        else ""
+    )
+    return Panel(
+        figure,
+        f"{words} The lines over the rates are averages over a third of a second.{shaded} Below: "
+        "correlation of what varies faster than the range of lags; right of the dashed line the "
+        "current comes first. Inside the grey band a single lag is what unrelated series of the "
+        "same kind give; p is for the largest |r| over all lags.".strip(),
+        drawn=drawn,
+    )
+
+
+def _draw_current(ax: Axes, data: ReportData, current: pd.DataFrame, time: Floats) -> int:
+    """Draw the current, or its density, with the transients shaded; return how many."""
+    name, unit = "current_a", "A"
+    if not current[name].notna().any():
+        name, unit = "current_density_a_cm2", "A/cm²"
+    value = floats(current, name)
+    factor, prefix = metric(float(np.nanmax(np.abs(value), initial=1e-12)))
+    transients = data.tables["transients"]
+    for start, stop in zip(floats(transients, "onset_s"), floats(transients, "end_s"), strict=True):
+        ax.axvspan(start, stop, color=ALARM, alpha=0.18, lw=0)
+    ax.plot(time, value / factor, color=INK, lw=1.0)
+    ax.set_ylabel(f"current\n({prefix}{unit})")
+    return len(transients)
+
+
+def _rates(data: ReportData) -> list[tuple[str, Floats, str]]:
+    """Return name, rate per second in every frame, and label, of ejections and growth."""
+    frames = data.tables["frames"]
+    index = pd.Index(frames["frame"])
+    ejections, growth = data.tables["ejections"], data.tables["growth"]
+    grown = growth[growth["frame"] > growth.groupby("pit")["frame"].transform("min")]
+    sound = frames["quality"].isin(["ok", "duplicate"]).to_numpy()
+
+    def rate(frame: pd.Series, weight: Floats) -> Floats:
+        place = index.get_indexer(pd.Index(frame))
+        total = np.bincount(place[place >= 0], weight[place >= 0], minlength=len(index))
+        return np.where(sound, total * data.fps, np.nan)
+
+    area = floats(grown, "new_px") * data.um_per_px**2
+    return [
+        ("ejections", rate(ejections["frame"], np.ones(len(ejections))), "ejections\n(1/s)"),
+        ("growth", rate(grown["frame"], area), "growth\n(µm²/s)"),
+    ]
