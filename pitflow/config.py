@@ -202,7 +202,8 @@ class CurrentConfig(Model):
     current_column: str | None = Field(None, description="name of a column; None: likewise")
     potential_column: str | None = Field(None, description="name of a column; None: likewise")
     offset_s: float = Field(
-        0.0, description="time in the recording less time in the file, s: 2 if the file began 2 s on"
+        0.0,
+        description="time in the recording less time in the file, s: 2 if the file began 2 s on",
     )
     area_cm2: float | None = Field(None, gt=0, description="area of the electrode, cm^2")
     baseline_s: float = Field(

@@ -460,9 +460,11 @@ def _clock_offset(tables: dict[str, pd.DataFrame], job: Job) -> list[str]:
     if found is None or abs(found.shift_s) <= 2 / fps:
         return []
     return [
-        f"By the growth of the pits, the potentiostat's clock is off by {found.offset_s:.2f} s "
-        f"(r = {found.r:.2f}, p = {found.p:.2g}); {config.current.offset_s:.2f} s were used, and "
-        "nothing was shifted by this estimate. --current-offset sets it."
+        (
+            f"By the growth of the pits, the potentiostat's clock is off by {found.offset_s:.2f} s "
+            f"(r = {found.r:.2f}, p = {found.p:.2g}); {config.current.offset_s:.2f} s were used, "
+            "and nothing was shifted by this estimate. --current-offset sets it."
+        )
     ]
 
 

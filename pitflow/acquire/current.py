@@ -67,8 +67,8 @@ def read_current(path: Path, config: CurrentConfig) -> pd.DataFrame:
     -------
     DataFrame
         ``time_s`` (increasing; the recording's first frame is 0), ``current_a``,
-        ``current_density_a_cm2``, ``potential_v``; what the file does not tell is empty. Current and
-        its density follow from each other where the area is given.
+        ``current_density_a_cm2``, ``potential_v``; what the file does not tell is empty. Current
+        and its density follow from each other where the area is given.
 
     Raises
     ------
@@ -215,7 +215,7 @@ def _column(
     named = [at for at, head in enumerate(heads) if name.fullmatch(head.name.replace("_", " "))]
     with_unit = [at for at in named if fits(heads[at].unit)]
     without = [at for at in named if not heads[at].unit]
-    return (with_unit or without or [None])[0]
+    return next(iter(with_unit + without), None)
 
 
 def _current_unit(unit: str) -> tuple[float, float | None]:

@@ -5,7 +5,16 @@ Nothing heavy is imported before a command needs it, so that ``--help`` answers 
 
 from __future__ import annotations
 
-from pitflow.cli import annotate, calibrate, panel, particles, recordings, simulate, validate
+from pitflow.cli import (
+    annotate,
+    calibrate,
+    compare,
+    panel,
+    particles,
+    recordings,
+    simulate,
+    validate,
+)
 from pitflow.cli.app import app
 from pitflow.errors import UserError
 
@@ -13,6 +22,7 @@ __all__ = [
     "annotate",
     "app",
     "calibrate",
+    "compare",
     "main",
     "panel",
     "particles",

@@ -236,9 +236,7 @@ def correlate_current(
     return validate_table(pd.concat(blocks, ignore_index=True), CURRENT_CORRELATION)
 
 
-def linear_surrogates(
-    value: Floats, known: Bools, draws: int, rng: np.random.Generator
-) -> Floats:
+def linear_surrogates(value: Floats, known: Bools, draws: int, rng: np.random.Generator) -> Floats:
     """Return (draws, n) random series with the values and the autocorrelation of ``value``.
 
     The surrogates of directions serve, for a rank is a direction on a half circle.
@@ -294,7 +292,7 @@ def estimate_offset(
     positive = table[table["r"] > 0]
     if positive.empty:
         return None
-    best = positive.loc[positive["r"].idxmax()]
+    best = positive.iloc[int(positive["r"].to_numpy().argmax())]
     if not best["p"] <= 0.05:
         return None
     shift = float(best["lag"]) / fps

@@ -1,0 +1,431 @@
+"""Runs beside each other: what each pit and each run gives, and tests between concentrations.
+
+Pits of one run share its sample, its solution and its camera, so they are not independent: where
+every concentration has several runs, the run is the unit of every test. Where it has not, pits
+stand in for it, and the result says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from pitflow.measure.circular import mean_vector, watson_u2_test, watson_williams_test
+from pitflow.measure.pits import adjust_p
+
+Floats = npt.NDArray[np.float64]
+Unit = Literal["run", "pit"]
+
+_MIN_TREND_RUNS = 4
+_TREND_DRAWS = 9999
+
+
+@dataclass(frozen=True)
+class RunTables:
+    """A finished run among others.
+
+    Parameters
+    ----------
+    run:
+        Its name, unlike the others'.
+    label:
+        Name of its group.
+    concentration_mm:
+        Of the solution, mM; NaN where it is not known.
+    fps, um_per_px, area_mm2:
+        Rate, scale, and the field of view.
+    n_frames:
+        Frames analysed.
+    tables:
+        ``pits``, ``growth``, ``ejections``, ``correlation``.
+    """
+
+    run: str
+    label: str
+    concentration_mm: float
+    fps: float
+    um_per_px: float
+    area_mm2: float
+    n_frames: int
+    tables: Mapping[str, pd.DataFrame]
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number that is compared: its column, its name in words and its unit."""
+
+    name: str
+    words: str
+    unit: str
+    of_pits: bool = True
+
+
+QUANTITIES = (
+    Quantity("area_um2", "final area of a pit", "µm²"),
+    Quantity("growth_um2_s", "growth of a pit", "µm²/s"),
+    Quantity("ejections_per_s", "ejections of a pit", "1/s"),
+    Quantity("speed_um_s", "speed at departure", "µm/s"),
+    Quantity("resultant_length", "resultant length R of a pit", ""),
+    Quantity("pits_per_mm2", "pits", "1/mm²", of_pits=False),
+    Quantity("lag_s", "lag of ejection behind growth", "s", of_pits=False),
+)
+
+
+def compute_pit_summary(runs: Sequence[RunTables]) -> pd.DataFrame:
+    """Return one row per pit of every run.
+
+    Returns
+    -------
+    DataFrame
+        ``run``, ``label``, ``concentration_mM``, ``pit``, ``area_um2``, ``growth_um2_s`` (mean from
+        onset to the end), ``is_stable``, ``n_ejected``, ``ejections_per_s`` (since onset),
+        ``speed_um_s`` (median at departure), ``mean_angle_deg``, ``resultant_length``,
+        ``rayleigh_q``.
+    """
+    parts = [_pits_of(run) for run in runs]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def compute_run_summary(runs: Sequence[RunTables], pits: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per run; quantities of pits are medians over its pits.
+
+    Further columns beside those of the pits: ``n_pits``, ``n_preferring`` (q of 0.05 and less),
+    ``pits_per_mm2``, ``duration_s``, and ``lag_frames``, ``lag_s``, ``lag_r``, ``lag_p`` of the
+    strongest correlation over all pits; ``lag_s`` is empty where it is no more than chance.
+    """
+    rows = []
+    for run in runs:
+        own = pits[pits["run"] == run.run]
+        correlation = run.tables["correlation"]
+        pooled = correlation[(correlation["pit"] == -1) & correlation["r"].notna()]
+        best = None if pooled.empty else pooled.iloc[int(pooled["r"].abs().to_numpy().argmax())]
+        evident = best is not None and bool(best["p"] <= 0.05)
+        middle = {
+            quantity.name: float(own[quantity.name].median()) if len(own) else np.nan
+            for quantity in QUANTITIES
+            if quantity.of_pits
+        }
+        rows.append(
+            {
+                "run": run.run,
+                "label": run.label,
+                "concentration_mM": run.concentration_mm,
+                "fps": run.fps,
+                "um_per_px": run.um_per_px,
+                "duration_s": run.n_frames / run.fps,
+                "n_pits": len(own),
+                "n_ejected": int(own["n_ejected"].sum()),
+                "n_preferring": int((own["rayleigh_q"] <= 0.05).sum()),
+                "pits_per_mm2": len(own) / run.area_mm2,
+                **middle,
+                "lag_frames": np.nan if best is None else float(best["lag"]),
+                "lag_s": float(best["lag"]) / run.fps if best is not None and evident else np.nan,
+                "lag_r": np.nan if best is None else float(best["r"]),
+                "lag_p": np.nan if best is None else float(best["p"]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def group_order(runs: pd.DataFrame) -> list[str]:
+    """Return the groups' labels by concentration, those without one last."""
+    first = runs.groupby("label", sort=True)["concentration_mM"].mean()
+    return [str(label) for label in first.sort_values(kind="stable", na_position="last").index]
+
+
+def replication(runs: pd.DataFrame) -> Unit:
+    """Return the unit of the tests between groups: runs, where every group has two or more."""
+    return "run" if runs.groupby("label")["run"].nunique().min() >= 2 else "pit"
+
+
+def compare_groups(runs: pd.DataFrame, pits: pd.DataFrame) -> pd.DataFrame:
+    """Test every quantity between groups, and for a trend over concentration.
+
+    Between groups: Mann-Whitney for two, Kruskal-Wallis for more, with every pair by Mann-Whitney
+    (Holm). Trend: Spearman's rank correlation, by permutation, and Jonckheere-Terpstra; its unit is
+    the run from four runs at three concentrations on. Over the quantities p is adjusted by
+    Benjamini and Hochberg, apart for tests between groups and for trends.
+
+    Parameters
+    ----------
+    runs, pits:
+        From `compute_run_summary` and `compute_pit_summary`.
+
+    Returns
+    -------
+    DataFrame
+        ``quantity``, ``test``, ``unit`` (run or pit), ``groups``, ``n``, ``statistic``, ``effect``
+        (epsilon squared, rank-biserial r, or rho), ``p``, ``p_adjusted``.
+    """
+    rows = []
+    order = group_order(runs)
+    for quantity in QUANTITIES:
+        unit: Unit = replication(runs) if quantity.of_pits else "run"
+        values = runs if unit == "run" else pits
+        groups = _groups(values, quantity.name, order)
+        rows += _between(quantity.name, unit, groups)
+        rows += _trend(quantity, runs, pits)
+    table = pd.DataFrame(rows, columns=[
+        "quantity", "test", "unit", "groups", "n", "statistic", "effect", "p"
+    ])  # fmt: skip
+    return table.assign(p_adjusted=_adjusted(table))
+
+
+def compare_directions(pits: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
+    """Test whether the directions of ejection differ between groups.
+
+    Watson-Williams over the pits' mean directions (where they are concentrated enough for it), and
+    Watson's U2 for every pair of groups (Holm); the pit is the unit, for the particles of one pit
+    share its direction.
+
+    Parameters
+    ----------
+    pits:
+        ``label``, ``mean_angle_deg``, ``n_ejected``.
+    order:
+        Labels of the groups.
+    """
+    known = pits[pits["mean_angle_deg"].notna() & (pits["n_ejected"] >= 4)]
+    groups = {
+        label: known.loc[known["label"] == label, "mean_angle_deg"].to_numpy(dtype=np.float64)
+        for label in order
+    }
+    groups = {label: angles for label, angles in groups.items() if angles.size}
+    rows = []
+    if len(groups) >= 2:
+        everything = list(groups.values())
+        rows.append(
+            _row(
+                "mean_angle_deg", "Watson-Williams", "pit", " / ".join(groups),
+                int(sum(map(len, everything))), np.nan, np.nan, watson_williams_test(everything),
+            )
+        )  # fmt: skip
+    pairs = [
+        _row(
+            "mean_angle_deg", "Watson U2", "pit", f"{first} / {second}",
+            groups[first].size + groups[second].size, np.nan,
+            _apart(groups[first], groups[second]),
+            watson_u2_test(groups[first], groups[second]),
+        )
+        for first, second in combinations(groups, 2)
+    ]  # fmt: skip
+    rows += pairs
+    table = pd.DataFrame(rows, columns=[
+        "quantity", "test", "unit", "groups", "n", "statistic", "effect", "p"
+    ])  # fmt: skip
+    adjusted = table["p"].to_numpy(dtype=np.float64).copy()
+    own = (table["test"] == "Watson U2").to_numpy()
+    adjusted[own] = holm(adjusted[own])
+    return table.assign(p_adjusted=adjusted)
+
+
+def holm(p: npt.ArrayLike) -> Floats:
+    """Return p adjusted for testing all of them (Holm, Scand. J. Stat. 6 (1979) 65); NaN stays."""
+    values = np.asarray(p, dtype=np.float64)
+    known = np.flatnonzero(np.isfinite(values))
+    order = known[np.argsort(values[known], kind="stable")]
+    adjusted = np.full(values.shape, np.nan)
+    scaled = values[order] * (order.size - np.arange(order.size))
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return adjusted
+
+
+def jonckheere_test(groups: Sequence[Floats]) -> tuple[float, float]:
+    """Return z and the two-sided p of the Jonckheere-Terpstra test of a trend over ordered groups.
+
+    Normal limit with the variance for ties.
+
+    References
+    ----------
+    Jonckheere, Biometrika 41 (1954) 133; Hollander, Wolfe and Chicken, Nonparametric Statistical
+    Methods (2014), section 6.2.
+    """
+    filled = [np.asarray(group, dtype=np.float64) for group in groups if len(group)]
+    if len(filled) < 2:
+        return np.nan, np.nan
+    wins = sum(
+        float((np.sign(after[None, :] - before[:, None]) / 2 + 0.5).sum())
+        for before, after in combinations(filled, 2)
+    )
+    sizes = np.array([group.size for group in filled], dtype=np.float64)
+    n = sizes.sum()
+    ties = np.unique(np.concatenate(filled), return_counts=True)[1].astype(np.float64)
+    mean = (n**2 - (sizes**2).sum()) / 4.0
+
+    def cubic(size: Floats | float) -> float:
+        return float(np.sum(size * (np.asarray(size) - 1) * (2 * np.asarray(size) + 5)))
+
+    variance = (cubic(n) - cubic(sizes) - cubic(ties)) / 72.0
+    if n > 2:
+        variance += (
+            float(np.sum(sizes * (sizes - 1) * (sizes - 2)))
+            * float(np.sum(ties * (ties - 1) * (ties - 2)))
+            / (36.0 * n * (n - 1) * (n - 2))
+        )
+    variance += (
+        float(np.sum(sizes * (sizes - 1))) * float(np.sum(ties * (ties - 1))) / (8.0 * n * (n - 1))
+    )
+    if variance <= 0:
+        return 0.0, 1.0
+    z = (wins - mean) / np.sqrt(variance)
+    return float(z), float(2.0 * stats.norm.sf(abs(z)))
+
+
+def spearman_test(x: Floats, y: Floats, *, seed: int = 0) -> tuple[float, float]:
+    """Return Spearman's rho and its two-sided p by permutation (9999 draws)."""
+    a, b = stats.rankdata(x), stats.rankdata(y)
+    a, b = a - a.mean(), b - b.mean()
+    scale = np.sqrt((a**2).sum() * (b**2).sum())
+    if a.size < 3 or scale == 0:
+        return np.nan, np.nan
+    rho = float(a @ b / scale)
+    drawn = np.random.default_rng(seed).permuted(np.tile(b, (_TREND_DRAWS, 1)), axis=1) @ a / scale
+    return rho, float(
+        (1 + np.count_nonzero(np.abs(drawn) >= abs(rho) - 1e-12)) / (1 + _TREND_DRAWS)
+    )
+
+
+def _pits_of(run: RunTables) -> pd.DataFrame:
+    pits, growth, ejections = (run.tables[name] for name in ("pits", "growth", "ejections"))
+    number = pits["pit"].to_numpy(dtype=np.int64)
+    by_pit = growth.groupby("pit")
+    # From a pit's first frame to the last: the area then less the area at onset.
+    grown = (by_pit["area_px"].last() - by_pit["area_px"].first()).reindex(number)
+    frames = (by_pit["frame"].max() - by_pit["frame"].min()).reindex(number)
+    seconds = frames.where(frames > 0).to_numpy(dtype=np.float64) / run.fps
+    speed = ejections.groupby("pit")["speed_um_s"].median().reindex(number)
+    n_ejected = pits["n_ejected"].to_numpy(dtype=np.int64)
+    return pd.DataFrame(
+        {
+            "run": run.run,
+            "label": run.label,
+            "concentration_mM": run.concentration_mm,
+            "pit": number,
+            "area_um2": pits["area_um2"].to_numpy(dtype=np.float64),
+            "growth_um2_s": grown.to_numpy(dtype=np.float64) * run.um_per_px**2 / seconds,
+            "is_stable": pits["is_stable"].to_numpy(dtype=bool),
+            "n_ejected": n_ejected,
+            "ejections_per_s": n_ejected / seconds,
+            "speed_um_s": speed.to_numpy(dtype=np.float64),
+            "mean_angle_deg": pits["mean_angle_deg"].to_numpy(dtype=np.float64),
+            # R of few angles is near 1 by chance.
+            "resultant_length": np.where(
+                n_ejected >= 5, pits["resultant_length"].to_numpy(dtype=np.float64), np.nan
+            ),
+            "rayleigh_q": pits["rayleigh_q"].to_numpy(dtype=np.float64),
+        }
+    )
+
+
+def _groups(values: pd.DataFrame, name: str, order: Sequence[str]) -> dict[str, Floats]:
+    known = values[values[name].notna()]
+    groups = {
+        label: known.loc[known["label"] == label, name].to_numpy(dtype=np.float64)
+        for label in order
+    }
+    return {label: group for label, group in groups.items() if group.size}
+
+
+def _row(
+    quantity: str, test: str, unit: str, groups: str, n: int, statistic: float, effect: float,
+    p: float,
+) -> dict[str, object]:  # fmt: skip
+    return {
+        "quantity": quantity, "test": test, "unit": unit, "groups": groups, "n": n,
+        "statistic": statistic, "effect": effect, "p": p,
+    }  # fmt: skip
+
+
+def _between(name: str, unit: Unit, groups: dict[str, Floats]) -> list[dict[str, object]]:
+    """Return the test over all groups, and if there are more than two, that of each pair."""
+    labels = list(groups)
+    if len(labels) < 2 or max(group.size for group in groups.values()) < 2:
+        return []
+    n = int(sum(group.size for group in groups.values()))
+    if len(labels) == 2:
+        return [_pair(name, unit, groups, labels[0], labels[1])]
+    pooled = np.concatenate(list(groups.values()))
+    if np.ptp(pooled) == 0:
+        return [_row(name, "Kruskal-Wallis", unit, " / ".join(labels), n, 0.0, 0.0, 1.0)]
+    h, p = stats.kruskal(*groups.values())
+    whole = _row(
+        name, "Kruskal-Wallis", unit, " / ".join(labels), n, float(h), float(h) / (n - 1), float(p)
+    )
+    pairs = [_pair(name, unit, groups, *pair) for pair in combinations(labels, 2)]
+    return [whole, *pairs]
+
+
+def _pair(
+    name: str, unit: Unit, groups: dict[str, Floats], first: str, second: str
+) -> dict[str, object]:
+    a, b = groups[first], groups[second]
+    u, p = stats.mannwhitneyu(a, b, alternative="two-sided", method="auto")
+    effect = 1.0 - 2.0 * float(u) / (a.size * b.size)
+    return _row(
+        name,
+        "Mann-Whitney",
+        unit,
+        f"{first} / {second}",
+        a.size + b.size,
+        float(u),
+        effect,
+        float(p),
+    )
+
+
+def _trend(quantity: Quantity, runs: pd.DataFrame, pits: pd.DataFrame) -> list[dict[str, object]]:
+    """Return the tests of a trend over concentration, with runs as unit where there are enough."""
+    for unit, values in (("run", runs), ("pit", pits)):
+        if unit == "pit" and not quantity.of_pits:
+            return []
+        known = values[values["concentration_mM"].notna() & values[quantity.name].notna()]
+        levels = np.unique(known["concentration_mM"])
+        enough = len(known) >= _MIN_TREND_RUNS if unit == "run" else len(known) >= 2 * levels.size
+        if levels.size >= 3 and enough:
+            break
+    else:
+        return []
+    x = known["concentration_mM"].to_numpy(dtype=np.float64)
+    y = known[quantity.name].to_numpy(dtype=np.float64)
+    rho, p = spearman_test(x, y)
+    z, p_jonckheere = jonckheere_test([y[x == level] for level in levels])
+    span = f"{levels[0]:g} to {levels[-1]:g} mM"
+    return [
+        _row(quantity.name, "Spearman", unit, span, len(known), rho, rho, p),
+        _row(quantity.name, "Jonckheere-Terpstra", unit, span, len(known), z, rho, p_jonckheere),
+    ]
+
+
+def _adjusted(table: pd.DataFrame) -> Floats:
+    """Return p adjusted: pairs within their quantity, else over the quantities by test family."""
+    p = table["p"].to_numpy(dtype=np.float64)
+    adjusted = np.full(p.shape, np.nan)
+    is_pair = (table["test"] == "Mann-Whitney").to_numpy()
+    several = table.groupby("quantity")["test"].transform(
+        lambda own: (own == "Kruskal-Wallis").any()
+    )
+    within = is_pair & several.to_numpy(dtype=bool) if len(table) else is_pair
+    for quantity in table.loc[within, "quantity"].unique():
+        own = within & (table["quantity"] == quantity).to_numpy()
+        adjusted[own] = holm(p[own])
+    overall = ~within
+    families: list[Sequence[str]] = [
+        ("Kruskal-Wallis", "Mann-Whitney"), ("Spearman",), ("Jonckheere-Terpstra",)
+    ]  # fmt: skip
+    for family in families:
+        own = overall & table["test"].isin(list(family)).to_numpy()
+        adjusted[own] = adjust_p(p[own])
+    return adjusted
+
+
+def _apart(first: Floats, second: Floats) -> float:
+    """Return the angle from the first group's mean direction to the second's, degrees."""
+    difference = mean_vector(second)[0] - mean_vector(first)[0]
+    return float((difference + 180.0) % 360.0 - 180.0)

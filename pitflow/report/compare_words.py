@@ -1,0 +1,181 @@
+"""What a comparison of runs found, and what to doubt about it, in words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from pitflow.report.data import floats
+from pitflow.report.words import count, listing, p_value, signed
+
+ALPHA = 0.05
+WORDS = {
+    "area_um2": "the final area of pits",
+    "growth_um2_s": "the growth of pits",
+    "ejections_per_s": "the ejections of a pit per second",
+    "speed_um_s": "the speed at departure",
+    "resultant_length": "the strength of the preferred direction (R)",
+    "pits_per_mm2": "the number of pits per area",
+    "lag_s": "the lag of ejection behind growth",
+    "mean_angle_deg": "the direction of ejection",
+}
+_OVERALL = ("Kruskal-Wallis", "Mann-Whitney")
+
+
+def findings(runs: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
+    """Return the findings as sentences, most important first."""
+    labels = list(dict.fromkeys(runs["label"]))
+    n_pits = int(runs["n_pits"].sum())
+    sentences = [
+        (
+            f"{count(len(runs), 'run')} in {count(len(labels), 'group')}: {count(n_pits, 'pit')}, "
+            f"{count(int(runs['n_ejected'].sum()), 'particle')} ejected."
+        )
+    ]
+    preferring = int(runs["n_preferring"].sum())
+    if n_pits:
+        sentences.append(
+            f"{preferring} of {count(n_pits, 'pit')} eject{'s' if preferring == 1 else ''} in a "
+            "preferred direction (q ≤ 0.05 within their run)."
+        )
+    sentences += _differences(tests)
+    sentences += _trends(tests)
+    sentences += _directions(tests)
+    return sentences + _lags(runs)
+
+
+def warnings(runs: pd.DataFrame, pits: pd.DataFrame) -> list[str]:
+    """Return what a reader must know before trusting the tests."""
+    sizes = runs.groupby("label")["run"].nunique()
+    told = []
+    single = [str(label) for label in sizes.index[sizes < 2]]
+    if len(sizes) > 1 and single:
+        told.append(
+            f"Pseudo-replication: {listing(single)} "
+            f"{'has' if len(single) == 1 else 'have'} one run only. Tests between groups take "
+            "pits for replicates, but pits of one run share sample, solution and camera: a small p "
+            "may tell two runs apart, not two concentrations. Repeat each concentration to know."
+        )
+    if len(sizes) > 1 and not single:
+        from math import comb
+
+        least = 2.0 / comb(int(sizes.sum()), int(sizes.iloc[0])) if len(sizes) == 2 else 0.0
+        if least > ALPHA:
+            told.append(
+                f"With {listing([str(size) for size in sizes])} runs the smallest p that a test "
+                f"between two groups can give is {least:.2g}: too few runs for any evidence."
+            )
+    if len(sizes) < 2:
+        told.append("There is one group only, so nothing is tested between groups.")
+    unknown = list(runs.loc[runs["concentration_mM"].isna(), "run"])
+    if unknown:
+        told.append(
+            f"The concentration of {listing(unknown[:5] + ['others'] * (len(unknown) > 5))} "
+            "is not known from the name; it is in no trend. --groups FILE.csv gives it."
+        )
+    empty = list(runs.loc[runs["n_pits"] == 0, "run"])
+    if empty:
+        told.append(f"No pit was found in {listing(empty)}.")
+    quiet = [
+        str(run)
+        for run, n, ejected in zip(runs["run"], runs["n_pits"], runs["n_ejected"], strict=True)
+        if n and not ejected
+    ]
+    if quiet:
+        told.append(f"No particle was traced back to a pit in {listing(quiet)}.")
+    for name, words in (("fps", "frame rates"), ("um_per_px", "sizes of a pixel")):
+        if runs[name].min() < runs[name].max():
+            told.append(
+                f"The runs have different {words} ({runs[name].min():g} to {runs[name].max():g}); "
+                "quantities are in um and s, but what can be seen differs."
+            )
+    return told
+
+
+def _differences(tests: pd.DataFrame) -> list[str]:
+    """Say for which quantities the groups differ, by the test over all of them."""
+    several = tests["test"].eq("Kruskal-Wallis").any()
+    overall = tests[tests["test"] == ("Kruskal-Wallis" if several else "Mann-Whitney")]
+    overall = overall[overall["p"].notna()]
+    if overall.empty:
+        return []
+    units = sorted(overall["unit"].unique())
+    by = f"units of the tests: {listing([f'{unit}s' for unit in units])}"
+    found = overall[overall["p_adjusted"] <= ALPHA].sort_values("p_adjusted")
+    if found.empty:
+        return [
+            (
+                f"No quantity differs between the groups (smallest "
+                f"{p_value(float(overall['p_adjusted'].min()), 'q')}; {by})."
+            )
+        ]
+    named = [
+        f"{WORDS[name]} ({p_value(float(q), 'q')})"
+        for name, q in zip(found["quantity"], found["p_adjusted"], strict=True)
+    ]
+    return [f"The groups differ in {listing(named)}; {by}."]
+
+
+def _trends(tests: pd.DataFrame) -> list[str]:
+    trends = tests[(tests["test"] == "Spearman") & tests["p"].notna()]
+    if trends.empty:
+        return []
+    found = trends[trends["p_adjusted"] <= ALPHA]
+    if found.empty:
+        return [
+            (
+                "No quantity rises or falls steadily with concentration (smallest "
+                f"{p_value(float(trends['p_adjusted'].min()), 'q')}, Spearman)."
+            )
+        ]
+    named = [
+        f"{WORDS[name]} {'rises' if rho > 0 else 'falls'} (rho = {signed(float(rho))}, "
+        f"{p_value(float(q), 'q')}, {n} {unit}s)"
+        for name, rho, q, n, unit in zip(
+            found["quantity"], found["effect"], found["p_adjusted"], found["n"], found["unit"],
+            strict=True,
+        )
+    ]  # fmt: skip
+    return [f"With concentration, {listing(named)}."]
+
+
+def _directions(tests: pd.DataFrame) -> list[str]:
+    pairs = tests[(tests["test"] == "Watson U2") & tests["p"].notna()]
+    if pairs.empty:
+        return []
+    found = pairs[pairs["p_adjusted"] <= ALPHA]
+    note = "directions are those of the image, so this holds for samples mounted alike"
+    if found.empty:
+        return [
+            (
+                "There is no evidence that pits of different groups eject in different directions "
+                f"(smallest {p_value(float(pairs['p_adjusted'].min()))}, Watson's U², Holm); "
+                f"{note}."
+            )
+        ]
+    named = [
+        f"{groups} ({p_value(float(p))})"
+        for groups, p in zip(found["groups"], found["p_adjusted"], strict=True)
+    ]
+    return [f"Directions of ejection differ between {listing(named)}; {note}."]
+
+
+def _lags(runs: pd.DataFrame) -> list[str]:
+    tested = runs[runs["lag_p"].notna()]
+    if tested.empty:
+        return []
+    evident = tested[tested["lag_s"].notna()]
+    if evident.empty:
+        return ["In no run is there evidence that ejection follows growth."]
+    lag = floats(evident, "lag_s")
+    span = (
+        f"{lag[0]:.2f} s"
+        if len(lag) == 1
+        else f"{np.median(lag):.2f} s in the median ({lag.min():.2f} to {lag.max():.2f} s)"
+    )
+    return [
+        (
+            f"In {len(evident)} of {count(len(tested), 'run')} the directions of growth and "
+            f"ejection go together, ejection later by {span}."
+        )
+    ]

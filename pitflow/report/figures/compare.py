@@ -1,0 +1,195 @@
+"""Runs beside each other: polar histograms of every pit (paper 002, App. C), and quantities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
+from matplotlib.patches import Circle, Wedge
+from matplotlib.ticker import MaxNLocator
+
+from pitflow.report.data import Floats, floats
+from pitflow.report.figures.polar import BIN_DEG, shares
+from pitflow.report.panel import Panel
+from pitflow.report.style import BAND, FAINT, INK, PIT_COLOURS, WIDTH_IN, new_figure
+
+PITS_PER_ROW = 8
+_LEFT_IN, _CELL_IN = 1.75, 1.02
+_RADIUS = 0.4
+
+QUANTITIES = (
+    ("area_um2", "final area of a pit", "µm²"),
+    ("growth_um2_s", "growth of a pit", "µm²/s"),
+    ("ejections_per_s", "ejections of a pit", "1/s"),
+    ("speed_um_s", "speed at departure", "µm/s"),
+    ("resultant_length", "resultant length R", ""),
+    ("lag_s", "ejection behind growth", "s"),
+)
+
+
+def draw_polar(
+    runs: pd.DataFrame, pits: pd.DataFrame, angles: Mapping[tuple[str, int], Floats]
+) -> Panel | str:
+    """Draw the departures of every pit, a row per run in order of concentration.
+
+    Areas are shares, on one scale for all pits. At most 8 pits of a run are drawn, those with most
+    ejections.
+
+    Parameters
+    ----------
+    angles:
+        (run, pit) -> departure angles, degrees.
+    """
+    if not any(values.size for values in angles.values()):
+        return "No particle was traced back to a pit in any run, so there are no directions."
+    shown: list[tuple[pd.Series, pd.DataFrame]] = []
+    hidden = 0
+    for _, run in runs.iterrows():
+        own = pits[(pits["run"] == run["run"]) & (pits["n_ejected"] > 0)]
+        best = own.sort_values("n_ejected", ascending=False, kind="stable").head(PITS_PER_ROW)
+        hidden += len(own) - len(best)
+        shown.append((run, best.sort_values("pit")))
+    top = max(
+        float(np.sqrt(shares(angles[run["run"], int(pit)]).max()))
+        for run, own in shown
+        for pit in own["pit"]
+        if angles.get((run["run"], int(pit)), np.empty(0)).size
+    )
+    height = _CELL_IN * 1.12 * len(shown) + 0.1
+    figure = new_figure(height)
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set_xlim(-_LEFT_IN / _CELL_IN, (WIDTH_IN - _LEFT_IN) / _CELL_IN)
+    ax.set_ylim(height / _CELL_IN, 0)
+    ax.set_aspect("equal")
+    ax.axis("off")
+    colours = group_colours(list(runs["label"]))
+    previous = ""
+    for row, (run, own) in enumerate(shown):
+        y = 1.12 * row + 0.62
+        label = str(run["label"])
+        if row and label != previous:
+            ax.axhline(1.12 * row + 0.03, color=BAND, lw=0.8)
+        edge = -_LEFT_IN / _CELL_IN + 0.12
+        if label != previous:
+            ax.text(edge, y - 0.18, label, fontweight="bold", color=colours[label], va="center")
+        name = str(run["run"])
+        short = name if len(name) <= 24 else f"{name[:10]}…{name[-12:]}"
+        ax.text(edge, y + 0.05, short, fontsize=7, color=FAINT, va="center")
+        if own.empty:
+            ax.text(0.1, y, "no ejections", fontsize=8, color=FAINT, va="center")
+        for place, (_, pit) in enumerate(own.iterrows()):
+            _draw_rose(ax, place + 0.5, y, angles[name, int(pit["pit"])], pit, top, colours[label])
+        previous = label
+    caption = (
+        "Directions of departure of every pit, one angle per particle: 0° right, 90° down, as on "
+        f"the screen; sectors of {BIN_DEG}°. The area of a sector is its share of the pit's "
+        "particles, on one scale for all. The line points in the mean direction and is as long as "
+        "the resultant R (1: the circle); filled dark where the preference is significant (q ≤ "
+        "0.05 within the run). Below each: pit, particles."
+    )
+    if hidden:
+        caption += f" {hidden} pits with fewer ejections are in the table of pits only."
+    return Panel(figure, caption, drawn={"pits": sum(len(own) for _, own in shown), "top": top})
+
+
+def draw_quantities(runs: pd.DataFrame, pits: pd.DataFrame, order: Sequence[str]) -> Panel:
+    """Draw every quantity by group: pits as dots, runs as bars."""
+    columns, rows = 3, 2
+    figure = new_figure(2.75 * rows)
+    colours = group_colours(list(order))
+    drawn: dict[str, Any] = {}
+    for place, (name, words, unit) in enumerate(QUANTITIES):
+        across, down = place % columns, place // columns
+        ax = figure.add_axes((0.075 + 0.325 * across, 0.62 - 0.5 * down, 0.255, 0.32))
+        drawn[name] = _draw_groups(ax, runs, pits, name, order, colours)
+        ax.set_title(f"{words} ({unit})" if unit else words, loc="left", fontsize=9)
+    return Panel(
+        figure,
+        "Dots: pits; bars: runs, as the median of their pits. Lags are those of runs in which "
+        "growth and ejection go together by more than chance.",
+        drawn=drawn,
+    )
+
+
+def group_colours(labels: Sequence[str]) -> dict[str, str]:
+    """Return the colour of each group, in the order of the labels."""
+    unlike = list(dict.fromkeys(labels))
+    return {label: PIT_COLOURS[place % len(PIT_COLOURS)] for place, label in enumerate(unlike)}
+
+
+def _draw_groups(
+    ax: Axes,
+    runs: pd.DataFrame,
+    pits: pd.DataFrame,
+    name: str,
+    order: Sequence[str],
+    colours: Mapping[str, str],
+) -> int:
+    """Draw one quantity by group and return the number of pits or runs drawn."""
+    of_pits = name in pits.columns
+    number = 0
+    for place, label in enumerate(order):
+        own = runs[(runs["label"] == label) & runs[name].notna()]
+        for run_place, (_, run) in enumerate(own.iterrows()):
+            middle = place + (0.6 * ((run_place + 0.5) / len(own)) - 0.3)
+            half = min(0.24, 0.26 / len(own))
+            if of_pits:
+                dots = floats(pits[pits["run"] == run["run"]], name)
+                dots = dots[np.isfinite(dots)]
+                spread = half * 0.8 * np.linspace(-1, 1, dots.size) if dots.size > 1 else [0.0]
+                ax.plot(
+                    middle + np.asarray(spread), dots, "o", ms=3.4, mec="none",
+                    mfc=colours[label], alpha=0.55,
+                )  # fmt: skip
+                number += dots.size
+            else:
+                number += 1
+            ax.plot([middle - half, middle + half], [run[name]] * 2, color=INK, lw=2.0, zorder=4)
+    if number == 0:
+        ax.text(0.5, 0.5, "nothing measured", transform=ax.transAxes, ha="center", color=FAINT)
+    ax.set_xlim(-0.6, len(order) - 0.4)
+    many = len(order) > 6 or max(map(len, order)) > 8
+    ax.set_xticks(
+        range(len(order)),
+        [label if len(label) <= 16 else f"{label[:15]}…" for label in order],
+        rotation=40 if many else 0,
+        ha="right" if many else "center",
+        fontsize=7.5,
+    )
+    ax.yaxis.set_major_locator(MaxNLocator(5))
+    if number and name != "lag_s":
+        ax.set_ylim(0, max(ax.get_ylim()[1], 1e-9))
+    ax.grid(axis="y", color=BAND, lw=0.5)
+    return number
+
+
+def _draw_rose(
+    ax: Axes, x: float, y: float, angles: Floats, pit: pd.Series, top: float, colour: str
+) -> None:
+    ax.add_patch(Circle((x, y), _RADIUS, fill=False, ec=FAINT, lw=0.5))
+    share = shares(angles)
+    wedges = [
+        # The axis points down, so angles grow clockwise on the screen by themselves.
+        Wedge((x, y), _RADIUS * np.sqrt(value) / top, BIN_DEG * k, BIN_DEG * (k + 1))
+        for k, value in enumerate(share)
+        if value > 0
+    ]
+    ax.add_collection(PatchCollection(wedges, facecolors=colour, alpha=0.75, linewidths=0))
+    mean, length = float(pit["mean_angle_deg"]), float(pit["resultant_length"])
+    if np.isfinite(mean) and np.isfinite(length):
+        turn = np.radians(mean)
+        clear = bool(pit["rayleigh_q"] <= 0.05)
+        ax.plot(
+            [x, x + _RADIUS * length * np.cos(turn)],
+            [y, y + _RADIUS * length * np.sin(turn)],
+            color=INK if clear else FAINT,
+            lw=2.0 if clear else 1.2,
+            solid_capstyle="round",
+            zorder=4,
+        )
+    text = f"{int(pit['pit'])}: n = {int(pit['n_ejected'])}"
+    ax.text(x, y + _RADIUS + 0.08, text, fontsize=6.8, ha="center", va="center")

@@ -1,0 +1,140 @@
+"""Potentiostats' files of every make give the same numbers, and useless ones a clear line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pitflow.acquire.current import read_current
+from pitflow.config import CurrentConfig
+from pitflow.errors import UserError
+
+T = 0.1 * np.arange(40)
+E = -0.2 + 1e-3 * np.arange(40)
+I = 1e-6 * (1.5 + np.sin(T))  # noqa: E741
+ROWS = list(zip(T, E, I, strict=True))
+
+
+def comma(text: str) -> str:
+    return text.replace(".", ",")
+
+
+def gamry() -> str:
+    ocv = "".join(f"\t{k}\t{k}\t-0.2\t-0.2\t0\t...........\t0\n" for k in range(6))
+    head = "\tPt\tT\tVf\tIm\tVu\tSig\tAch\tIERange\tOver\tTemp\n"
+    units = "\t#\ts\tV vs. Ref.\tA\tV\tV\tV\t#\tbits\tdeg C\n"
+    rows = "".join(
+        f"\t{k}\t{t:.5E}\t{e:.5E}\t{i:.5E}\t0\t0\t0\t8\t...........\t0\n"
+        for k, (t, e, i) in enumerate(ROWS)
+    )
+    return (
+        "EXPLAIN\nTAG\tCHRONOA\nAREA\tQUANT\t1.0E+000\tSample Area (cm^2)\n"
+        "OCVCURVE\tTABLE\t6\n\tPt\tT\tVf\tVm\tAch\tOver\tTemp\n"
+        "\t#\ts\tV vs. Ref.\tV\tV\tbits\tdeg C\n"
+        f"{ocv}CURVE\tTABLE\t40\n{head}{units}{rows}"
+    )
+
+
+def biologic() -> str:
+    head = "mode\tox/red\terror\ttime/s\tcontrol/V\tEwe/V\t<I>/mA\tdq/mA.h\n"
+    rows = "".join(comma(f"2\t1\t0\t{t:.5E}\t0\t{e:.5E}\t{1e3 * i:.5E}\t0\n") for t, e, i in ROWS)
+    return f"EC-Lab ASCII FILE\nNb header lines : 6\n\nElectrode area : 0,001 cm²\n\n{head}{rows}"
+
+
+def lines(head: str, form: str) -> str:
+    return "\n".join([head, *(form.format(t=t, e=e, i=i) for t, e, i in ROWS)])
+
+
+FILES = {
+    "plain": lines("time_s,potential_v,current_a", "{t:.4f},{e:.4f},{i:.7e}"),
+    "spaces": lines("Time/sec  Potential/V  Current/A", "{t:.4f}  {e:.4f}  {i:.7e}"),
+    "nova": lines("Time (s);WE(1).Potential (V);WE(1).Current (A)", "{t:.4f};{e:.4f};{i:.7e}"),
+    "comment": "Instrument: X\nDate: 1 May\n\n"
+    + lines("# t/s, I/A, E/V vs SCE", "{t:.4f}, {i:.7e}, {e:.4f}"),
+    "unit row": lines("Time,Voltage,Current\ns,V,A", "{t:.4f},{e:.4f},{i:.7e}"),
+    "german": comma("\n".join(
+        ["Zeit (s);Potential (mV);Strom (µA)",
+         *(f"{t:.4f};{1e3 * e:.4f};{1e6 * i:.6f}" for t, e, i in ROWS)]
+    )),
+    "lower case": "\n".join(
+        ["time_ms,i_ua,ewe_mv", *(f"{1e3 * t:.2f},{1e6 * i:.6f},{1e3 * e:.3f}" for t, e, i in ROWS)]
+    ),
+    "gamry": gamry(),
+    "biologic": biologic(),
+}  # fmt: skip
+
+
+def write(folder: Path, text: str, encoding: str = "utf-8") -> Path:
+    file = folder / "current.txt"
+    file.write_text(text, encoding=encoding)
+    return file
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_every_make_gives_the_same_numbers(tmp_path, name, encoding) -> None:
+    table = read_current(write(tmp_path, FILES[name], encoding), CurrentConfig(offset_s=2.0))
+    np.testing.assert_allclose(table["time_s"], T + 2.0, atol=1e-4)
+    np.testing.assert_allclose(table["potential_v"], E, atol=1e-5)
+    np.testing.assert_allclose(table["current_a"], I, rtol=1e-4)
+    assert table["current_density_a_cm2"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("head", "factor"),
+    [
+        ("t (min);j (uA/cm^2)", 1e6),
+        ("t (min);j (µA/cm²)", 1e6),
+        ("t (min);Current density (mA cm-2)", 1e3),
+        ("t (min);j [A/m2]", 1e4),
+        ("time_min;i_ma_cm2", 1e3),
+    ],
+)
+def test_currents_per_area(tmp_path, head, factor) -> None:
+    text = "\n".join([head, *(f"{t / 60:.8f};{i * factor:.8e}" for t, _, i in ROWS)])
+    file = write(tmp_path, text)
+    table = read_current(file, CurrentConfig())
+    np.testing.assert_allclose(table["time_s"], T, atol=1e-5)
+    np.testing.assert_allclose(table["current_density_a_cm2"], I, rtol=1e-6)
+    assert table["current_a"].isna().all()
+    assert table["potential_v"].isna().all()
+    with_area = read_current(file, CurrentConfig(area_cm2=0.5))
+    np.testing.assert_allclose(with_area["current_a"], 0.5 * I, rtol=1e-6)
+
+
+def test_columns_by_name_by_place_and_times_of_day(tmp_path) -> None:
+    text = "\n".join(["when;strange;other", *(f"{t:.3f};{i:.6e};{e:.4f}" for t, e, i in ROWS)])
+    config = CurrentConfig(
+        time_column="when", current_column="strange", potential_column="column 3"
+    )
+    table = read_current(write(tmp_path, text), config)
+    np.testing.assert_allclose(table["current_a"], I, rtol=1e-5)
+    np.testing.assert_allclose(table["potential_v"], E, atol=1e-6)
+    stamps = "\n".join(
+        ["time,I (A)", *(f"2024-05-03 12:59:{58 + t:06.3f},{i:.6e}" for t, _, i in ROWS[:20])]
+    )
+    table = read_current(write(tmp_path, stamps), CurrentConfig())
+    np.testing.assert_allclose(table["time_s"], T[:20], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "config", "message"),
+    [
+        ("a,b\n1,2\n2,3\n3,4\n", {}, "no column of time .* no column of current .* found: a, b"),
+        ("time_s,b\n1,2\n2,3\n3,4\n", {}, "no column of current that is known; found: time_s, b"),
+        ("time_s,current_a\n1,2\n2,3\n3,4\n", {"current_column": "x"}, "no column 'x'"),
+        ("time_s,current_a\n1,2\n2,3\n1,4\n", {}, "time goes back in row 3"),
+        ("nothing here\n", {}, "no table of numbers"),
+        ("", {}, "is empty"),
+    ],
+)
+def test_useless_files_are_one_line(tmp_path, text, config, message) -> None:
+    with pytest.raises(UserError, match=message):
+        read_current(write(tmp_path, text), CurrentConfig(**config))
+
+
+def test_a_missing_file_is_one_line(tmp_path) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        read_current(tmp_path / "none.csv", CurrentConfig())

@@ -1,0 +1,159 @@
+"""Current aligned, its transients, and lags planted between it and ejections."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pitflow.config import CorrelationConfig, CurrentConfig
+from pitflow.measure.current import (
+    align_current,
+    correlate_current,
+    ejection_rate,
+    estimate_offset,
+    find_transients,
+    growth_rate,
+    linear_surrogates,
+    running_baseline,
+)
+
+FPS = 15.0
+QUICK = CorrelationConfig(surrogates=200, max_lag=40)
+
+
+def frames(n, quality="ok"):
+    return pd.DataFrame({"frame": np.arange(n), "time_s": np.arange(n) / FPS, "quality": quality})
+
+
+def samples(time, current, potential=0.3):
+    return pd.DataFrame(
+        {
+            "time_s": time,
+            "current_a": current,
+            "current_density_a_cm2": np.nan,
+            "potential_v": potential,
+        }
+    )
+
+
+def bursts(n, rng, width=4.0):
+    """A series of sharp rises that decay, at random times."""
+    t = np.arange(n)
+    total = np.zeros(n)
+    for at in rng.choice(n, n // 25, replace=False):
+        total += np.where(t >= at, np.exp(-(t - at) / width), 0.0)
+    return total
+
+
+def test_samples_are_averaged_joined_and_never_continued():
+    fast = align_current(samples(np.arange(0, 2, 0.01), np.arange(0, 2, 0.01)), frames(60))
+    inside = fast["time_s"] < 1.96
+    np.testing.assert_allclose(fast["current_a"][inside][1:], fast["time_s"][inside][1:], atol=6e-3)
+    assert fast["current_a"][fast["time_s"] > 2.1].isna().all()
+    slow = align_current(samples(np.arange(0.5, 4.0), np.arange(0.5, 4.0)), frames(60))
+    known = slow["time_s"].between(0.5, 3.5)
+    np.testing.assert_allclose(slow["current_a"][known], slow["time_s"][known], atol=1 / FPS)
+    assert slow["current_a"][slow["time_s"] < 0.45].isna().all()
+    paused = align_current(samples([0, 0.1, 0.2, 0.3, 3.0, 3.1], np.ones(6)), frames(60))
+    assert paused["current_a"][paused["time_s"].between(0.5, 2.9)].isna().all()
+
+
+def test_a_baseline_follows_a_slope_and_ignores_bursts():
+    t = np.arange(0, 60, 0.02)
+    slope = 1e-6 + 2e-8 * t
+    burst = np.where((t > 30) & (t < 32), 5e-6, 0.0)
+    np.testing.assert_allclose(running_baseline(t, slope + burst, 10.0), slope, atol=6e-8)
+
+
+def test_transients_are_found_with_their_charge():
+    rng = np.random.default_rng(2)
+    t = np.arange(0, 40, 0.02)
+    current = 1e-7 + 1e-9 * t + rng.normal(0, 1e-9, t.size)
+    for onset, height in ((6.0, 1e-7), (15.0, 4e-8), (29.0, 2e-7)):
+        since = t - onset
+        rise = np.clip(since / 0.4, 0, 1)
+        decay = np.where(since > 0.4, np.exp(-(since - 0.4) / 0.3), 1.0)
+        current = current + np.where(since > 0, height * rise * decay, 0.0)
+    found = find_transients(samples(t, current), frames(600), config=CurrentConfig(area_cm2=2.0))
+    assert len(found) == 3
+    np.testing.assert_allclose(found["onset_s"], [6, 15, 29], atol=0.1)
+    np.testing.assert_allclose(found["peak_s"], [6.4, 15.4, 29.4], atol=0.1)
+    np.testing.assert_allclose(found["peak_a"], [1e-7, 4e-8, 2e-7], rtol=0.1)
+    # A ramp of 0.4 s and an exponential of 0.3 s.
+    np.testing.assert_allclose(found["charge_c"], 0.5 * found["peak_a"], rtol=0.12)
+    np.testing.assert_allclose(found["charge_c_cm2"], found["charge_c"] / 2)
+    assert (found["peak_frame"] == np.rint(found["peak_s"] * FPS)).all()
+    quiet = 1e-7 + rng.normal(0, 1e-9, t.size)
+    assert len(find_transients(samples(t, quiet), frames(600), config=CurrentConfig())) == 0
+
+
+@pytest.mark.parametrize("lag", [-8, 0, 12])
+def test_a_planted_lag_is_found(lag):
+    rng = np.random.default_rng(4)
+    burst = bursts(700, rng)
+    table = align_current(samples(np.arange(700) / FPS, 1e-7 + 1e-7 * burst), frames(700))
+    counts = rng.poisson(0.1 + 1.5 * np.roll(burst, lag)).astype(float)
+    found = correlate_current(table, {"ejections": counts}, config=QUICK, seed=1)
+    best = found.loc[found["r"].idxmax()]
+    assert abs(best["lag"] - lag) <= 1
+    assert best["p"] <= 0.01
+
+
+def test_unrelated_series_and_common_drift_are_no_evidence():
+    hits = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        drift = np.linspace(0, 3, 400)
+        value = 1e-7 * (bursts(400, rng) + drift)
+        table = align_current(samples(np.arange(400) / FPS, value), frames(400))
+        counts = rng.poisson(0.3 + 0.3 * drift).astype(float)
+        found = correlate_current(table, {"ejections": counts}, config=QUICK, seed=seed)
+        hits += found["p"].min() <= 0.05
+    # 5 % of 40 is 2; 7 or more would come by chance once in 300.
+    assert hits <= 6
+
+
+def test_surrogates_keep_values_and_memory():
+    rng = np.random.default_rng(0)
+    value = bursts(600, rng, width=8.0)
+    known = np.ones(600, bool)
+    drawn = linear_surrogates(value, known, 50, rng)
+    np.testing.assert_allclose(np.sort(drawn, axis=1), np.tile(np.sort(value), (50, 1)))
+
+    def memory(x):
+        x = x - x.mean()
+        return float((x[5:] * x[:-5]).sum() / (x**2).sum())
+
+    assert np.mean([memory(row) for row in drawn]) == pytest.approx(memory(value), abs=0.15)
+    assert abs(np.corrcoef(drawn[0], value)[0, 1]) < 0.5
+
+
+def test_the_clock_offset_is_recovered_and_only_suggested():
+    rng = np.random.default_rng(3)
+    rate = bursts(900, rng)
+    time = np.arange(900) / FPS
+    growth = 20 * rate + rng.normal(0, 2, 900)
+    table = align_current(samples(time - 1.6, 1e-7 * rate), frames(900))
+    found = estimate_offset(table, growth, fps=FPS, offset_s=0.4, config=QUICK, seed=0)
+    assert found is not None
+    assert found.shift_s == pytest.approx(1.6, abs=1.5 / FPS)
+    assert found.offset_s == pytest.approx(2.0, abs=1.5 / FPS)
+    noise = rng.normal(0, 1, 900)
+    assert estimate_offset(table, noise, fps=FPS, offset_s=0.0, config=QUICK, seed=0) is None
+
+
+def test_rates_count_per_second_and_leave_lost_frames_empty():
+    lost = frames(6).assign(quality=["ok", "ok", "gap", "ok", "ok", "ok"])
+    rate = ejection_rate(pd.DataFrame({"frame": [1, 1, 4]}), lost, fps=FPS)
+    np.testing.assert_allclose(rate, [0, 30, np.nan, 0, 15, 0])
+    grown = pd.DataFrame({"pit": 0, "frame": [1, 2, 3, 4], "new_px": [50.0, 1.0, 2.0, 3.0]})
+    rate = growth_rate(grown, lost, fps=FPS, um_per_px=0.5)
+    np.testing.assert_allclose(rate, [0, 0, np.nan, 2 * FPS / 4, 3 * FPS / 4, 0])
+
+
+def test_too_little_gives_a_table_without_rows():
+    table = align_current(samples(np.arange(8) / FPS, np.arange(8.0)), frames(8))
+    assert correlate_current(table, {"ejections": np.ones(8)}, config=QUICK, seed=0).empty
+    flat = align_current(samples(np.arange(100) / FPS, np.ones(100)), frames(100))
+    assert correlate_current(flat, {"ejections": np.ones(100)}, config=QUICK, seed=0).empty
