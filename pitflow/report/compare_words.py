@@ -168,14 +168,13 @@ def _lags(runs: pd.DataFrame) -> list[str]:
     if evident.empty:
         return ["In no run is there evidence that ejection follows growth."]
     lag = floats(evident, "lag_s")
-    span = (
-        f"{lag[0]:.2f} s"
-        if len(lag) == 1
-        else f"{np.median(lag):.2f} s in the median ({lag.min():.2f} to {lag.max():.2f} s)"
-    )
+    middle = float(np.median(lag))
+    span = f"{signed(middle)} s"
+    if len(lag) > 1:
+        span += f" in the median ({signed(float(lag.min()))} to {signed(float(lag.max()))} s)"
     return [
         (
             f"In {len(evident)} of {count(len(tested), 'run')} the directions of growth and "
-            f"ejection go together, ejection later by {span}."
+            f"ejection go together, with a lag of {span}; positive: ejection is later."
         )
     ]

@@ -104,7 +104,7 @@ def draw_quantities(runs: pd.DataFrame, pits: pd.DataFrame, order: Sequence[str]
     drawn: dict[str, Any] = {}
     for place, (name, words, unit) in enumerate(QUANTITIES):
         across, down = place % columns, place // columns
-        ax = figure.add_axes((0.075 + 0.325 * across, 0.62 - 0.5 * down, 0.255, 0.32))
+        ax = figure.add_axes((0.06 + 0.332 * across, 0.62 - 0.5 * down, 0.262, 0.32))
         drawn[name] = _draw_groups(ax, runs, pits, name, order, colours)
         ax.set_title(f"{words} ({unit})" if unit else words, loc="left", fontsize=9)
     return Panel(
@@ -162,7 +162,7 @@ def _draw_groups(
     )
     ax.yaxis.set_major_locator(MaxNLocator(5))
     if number and name != "lag_s":
-        ax.set_ylim(0, max(ax.get_ylim()[1], 1e-9))
+        ax.set_ylim(0, max(1.06 * ax.get_ylim()[1], 1e-9))
     ax.grid(axis="y", color=BAND, lw=0.5)
     return number
 
