@@ -187,6 +187,7 @@ def make_run(
         )  # fmt: skip
     if rows and n_pits:
         tables["correlation"] = _filled("correlation", _correlation(n_pits))
+        tables |= _current(n_frames)
 
     background = steel(shape, rng)
     still = tables["particles"]
@@ -268,6 +269,43 @@ def _correlation(n_pits: int) -> pd.DataFrame:
             pd.DataFrame({"pit": pit, "lag": lag, "r": peak, "r_lo": -0.12, "r_hi": 0.12, "p": p})
         )
     return pd.concat(parts)
+
+
+def _current(n_frames: int) -> dict[str, pd.DataFrame]:
+    """One transient of 0.4 uA and 0.2 uC at 1 s; ejections follow the current by 5 frames."""
+    time = np.arange(n_frames) / FPS
+    current = 1e-6 + 4e-7 * np.exp(-np.abs(time - 1.0) / 0.25)
+    lag = np.arange(-20, 21)
+    bands = {"lag": lag, "r_lo": -0.2, "r_hi": 0.2}
+    return {
+        "current": _filled(
+            "current",
+            pd.DataFrame(
+                {"frame": np.arange(n_frames), "time_s": time, "current_a": current,
+                 "potential_v": 0.3 + 0.01 * time, "n_samples": 3}
+            ),
+        ),
+        "transients": _filled(
+            "transients",
+            pd.DataFrame(
+                {"transient": [0], "onset_frame": 10, "peak_frame": 15, "onset_s": 0.7,
+                 "peak_s": 1.0, "end_s": 1.6, "rise_s": 0.3, "decay_s": 0.6, "peak_a": 4e-7,
+                 "charge_c": 2e-7}
+            ),
+        ),
+        "current_correlation": _filled(
+            "current_correlation",
+            pd.concat(
+                [
+                    pd.DataFrame(
+                        bands
+                        | {"series": series, "r": 0.6 * np.exp(-((lag - at) ** 2) / 30), "p": p}
+                    )
+                    for series, at, p in (("ejections", 5, 0.004), ("growth", 0, 0.3))
+                ]
+            ),
+        ),
+    }  # fmt: skip
 
 
 def _filled(name: str, data: pd.DataFrame) -> pd.DataFrame:

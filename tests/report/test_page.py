@@ -67,6 +67,9 @@ def test_the_page_states_the_findings(written):
     _, html = written
     assert "3 pits were found" in html
     assert "Ejection follows growth by 10 frames (0.67 s)" in html
+    assert "Ejection follows the current by 5 frames (0.33 s)" in html
+    assert "no evidence that the growth of pits goes with the current" in html
+    assert "1 transient of the current with 200 nC of charge" in html
     assert "frames 21 and 22 are lost" in html
     assert "2 lost frames and 1 damaged frame" in html
     assert "height of the particles is not given" in html
