@@ -69,7 +69,7 @@ def calibrate(
     import pandas as pd
 
     from pitflow.acquire.source import open_source
-    from pitflow.measure.zstack import fit_stack, follow_particles
+    from pitflow.measure.zstack import fit_stack, follow_particles, without_size
     from pitflow.segment.still import measure_still
 
     config, progress = config or ChangeConfig(), progress or Silent()
@@ -104,9 +104,8 @@ def calibrate(
             hint="the stack must show particles darker than their surroundings",
         )
     try:
-        fit = fit_stack(
-            follow_particles(pd.concat(found, ignore_index=True), z_um), focus_um=focus_um
-        )
+        followed = follow_particles(pd.concat(found, ignore_index=True), z_um)
+        fit = fit_stack(without_size(followed), focus_um=focus_um)
     except UserError as error:
         raise UserError(error.what, where=stack, hint=error.hint) from error
     figure = _write(fit, output, stack)
@@ -270,7 +269,7 @@ def _as_toml(fit: StackFit, stack: Path) -> str:
             fit.sigma0_one_px,
             (
                 f"of one particle: mean ± {fit.sigma0_px.error:.2g}, "
-                f"spread of sizes {fit.sigma0_px.spread:.2g}"
+                f"spread {fit.sigma0_px.spread:.2g}, own size taken off {fit.size_px2:.2g} px^2"
             ),
         ),
         ("k_err_px_per_um", fit.k_px_per_um.error, "standard error"),

@@ -1,7 +1,7 @@
 """Calibration of the focus from a z-stack: all particles in it, each with its own size, one optics.
 
-A particle's blur in focus holds its own size beside the optics', so it differs between particles;
-the blur per height is the optics' alone and is common to all.
+What is left of a particle's own size in its blur in focus differs between particles; the blur per
+height is the optics' alone and is common to all.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 from scipy.stats import t as student_t
 
 from pitflow.errors import UserError
-from pitflow.measure.focus import FocusCalibration, calibrate_focus
+from pitflow.measure.focus import FocusCalibration, calibrate_focus, remove_size
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,6 +29,8 @@ _MASS_RATIO = 2.0
 """A particle's darkening is conserved; where it is off by more, something else is measured."""
 _CLIP = 4.0
 """Residuals beyond this many robust standard deviations are left out."""
+_OPAQUE_DISC = 1.0 / (4.0 * np.pi)
+"""Variance of an opaque disc over its mass."""
 _SIGNIFICANT = 3.0
 """A blur per height below this many of its errors is no change of blur."""
 _LEAST_CHANGE = 1.15
@@ -60,14 +62,15 @@ class StackFit:
     Parameters
     ----------
     sigma0_px, k_px_per_um, focus_um:
-        Blur in focus (mean over particles, their size included), blur per height, stage position of
-        the focal plane.
+        Blur in focus (mean over particles), blur per height, stage position of the focal plane.
     particles:
         One row per particle: ``particle``, ``n``, ``sigma0_px``, ``k_px_per_um``, ``focus_um``, and
         ``is_used``.
     measurements:
         One row per particle and height: ``particle``, ``z_um``, ``blur_px``, ``fitted_px`` (by its
         own sigma0 and the common k), ``defocus_um`` (height above the focus), ``is_used``.
+    size_px2:
+        Variance taken off for the particles' own size, in the median; it is uncertain by as much.
     """
 
     sigma0_px: Estimate
@@ -76,10 +79,13 @@ class StackFit:
     particles: pd.DataFrame
     measurements: pd.DataFrame
 
+    size_px2: float = 0.0
+
     @property
     def sigma0_one_px(self) -> float:
         """Standard error of the blur in focus of any one particle: its size is not known, px."""
-        return float(np.hypot(self.sigma0_px.error, self.sigma0_px.spread))
+        size = self.size_px2 / (2.0 * self.sigma0_px.value)
+        return float(np.sqrt(self.sigma0_px.error**2 + self.sigma0_px.spread**2 + size**2))
 
 
 def follow_particles(detections: pd.DataFrame, z_um: Sequence[float]) -> pd.DataFrame:
@@ -136,6 +142,19 @@ def follow_particles(detections: pd.DataFrame, z_um: Sequence[float]) -> pd.Data
     alike = np.abs(np.log(followed["mass"] / typical)) < np.log(_MASS_RATIO)
     conserved: pd.DataFrame = followed[alike].reset_index(drop=True)
     return conserved
+
+
+def without_size(followed: pd.DataFrame) -> pd.DataFrame:
+    """Return what was followed with the particles' own size taken off their blur, as in a run.
+
+    A stack holds too few particles to learn what their outline adds to their width, so an opaque
+    disc of their mass is taken off (`pitflow.measure.focus.remove_size`); ``size_px2``, the
+    variance of that disc, says how much.
+    """
+    mass = followed.groupby("particle")["mass"].transform("median").to_numpy(dtype=np.float64)
+    width = followed["blur_px"].to_numpy(dtype=np.float64)
+    blur, _ = remove_size(width, np.zeros_like(width), mass, _OPAQUE_DISC)
+    return followed.assign(blur_px=blur, size_px2=_OPAQUE_DISC * mass)
 
 
 def fit_stack(followed: pd.DataFrame, *, focus_um: float | None = None) -> StackFit:
@@ -211,7 +230,8 @@ def fit_stack(followed: pd.DataFrame, *, focus_um: float | None = None) -> Stack
         defocus_um=defocus,
         is_used=measured["is_used"] & own["is_used"].to_numpy(),
     )
-    return StackFit(sigma0, k, focus, particles, measurements)
+    size = float(followed["size_px2"].median()) if "size_px2" in followed else 0.0
+    return StackFit(sigma0, k, focus, particles, measurements, size)
 
 
 def _match(place: Floats, blur: Floats, rows: pd.DataFrame) -> npt.NDArray[np.int64]:

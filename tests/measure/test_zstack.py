@@ -8,7 +8,7 @@ import pytest
 
 from pitflow.config import ChangeConfig
 from pitflow.errors import UserError
-from pitflow.measure.zstack import fit_stack, follow_particles
+from pitflow.measure.zstack import fit_stack, follow_particles, without_size
 from pitflow.segment.still import measure_still
 from pitflow.simulate.optics import darkening
 
@@ -140,6 +140,9 @@ def test_optics_are_recovered_from_images():
     # A footprint of area pi R^2 adds about R^2 / 4 to the squared blur.
     sizes = np.hypot(SIGMA0, (1.2 + 0.1 * np.arange(9)) / 2)
     assert fit.sigma0_px.value == pytest.approx(sizes.mean(), rel=0.08)
+    freed = fit_stack(without_size(followed))
+    assert freed.k_px_per_um.value == pytest.approx(K, rel=0.05)
+    assert abs(freed.sigma0_px.value - SIGMA0) < 1.5 * freed.sigma0_one_px
 
 
 def test_particles_are_followed_through_drift_and_any_order_of_heights():
