@@ -19,7 +19,7 @@ from pitflow.simulate.world import simulate_world
 
 STAGE_TABLES = (
     "frames", "particles", "pits", "growth", "ejections", "correlation", "outliers", "clustering",
-    "flights", "flow",
+    "flights", "flow", "current", "transients", "current_correlation",
 )  # fmt: skip
 
 
