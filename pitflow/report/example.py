@@ -9,11 +9,15 @@ from pitflow.report.data import ReportData, ints
 
 def busiest_pit(data: ReportData) -> int | None:
     """Return the pit with most ejected particles, the larger one on a tie; None without pits."""
-    pits = data.tables["pits"]
-    if pits.empty:
-        return None
-    ranked = pits.sort_values(["n_ejected", "area_px"], ascending=False, kind="stable")
-    return int(ranked["pit"].iloc[0])
+    return next(iter(busiest_pits(data)), None)
+
+
+def busiest_pits(data: ReportData) -> list[int]:
+    """Return the pits, those with most ejected particles first, the larger one on a tie."""
+    ranked = data.tables["pits"].sort_values(
+        ["n_ejected", "area_px"], ascending=False, kind="stable"
+    )
+    return ints(ranked, "pit").tolist()
 
 
 def busiest_frame(data: ReportData) -> int:

@@ -118,12 +118,13 @@ def propose(plan: TilePlan, seeds: Seeds, pit: Mask, rim_px: float) -> list[tupl
 
 def outside(plan: TilePlan, proposed: list[tuple[int, int]], row: Ints, column: Ints) -> int:
     """Return how many of some pixels lie in no proposed tile."""
-    inside = set(proposed)
-    here = np.zeros(1, np.intp)
-    return sum(
-        not inside.intersection(plan.around(here + r, here + c, 0))
-        for r, c in zip(row, column, strict=True)
-    )
+    inside = np.zeros((len(plan.rows.starts), len(plan.columns.starts)), np.bool_)
+    for tile in proposed:
+        inside[tile] = True
+    above, below = plan.rows.counting(row, row)
+    left, right = plan.columns.counting(column, column)
+    boxes = zip(above, below, left, right, strict=True)
+    return sum(not inside[a : b + 1, c : d + 1].any() for a, b, c, d in boxes)
 
 
 def _cells_near(pit: Mask, distance_px: float) -> tuple[Ints, Ints]:

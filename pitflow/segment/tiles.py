@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -164,6 +165,7 @@ def plan_axis(size: int, tile: int, halo: int, overlap: int, align: int) -> Axis
     return Axis(size, tile, starts, tuple(weights))
 
 
+@lru_cache(maxsize=32)
 def plan_tiles(
     shape: tuple[int, int],
     tile: int,

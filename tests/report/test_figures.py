@@ -270,8 +270,11 @@ def test_segmenters_are_counted_on_the_same_crop(run):
     assert made["clahe"] == {"particles": 0, "particle_px": 0, "pit_px": 0}
     window = made["window"]
     own = window.of(run.mask_at(made["frame"]))
-    assert made["change (this run)"]["particle_px"] == (own == 1).sum() > 0
-    assert made["change (this run)"]["pit_px"] == (own == 2).sum() > 0
+    name = f"{run.parameters.segment.segmenter} (this run)"
+    assert made[name]["particle_px"] == (own == 1).sum() > 0
+    assert made[name]["pit_px"] == (own == 2).sum() > 0
+    assert sorted(made["pits"]) == [0, 1, 2]
+    assert len(made["rows"]) == 3
 
 
 def test_quality_counts_the_faults(run):

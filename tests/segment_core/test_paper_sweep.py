@@ -71,5 +71,3 @@ def test_the_classical_baseline_finds_clear_particles(data: Path) -> None:
     found = classical_mask(read_grey(path), SegmentConfig(segmenter="clahe"))
     assert found.shape == truth.shape
     assert (found & truth).sum() > 0.5 * truth.sum()
-    with pytest.raises(UserError):
-        classical_mask(read_grey(path), SegmentConfig(segmenter="none"))

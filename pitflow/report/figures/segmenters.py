@@ -10,13 +10,20 @@ from matplotlib.axes import Axes
 
 from pitflow.frame import CLASS_PARTICLE, CLASS_PIT, Image
 from pitflow.report.data import ClassMap, ReportData
-from pitflow.report.example import busiest_frame, busiest_pit, pit_centre, pit_radius
+from pitflow.report.example import busiest_frame, busiest_pits, pit_centre, pit_radius
 from pitflow.report.panel import Panel
 from pitflow.report.style import new_figure, scale_bar
 from pitflow.report.window import Window, steel_limits, stretch, window_around
 
 PARTICLE_RGB = (213, 94, 0)
 PIT_RGB = (0, 114, 178)
+
+_ROWS = 3
+"""Pits that are shown, a row for each."""
+_OWN = 2
+"""Columns without the baselines: raw, and this run's."""
+_HEAD = 0.25
+"""Height of a row's titles, in."""
 
 
 def overlay(image: Image, classes: ClassMap, between: tuple[float, float]) -> Image:
@@ -45,57 +52,88 @@ def draw_classes(
 
 
 def make(data: ReportData) -> Panel | str:
-    """Draw a crop near the busiest pit: raw, this run's classes, and the baselines'."""
+    """Draw crops near the busiest pits: raw, this run's classes, and the baselines'."""
     if data.good_frames.size == 0:
         return "No frame of the recording could be shown, so there is nothing to compare on."
     frame = busiest_frame(data)
-    pit = busiest_pit(data)
+    pits = busiest_pits(data)[:_ROWS]
+    windows = [_around(data, frame, pit) for pit in pits or [None]]
+    rows = [_maps(data, frame, window) for window in windows]
+    names = list(rows[0])
+    side = 10 / max(len(names), 3)
+    height = len(rows) * (side + _HEAD)
+    figure = new_figure(height)
+    drawn: dict[str, Any] = {"frame": frame, "window": windows[0], "pits": pits, "rows": []}
+    image = data.frame_at(frame)
+    for row, (window, maps) in enumerate(zip(windows, rows, strict=True)):
+        crop = window.of(image)
+        between = steel_limits(crop)
+        bottom = height - (row + 1) * (side + _HEAD)
+        counts = {}
+        for column, (name, classes) in enumerate(maps.items()):
+            ax = figure.add_axes(
+                (
+                    (column + 0.01) * side / 10,
+                    (bottom + 0.01) / height,
+                    0.098 * side,
+                    0.98 * side / height,
+                )
+            )
+            counts[name] = draw_classes(ax, crop, classes, window, between)
+            found = counts[name]["particles"]
+            ax.set_title(
+                _place(pits, row)
+                if column == 0
+                else f"{name}: {found} particle{'' if found == 1 else 's'}",
+                loc="left",
+            )
+            ax.set_xlim(*window.extent[:2])
+            ax.set_ylim(*window.extent[2:])
+            if column == 0:
+                scale_bar(ax, data.um_per_px)
+        drawn["rows"].append(counts)
+    drawn |= drawn["rows"][0]
+    return Panel(figure, _caption(frame, pits, len(names)), photo=True, drawn=drawn)
+
+
+def _around(data: ReportData, frame: int, pit: int | None) -> Window:
+    """Return the window around a pit, or of the middle of the frame."""
     if pit is None:
         centre, half = (data.shape[1] / 2, data.shape[0] / 2), 110.0
     else:
         centre = pit_centre(data, pit)
         half = float(np.clip(1.6 * pit_radius(data, pit) + 55, 80, 170))
     dx, dy = data.shift(frame)
-    window = window_around(centre[0] + dx, centre[1] + dy, half, data.shape)
-    image = window.of(data.frame_at(frame))
-    between = steel_limits(image)
+    return window_around(centre[0] + dx, centre[1] + dy, half, data.shape)
+
+
+def _maps(data: ReportData, frame: int, window: Window) -> dict[str, ClassMap]:
+    """Return the class maps of one window by the name of what made them."""
     own = data.parameters.segment.segmenter
-    maps = {f"{own} (this run)": window.of(data.mask_at(frame)).astype(np.uint8)}
+    mine = window.of(data.mask_at(frame)).astype(np.uint8)
+    maps = {"raw": np.zeros_like(mine), f"{own} (this run)": mine}
     if data.baselines is not None:
         maps |= {name: made for name, made in data.baselines(frame, window).items() if name != own}
+    return maps
 
-    columns = len(maps) + 1
-    side = 10 / max(columns, 3)
-    height = side + 0.25
-    figure = new_figure(height)
-    drawn: dict[str, Any] = {"frame": frame, "window": window}
-    empty = np.zeros(image.shape, np.uint8)
-    for column, (name, classes) in enumerate([("raw", empty), *maps.items()]):
-        ax = figure.add_axes(
-            ((column + 0.01) * side / 10, 0.01 / height, 0.098 * side, 0.98 * side / height)
-        )
-        drawn[name] = draw_classes(ax, image, classes, window, between)
-        found = drawn[name]["particles"]
-        ax.set_title(
-            "raw" if column == 0 else f"{name}: {found} particle{'' if found == 1 else 's'}",
-            loc="left",
-        )
-        ax.set_xlim(*window.extent[:2])
-        ax.set_ylim(*window.extent[2:])
-        if column == 0:
-            scale_bar(ax, data.um_per_px)
+
+def _place(pits: list[int], row: int) -> str:
+    return f"raw, pit {pits[row]}" if pits else "raw"
+
+
+def _caption(frame: int, pits: list[int], columns: int) -> str:
+    several = len(pits) > 1
+    where = "from the middle of the frame"
+    if pits:
+        where = f"around pit{'s' if several else ''} {', '.join(map(str, pits))}"
     caption = (
-        f"A crop of frame {frame}"
-        + (f" around pit {pit}" if pit is not None else " from the middle of the frame")
-        + ": the raw image and what the segmenter of this run makes of it (particles orange, pits "
-        "blue)."
+        f"{'Crops' if several else 'A crop'} of frame {frame} {where}: the raw image and what the "
+        "segmenter of this run makes of it (particles orange, pits blue)."
     )
-    if len(maps) > 1:
-        caption += (
+    if columns > _OWN:
+        return caption + (
             " Beside it, the same crop through the other methods, each with its default "
             "parameters; a method that knows only one frame also marks settled specks and "
             "scratches, which do not move."
         )
-    else:
-        caption += " No other segmenter was run for comparison."
-    return Panel(figure, caption, photo=True, drawn=drawn)
+    return caption + " No other segmenter was run for comparison."
