@@ -6,6 +6,7 @@ itself is needed only for frames of a run that did not store them.
 
 from __future__ import annotations
 
+import json
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -191,6 +192,28 @@ class Results:
     def masks(self) -> da.Array:
         """All class maps, (n_frames, height, width); read only where they are looked at."""
         return _lazy(self._run.masks)
+
+    @property
+    def corrected(self) -> list[int]:
+        """Frames whose class map was changed after the run had written it."""
+        from pitflow.acquire.store import image_marks
+
+        file = self._run.parts("segment") / "masks.json"
+        if not file.is_file():
+            return []
+        marks = {int(number): mark for number, mark in json.loads(file.read_text()).items()}
+        now = image_marks(self._run.masks, marks)
+        return [number for number in marks if now[number] != marks[number]]
+
+    @property
+    def reader(self) -> FrameReader:
+        """Gives the sound frames with what was measured of them."""
+        return self._reader
+
+    @property
+    def scene(self) -> StoredScene:
+        """The empty scene around the frames."""
+        return self._scene
 
     def figure(self, name: str) -> Figure:
         """Draw a figure of the report anew, to be looked at, changed or saved.

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 BACKGROUND = "background.zarr"
 
+MASK_MARKS = "masks.json"
+
 PIT_TAIL_FRAMES = 9
 """Frames at the end that show what became pit after the middle of the last block."""
 
@@ -292,7 +294,7 @@ def segment(job: Job) -> str:
     import numpy as np
 
     from pitflow.acquire.blocks import plan_tasks
-    from pitflow.acquire.store import create_masks, open_stack
+    from pitflow.acquire.store import create_masks, image_marks, open_stack
     from pitflow.segment.block import combine_arrivals
     from pitflow.segment.pits import find_pits, pit_pixels
     from pitflow.segmenters import create_segmenter
@@ -327,6 +329,9 @@ def segment(job: Job) -> str:
     pixels = pit_pixels(pits, arrival)
     schema.write_table(pixels, schema.PIT_PIXELS, job.run.table("pit_pixels"))
     found = f"{pixels['pit'].nunique()} pits, {len(detections)} detections"
+    # Frames whose class map no longer bears its mark were corrected by hand, and can be learned.
+    marks = image_marks(job.run.masks, job.frames)
+    (parts / MASK_MARKS).write_text(json.dumps(marks))
     gate = _note_searches(job, sorted(parts.glob("search-*.json")))
     return f"{found}; {gate}" if gate else found
 

@@ -29,6 +29,7 @@ COMMANDS = (
     "info",
     "report",
     "train particles",
+    "particle-study",
     "evaluate",
     "segment",
     "validate",

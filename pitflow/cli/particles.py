@@ -8,18 +8,29 @@ from typing import Annotated
 import typer
 
 from pitflow.cli.app import AsJson, Data, Device, Workers, app, train
+from pitflow.errors import UserError
 
 
 @train.command("particles")
 def train_on_particles(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")],
     data: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option(
             help="Folder of images with _mask.png beside them, or of a simulated recording "
             "and its truth; repeat for more."
         ),
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")],
+    ] = None,
+    from_run: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="A run whose masks.zarr was corrected; its model is adapted to those frames.",
+        ),
+    ] = None,
+    frames: Annotated[
+        str | None, typer.Option(help="With --from: learn frames A:B, corrected or not.")
+    ] = None,
     recipe: Annotated[
         str, typer.Option(help="particles, particles-single, particles-paper-002 or a TOML file.")
     ] = "particles",
@@ -38,15 +49,24 @@ def train_on_particles(
     workers: Workers = None,
     overwrite: Annotated[bool, typer.Option(help="Start anew in a folder that is used.")] = False,
 ) -> None:
-    """Train a particle model on labelled tiles or simulated recordings.
+    """Train a particle model on labelled tiles, simulated recordings or a corrected run.
 
     A stopped training goes on with the same command.
 
     Example:  pitflow train particles --data tiles -o model
     """
-    from pitflow.console.particles import train_with_progress
+    from pitflow.console.particles import adapt_with_progress, train_with_progress
+    from pitflow.run import parse_frames
 
-    train_with_progress(data, output, recipe, initial, folds, device, workers, overwrite=overwrite)
+    if (data is None) == (from_run is None):
+        raise UserError("give either --data or --from", where="pitflow train particles")
+    if from_run is not None:
+        span = None if frames is None else parse_frames(frames)
+        adapt_with_progress(from_run, output, span, initial, device, workers, overwrite=overwrite)
+    else:
+        train_with_progress(
+            data or [], output, recipe, initial, folds, device, workers, overwrite=overwrite
+        )
 
 
 @app.command()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pitflow.console.bar import Bar
+from pitflow.errors import UserError
 
 
 def train_with_progress(
@@ -35,6 +36,48 @@ def train_with_progress(
             output,
             found,
             initial=initial,
+            device=device,
+            workers=workers or 1,
+            overwrite=overwrite,
+            command=shlex.join(["pitflow", *sys.argv[1:]]),
+            progress=bar,
+        )
+    sys.stdout.write(f"{output}\n")
+
+
+def adapt_with_progress(
+    run: Path,
+    output: Path,
+    span: tuple[int | None, int | None] | None,
+    initial: str | None,
+    device: str,
+    workers: int | None,
+    *,
+    overwrite: bool,
+) -> None:
+    """Adapt the model of a run to its corrected frames and print where it is."""
+    from pitflow.domains.particles.corrected import corrected_pictures, train_on_corrected
+    from pitflow.results import open_results
+
+    results = open_results(run)
+    segment, numbers = results.config.segment, results.scene.frames["frame"].tolist()
+    frames = results.corrected
+    if span is not None:
+        first, stop = span[0] or 0, span[1] or numbers[-1] + 1
+        frames = [number for number in numbers if first <= number < stop]
+    if not frames:
+        raise UserError(
+            "no class map in masks.zarr was changed since the run wrote it",
+            where=run,
+            hint="correct some frames (in napari, say), or name frames with --frames A:B",
+        )
+    with Bar() as bar:
+        train_on_corrected(
+            corrected_pictures(
+                run.name, results.reader, results.scene, segment.pits, results.mask, frames
+            ),
+            initial or segment.unet.model,
+            output,
             device=device,
             workers=workers or 1,
             overwrite=overwrite,

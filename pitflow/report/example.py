@@ -17,7 +17,7 @@ def busiest_pits(data: ReportData) -> list[int]:
     ranked = data.tables["pits"].sort_values(
         ["n_ejected", "area_px"], ascending=False, kind="stable"
     )
-    return ints(ranked, "pit").tolist()
+    return [int(pit) for pit in ints(ranked, "pit")]
 
 
 def busiest_frame(data: ReportData) -> int:

@@ -60,6 +60,9 @@ class DensePredictor:
         Device and precision.
     flips:
         Average over the eight symmetries of the square: eight times slower, a little better.
+    align:
+        Tiles start at multiples of this, px. Default: the network's downsampling, so that it sees
+        the same grid in every tile; less lets small tiles have a core between wide halos.
     batch_px:
         Pixels in a batch to start with. Default: by the device.
     note:
@@ -75,12 +78,16 @@ class DensePredictor:
         halo: int | None = None,
         execution: Execution = CPU,
         flips: bool = False,
+        align: int | None = None,
         batch_px: int | None = None,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.multiple = int(network.multiple)
         self.halo = int(network.halo) if halo is None else halo
         self.tile, self.overlap, self.flips = tile, overlap, flips
+        # A tile one step of the network's grid wide cannot overlap another on that grid.
+        on_grid = self.multiple if tile > self.multiple else 1
+        self._align = on_grid if align is None else align
         self.execution = execution
         self.note = note
         self._alone = threading.Lock()
@@ -100,8 +107,7 @@ class DensePredictor:
             halo=self.halo,
             overlap=self.overlap,
             multiple=self.multiple,
-            # A tile one step of the network's grid wide cannot overlap another on that grid.
-            align=self.multiple if self.tile > self.multiple else 1,
+            align=self._align,
         )
 
     def predict(self, channels: Floats, chosen: Sequence[Tile] | None = None) -> Floats:

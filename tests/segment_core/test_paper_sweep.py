@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from pitflow.cli import main
 from pitflow.config import SegmentConfig
+from pitflow.domains.particles import sweep as sweep_module
 from pitflow.domains.particles.pictures import read_grey
 from pitflow.domains.particles.recipes import PAPER
 from pitflow.domains.particles.still import classical_mask
@@ -71,3 +74,15 @@ def test_the_classical_baseline_finds_clear_particles(data: Path) -> None:
     found = classical_mask(read_grey(path), SegmentConfig(segmenter="clahe"))
     assert found.shape == truth.shape
     assert (found & truth).sum() > 0.5 * truth.sum()
+
+
+def test_the_study_as_a_command(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sweep_module, "paper_sweep", partial(paper_sweep, recipe=QUICK))
+    options = ["--epochs", "1", "--epochs", "2", "--learning-rate", "0.001", "--device", "cpu"]
+    with pytest.raises(SystemExit) as ended:
+        main(["particle-study", "--data", str(data), "-o", str(tmp_path / "out"), *options])
+    assert ended.value.code == 0
+    assert len(pd.read_csv(tmp_path / "out" / "table.csv")) == 2
+    assert "learning rate" in capsys.readouterr().out

@@ -25,13 +25,11 @@ from pitflow.acquire.registration import Registration
 from pitflow.acquire.source import open_source
 from pitflow.config import AcquireConfig, PitConfig
 from pitflow.domains.particles.centres import draw_centres
-from pitflow.domains.particles.past import aligned, neighbour
+from pitflow.domains.particles.moving import grounds, picture_in_run
 from pitflow.domains.particles.pictures import Picture
 from pitflow.errors import UserError
 from pitflow.frame import CLASS_PARTICLE, CLASS_PIT
-from pitflow.segment.ground import Backgrounds, Ground
 from pitflow.segment.pits import find_pits
-from pitflow.segment.window import Window, windows
 from pitflow.simulate.config import SimulateConfig
 from pitflow.simulate.render import classes
 from pitflow.simulate.truth import as_seen
@@ -106,16 +104,12 @@ def read_clip(folder: Path, n_frames: int = FRAMES_PER_CLIP) -> list[Picture]:
     clip = open_clip(folder)
     numbers = np.linspace(0, clip.source.n_frames - 1, min(n_frames, clip.source.n_frames))
     wanted = {int(number) for number in np.rint(numbers)}
-    return [
-        _picture(clip, window, i, ground) for window, i, ground in _grounds(clip.source, wanted)
-    ]
+    return list(_labelled(clip, wanted))
 
 
-def _grounds(
-    source: Source, wanted: set[int]
-) -> Iterator[tuple[Window, int, npt.NDArray[np.float32]]]:
-    """Yield the wanted frames as window and place in it, each with its ground, as in a run."""
-    config = AcquireConfig()
+def _labelled(clip: Clip, wanted: set[int]) -> Iterator[Picture]:
+    """Yield the wanted frames with what a run would give them."""
+    source, config = clip.source, AcquireConfig()
     _, reference = first_good_frame(source, 0, source.n_frames)
     blocks = plan_blocks(0, source.n_frames, config.block_frames)
     backgrounds = zarr.zeros((len(blocks), *source.shape), dtype=source.dtype)
@@ -132,28 +126,9 @@ def _grounds(
     reader = FrameReader(source, None, frames)
     tail = list(reader.read(max(source.n_frames - _TAIL_FRAMES, 0), source.n_frames))
     pits = find_pits(scene, PitConfig(), tail)
-    for window in windows(reader.read(0, source.n_frames), scene):
-        ground = Ground(window, Backgrounds(window, scene, pits), pits)
-        for i, frame in enumerate(window.frames[: window.n]):
-            if frame.index in wanted:
-                yield window, i, ground.at(i)
-
-
-def _picture(clip: Clip, window: Window, i: int, ground: npt.NDArray[np.float32]) -> Picture:
-    frame, name = window.frames[i], clip.source.path.stem
-    full = np.iinfo(frame.image.dtype).max
-    lit = np.clip(ground * np.float32(frame.gain * _FINE / full), 0, _FINE)
-    other = neighbour(window, i)
-    truth, known = _truth(clip.world, frame.index)
-    return Picture(
-        f"{name} frame {frame.index}",
-        f"recording {clip.source.path}",
-        frame.image,
-        truth,
-        np.rint(lit).astype(np.uint16),
-        None if other is None else aligned(other, frame),
-        known,
-    )
+    for window, i, ground in grounds(reader, scene, pits, wanted):
+        truth, known = _truth(clip.world, window.frames[i].index)
+        yield picture_in_run(window, i, ground, source.path.stem, truth, known)
 
 
 def _truth(

@@ -35,10 +35,10 @@ from pitflow.segment.seeding import seeds_at
 from pitflow.segment.tiles import TilePlan
 from pitflow.segment.window import windows
 
-WIDE_PX, NARROW_PX = 512, 64
-"""Tiles of frames that are searched everywhere, and of those where few places are."""
-HALO_PX = 16
-"""Further away than this, nothing changes what the network says of a particle."""
+WIDE_PX, WIDE_HALO_PX = 512, 32
+"""Tiles of frames that are searched everywhere, and the margin whose answer is dropped, px."""
+NARROW_PX, NARROW_HALO_PX, NARROW_ALIGN_PX = 64, 20, 4
+"""Tiles of frames in which few places are looked at: an answer for 24 x 24 px each."""
 
 _SURE = 1e-4
 
@@ -117,12 +117,21 @@ class RunningModel:
         self._place = card.classes.index("centre" if "centre" in card.classes else "particle")
         self._has_centres = "centre" in card.classes
         self.threshold = card.thresholds[self._place]
-        halo = min(int(loaded.network.halo), HALO_PX) if card.halo_px is None else card.halo_px
-        self._wide, self._narrow = (
-            DensePredictor(
-                loaded.network, tile, halo=halo, execution=execution, note=self._notes.append
-            )
-            for tile in (WIDE_PX, NARROW_PX)
+        reach = int(loaded.network.halo) if card.halo_px is None else card.halo_px
+        self._wide = DensePredictor(
+            loaded.network,
+            WIDE_PX,
+            halo=min(reach, WIDE_HALO_PX),
+            execution=execution,
+            note=self._notes.append,
+        )
+        self._narrow = DensePredictor(
+            loaded.network,
+            -(-NARROW_PX // self._wide.multiple) * self._wide.multiple,
+            halo=NARROW_HALO_PX,
+            align=NARROW_ALIGN_PX,
+            execution=execution,
+            note=self._notes.append,
         )
 
     def plan(self, frame: Frame) -> TilePlan:

@@ -57,7 +57,7 @@ def make(data: ReportData) -> Panel | str:
         return "No frame of the recording could be shown, so there is nothing to compare on."
     frame = busiest_frame(data)
     pits = busiest_pits(data)[:_ROWS]
-    windows = [_around(data, frame, pit) for pit in pits or [None]]
+    windows = [_around(data, frame, pit) for pit in pits] or [_around(data, frame, None)]
     rows = [_maps(data, frame, window) for window in windows]
     names = list(rows[0])
     side = 10 / max(len(names), 3)

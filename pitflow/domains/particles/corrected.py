@@ -1,0 +1,139 @@
+"""Learning from a run whose class maps a person has corrected (active labelling)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pitflow.acquire.background import StoredScene
+from pitflow.acquire.frames import FrameReader
+from pitflow.compute import Progress
+from pitflow.config import PitConfig, build
+from pitflow.domains.particles.centres import centres_of
+from pitflow.domains.particles.evaluate import score_particles
+from pitflow.domains.particles.fit import How, fit
+from pitflow.domains.particles.model import load_model
+from pitflow.domains.particles.moving import grounds, picture_in_run
+from pitflow.domains.particles.pictures import Picture
+from pitflow.domains.recipe import Recipe
+from pitflow.domains.training import prepare_folder
+from pitflow.errors import UserError
+from pitflow.frame import CLASS_PARTICLE, CLASS_PIT
+from pitflow.segment.checkpoint import Card, save_checkpoint
+from pitflow.segment.pits import find_pits
+
+EPOCHS = 20
+SAMPLES_PER_FRAME = 40
+GENTLER = 0.1
+"""Share of the recipe's learning rate: a trained network is adapted, not trained anew."""
+
+_TAIL_FRAMES = 9
+
+
+def corrected_pictures(
+    name: str,
+    reader: FrameReader,
+    scene: StoredScene,
+    config: PitConfig,
+    mask_at: Callable[[int], npt.NDArray[np.uint8]],
+    frames: Sequence[int],
+) -> list[Picture]:
+    """Return frames of a run with their class maps as truth, and the company the run gave them.
+
+    Parameters
+    ----------
+    name:
+        Of the run.
+    reader, scene, config:
+        Of the run.
+    mask_at:
+        Gives the class map of a frame.
+    frames:
+        Numbers of the frames; lost and damaged ones are left out.
+
+    Raises
+    ------
+    UserError
+        If none of the frames is sound.
+    """
+    last = int(scene.frames["frame"].iloc[-1])
+    pits = find_pits(scene, config, list(reader.read(last + 1 - _TAIL_FRAMES, last + 1)))
+    pictures = []
+    for window, i, ground in grounds(reader, scene, pits, set(frames)):
+        classes = mask_at(window.frames[i].index)
+        particle, pit = classes == CLASS_PARTICLE, classes == CLASS_PIT
+        truth = {"particle": particle, "pit": pit, "centre": centres_of(particle)}
+        pictures.append(picture_in_run(window, i, ground, name, truth))
+    if not pictures:
+        raise UserError("none of these frames is sound", where=name)
+    return pictures
+
+
+def train_on_corrected(
+    pictures: Sequence[Picture],
+    initial: str,
+    out: Path,
+    *,
+    device: str = "auto",
+    workers: int = 1,
+    overwrite: bool = False,
+    command: str = "",
+    progress: Progress,
+) -> Card:
+    """Adapt a model to corrected frames and write it; its thresholds stay as they were.
+
+    Parameters
+    ----------
+    pictures:
+        From ``corrected_pictures``.
+    initial:
+        The model that made the run, by name or path.
+    out, device, workers, overwrite, command:
+        As for ``train_particles``.
+
+    Raises
+    ------
+    UserError
+        If the model cannot be had, or ``out`` holds something else.
+    """
+    before = load_model(initial)
+    recipe = _gentler(before.card, len(pictures))
+    prepare_folder(out, overwrite=overwrite)
+    model = fit(pictures, (), recipe, out, How(initial, device, workers, progress))
+    thresholds = before.card.thresholds
+    model = model.with_card(model.card.model_copy(update={"thresholds": thresholds}))
+    card = model.card.model_copy(
+        update={
+            "data": tuple({"frame": picture.name} for picture in pictures),
+            "scores": {
+                "corrected frames, before": score_particles(before, pictures),
+                "corrected frames, after (trained on them)": score_particles(model, pictures),
+            },
+            "command": command,
+        }
+    )
+    return save_checkpoint(out, model.network, card)
+
+
+def _gentler(card: Card, n_frames: int) -> Recipe:
+    """Return the recipe by which a model was made, for a short training that goes on from it."""
+    recipe = build(Recipe, card.recipe, where=card.name)
+    training = recipe.training.model_copy(
+        update={
+            "epochs": min(EPOCHS, recipe.training.epochs),
+            "samples_per_epoch": SAMPLES_PER_FRAME * n_frames,
+            "learning_rate": GENTLER * recipe.training.learning_rate,
+            "keep": "last",
+        }
+    )
+    return recipe.model_copy(
+        update={
+            "training": training,
+            "network": card.network,
+            "folds": None,
+            "validation_share": None,
+        }
+    )

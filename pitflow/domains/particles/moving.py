@@ -1,0 +1,57 @@
+"""Frames of recordings as labelled pictures, with the company that a run gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+
+import numpy as np
+import numpy.typing as npt
+
+from pitflow.acquire.background import StoredScene
+from pitflow.acquire.frames import FrameReader
+from pitflow.domains.particles.past import aligned, neighbour
+from pitflow.domains.particles.pictures import Picture
+from pitflow.segment.ground import Backgrounds, Ground
+from pitflow.segment.pits import PitMap
+from pitflow.segment.window import Window, windows
+
+_FINE = 65535
+
+
+def grounds(
+    reader: FrameReader, scene: StoredScene, pits: PitMap, wanted: Set[int]
+) -> Iterator[tuple[Window, int, npt.NDArray[np.float32]]]:
+    """Yield the wanted frames as window and place in it, each with its ground, as in a run."""
+    numbers = scene.frames["frame"].to_numpy()
+    for block in sorted({scene.block_of(number) for number in wanted}):
+        own = [int(number) for number in numbers if scene.block_of(int(number)) == block]
+        for window in windows(reader.read(own[0], own[-1] + 1), scene):
+            chosen = [i for i in range(window.n) if window.frames[i].index in wanted]
+            if chosen:
+                ground = Ground(window, Backgrounds(window, scene, pits), pits)
+                for i in chosen:
+                    yield window, i, ground.at(i)
+
+
+def picture_in_run(
+    window: Window,
+    i: int,
+    ground: npt.NDArray[np.float32],
+    name: str,
+    truth: dict[str, npt.NDArray[np.bool_]],
+    known: npt.NDArray[np.bool_] | None = None,
+) -> Picture:
+    """Return frame ``i`` of a window as a labelled picture of the recording ``name``."""
+    frame = window.frames[i]
+    full = np.iinfo(frame.image.dtype).max
+    lit = np.clip(ground * np.float32(frame.gain * _FINE / full), 0, _FINE)
+    other = neighbour(window, i)
+    return Picture(
+        f"{name} frame {frame.index}",
+        f"recording {name}",
+        frame.image,
+        truth,
+        np.rint(lit).astype(np.uint16),
+        None if other is None else aligned(other, frame),
+        known,
+    )
