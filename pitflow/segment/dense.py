@@ -140,17 +140,20 @@ class DensePredictor:
         image = torch.from_numpy(channels)
         return image.pin_memory() if self.execution.device.type == "cuda" else image
 
-    def predict_tiles(self, source: TileSource, chosen: Sequence[Tile] | None = None) -> Floats:
+    def predict_tiles(
+        self, source: TileSource, chosen: Sequence[Tile] | None = None, only: int | None = None
+    ) -> Floats:
         """Return the probabilities of an image whose channels are made tile by tile.
 
-        As ``predict`` in all else; where few tiles are looked at, this is far quicker.
+        As ``predict`` in all else; where few tiles are looked at, this is far quicker. With
+        ``only``, the probability of that class alone, (1, height, width).
         """
         plan = self.plan(source.shape)
 
         def start() -> _Work:
             return _Work(_Cut(source, plan, self.execution), plan, self.execution)
 
-        return self._finished(start, plan, chosen)
+        return self._finished(start, plan, chosen, only)
 
     def _predict(self, image: torch.Tensor, chosen: Sequence[Tile] | None) -> Floats:
         plan = self.plan((image.shape[-2], image.shape[-1]))
@@ -161,16 +164,25 @@ class DensePredictor:
         return self._finished(start, plan, chosen)
 
     def _finished(
-        self, start: Callable[[], _Work], plan: tiles.TilePlan, chosen: Sequence[Tile] | None
+        self,
+        start: Callable[[], _Work],
+        plan: tiles.TilePlan,
+        chosen: Sequence[Tile] | None,
+        only: int | None = None,
     ) -> Floats:
         todo = list(plan) if chosen is None else list(chosen)
+        wanted = slice(None) if only is None else slice(only, only + 1)
+
+        def answer(images: torch.Tensor) -> torch.Tensor:
+            return self._probabilities(images, wanted)
+
         with self._turn(), torch.inference_mode():
             work = self._started(start)
             while todo:
                 batch = self._batch(plan)
                 try:
                     with _memory_errors():
-                        work.run(self._probabilities, todo[:batch])
+                        work.run(answer, todo[:batch])
                 except MemoryError as error:
                     if min(batch, len(todo)) > 1:
                         self._halve(plan, min(batch, len(todo)))
@@ -220,10 +232,11 @@ class DensePredictor:
         self._network = CPU.place(self._network)
         self._batch_px = BATCH_PX["cpu"]
 
-    def _probabilities(self, images: torch.Tensor) -> torch.Tensor:
-        if not self.flips:
-            return self._network(images).float().sigmoid()
-        return eightfold(lambda turned: self._network(turned).float().sigmoid(), images)
+    def _probabilities(self, images: torch.Tensor, wanted: slice) -> torch.Tensor:
+        def one_way(turned: torch.Tensor) -> torch.Tensor:
+            return self._network(turned)[:, wanted].float().sigmoid()
+
+        return eightfold(one_way, images) if self.flips else one_way(images)
 
 
 def eightfold(

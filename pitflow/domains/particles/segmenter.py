@@ -161,10 +161,9 @@ class RunningModel:
             Least confidence.
         """
         if tiles is None:
-            probability = self._wide.predict_tiles(channels)
+            evidence = self._wide.predict_tiles(channels, only=self._place)[0]
         else:
-            probability = self._narrow.predict_tiles(channels, tiles)
-        evidence = probability[min(self._place, len(probability) - 1)]
+            evidence = self._narrow.predict_tiles(channels, tiles, self._place)[0]
         if self._has_centres:
             peaks = find_centres(evidence, threshold)
             seeds = seeds_at(darkening, blobs, peaks.row, peaks.column)
