@@ -38,7 +38,7 @@ CORRECTED = {11: (60, 70), 30: (110, 40)}
 def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clip")
     size = SimulateConfig(frames=32, height=200, width=240, pits=1, rate=0.4)
-    simulate(folder / "clip.avi", size, seed=3)
+    simulate(folder / "clip.avi", size, folder / "truth", seed=3)
     config = Config.model_validate(
         {
             "acquire": {"block_frames": 16},
