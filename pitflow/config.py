@@ -148,6 +148,21 @@ class EjectionConfig(Model):
     bootstrap: int = Field(1000, ge=100, description="bootstrap resamples")
 
 
+class GrowthConfig(Model):
+    """The current that dissolves a pit, from its area and an assumed shape."""
+
+    geometry: Literal["none", "hemisphere", "disc"] = Field(
+        "none", description="assumed shape: none (no current), hemisphere or disc"
+    )
+    depth_ratio: float = Field(
+        1.0, gt=0, description="hemisphere: depth over the radius of the mouth, 1 for a hemisphere"
+    )
+    disc_depth_um: float = Field(20.0, gt=0, description="disc: its constant depth, um")
+    current_window_frames: float = Field(
+        5.0, ge=0.5, description="Gaussian window over which the volume's slope is taken, frames"
+    )
+
+
 class CorrelationConfig(Model):
     """Growth direction against ejection direction over lag."""
 
@@ -158,6 +173,9 @@ class CorrelationConfig(Model):
     surrogates: int = Field(500, ge=50, description="surrogate series behind the band and p")
     smooth_frames: float = Field(
         1.5, ge=0, description="Gaussian window over which growth directions are averaged, frames"
+    )
+    lag_window_frames: float = Field(
+        0.0, ge=0, description="Gaussian window over which neighbouring lags count together, frames"
     )
 
 
@@ -218,6 +236,7 @@ class MeasureConfig(Model):
     """From tracks to the answers."""
 
     ejection: EjectionConfig = EjectionConfig()
+    growth: GrowthConfig = GrowthConfig()
     correlation: CorrelationConfig = CorrelationConfig()
     velocity: VelocityConfig = VelocityConfig()
     focus: FocusConfig = FocusConfig()

@@ -26,6 +26,7 @@ Floats = npt.NDArray[np.float64]
 
 _MIN_PAIRS = 8
 """Fewest pairs of frames behind a correlation; below, it is empty."""
+_WINDOW_REACH = 4.0
 _LARGEST_LAG = 0.25
 """Largest lag as a share of a pit's life; beyond, too little of it overlaps, and r is empty."""
 
@@ -187,6 +188,9 @@ def compute_correlation(
     The pooled coefficient divides the sum of the pits' numerators by that of their denominators,
     each pit about its own mean directions, so that pits which merely differ do not correlate.
 
+    A pair of frames counts at its own lag and, by the Gaussian window ``lag_window_frames``, at
+    those beside it.
+
     The null law comes from surrogates of each pit's growth direction that keep its values and its
     autocorrelation, see `growth_surrogates`. ``p`` at a lag is the share of surrogates whose
     largest ``|r|`` over all lags is at least the ``|r|`` there, each relative to its standard
@@ -203,6 +207,9 @@ def compute_correlation(
     """
     coefficient = COEFFICIENTS[config.method]
     lags = np.arange(-config.max_lag, config.max_lag + 1)
+    as_published = config.method == "report"
+    smooth = 0.0 if as_published else config.smooth_frames
+    window = 0.0 if as_published else config.lag_window_frames
     by_pit = {int(str(pit)): group for pit, group in ejections.groupby("pit")}
     pits: list[int] = []
     observed: list[tuple[Floats, Floats]] = []
@@ -213,19 +220,18 @@ def compute_correlation(
         if number not in by_pit:
             continue
         frames = grown["frame"].to_numpy(dtype=np.int64)
-        smooth = config.smooth_frames if config.method == "circular" else 0.0
         g = growth_series(grown, frames, smooth)
         e = ejection_series(by_pit[number], frames)
         seen = Series(g.angle[None], g.weight[None])
-        pairs = _lagged((np.sign(seen.weight),), (np.sign(e.weight),), lags)[0][0]
+        pairs = _lagged((np.sign(seen.weight),), (np.sign(e.weight),), lags, 0.0)[0][0]
         pits.append(number)
         admitted = np.where(np.abs(lags) <= _LARGEST_LAG * frames.size, 1.0, 0.0)
         n_pairs.append(admitted * np.rint(pairs))
-        top, bottom = coefficient.combine(_lagged(*coefficient.terms(seen, e), lags))
+        top, bottom = coefficient.combine(_lagged(*coefficient.terms(seen, e), lags, window))
         observed.append((admitted * top[0], admitted * bottom[0]))
         rng = np.random.default_rng([seed, number])
         drawn = growth_surrogates(g, config.surrogates, rng)
-        top, bottom = coefficient.combine(_lagged(*coefficient.terms(drawn, e), lags))
+        top, bottom = coefficient.combine(_lagged(*coefficient.terms(drawn, e), lags, window))
         surrogate.append((admitted * top, admitted * bottom))
     if not pits:
         extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
@@ -280,13 +286,16 @@ def growth_surrogates(growth: Series, draws: int, rng: np.random.Generator) -> S
 
 
 def _lagged(
-    a: tuple[Floats, ...], b: tuple[Floats, ...], lags: npt.NDArray[np.int64]
+    a: tuple[Floats, ...], b: tuple[Floats, ...], lags: npt.NDArray[np.int64], window: float
 ) -> tuple[Floats, ...]:
     """Return ``sum_t a(t) b(t + lag)`` for each pair of terms: (rows of a, lags).
 
+    Pairs at neighbouring lags count too, by a Gaussian of ``window`` frames (0: none of them).
     Terms ``a`` are (rows, n), terms ``b`` (n,) or (rows, n).
     """
-    n, reach = b[0].shape[-1], int(lags.max())
+    n, margin = b[0].shape[-1], int(np.ceil(_WINDOW_REACH * window))
+    wide = np.arange(int(lags.min()) - margin, int(lags.max()) + margin + 1)
+    reach = int(wide.max())
     length = fft.next_fast_len(n + reach, real=True)
     chunk = max(1, 2_000_000 // length)
     results = []
@@ -297,11 +306,13 @@ def _lagged(
         for first in range(0, rows, chunk):
             spectrum = np.conj(fft.rfft(left[first : first + chunk], length))
             spectrum *= fft.rfft(right[first : first + chunk] if len(right) > 1 else right, length)
-            parts.append(fft.irfft(spectrum, length)[:, lags % length])
+            parts.append(fft.irfft(spectrum, length)[:, wide % length])
         product = np.concatenate(parts)
         # A series shorter than the lag leaves no pair; what the transform gives there is rounding.
-        product[:, np.abs(lags) >= n] = 0.0
-        results.append(product)
+        product[:, np.abs(wide) >= n] = 0.0
+        if window > 0:
+            product = gaussian_filter1d(product, window, truncate=_WINDOW_REACH, mode="constant")
+        results.append(product[:, margin : product.shape[1] - margin])
     return tuple(results)
 
 
@@ -350,33 +361,3 @@ def _ratio(top: Floats, bottom: Floats) -> Floats:
     floor = 1e-9 * max(float(np.max(bottom, initial=0.0)), 1e-12)
     safe = np.where(bottom > floor, bottom, 1.0)
     return np.where(bottom > floor, np.clip(top / np.sqrt(safe), -1.0, 1.0), 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class LagAnswer:
-    """The lag of the largest correlation, and whether there is evidence for it at all."""
-
-    pit: int
-    lag: int
-    r: float
-    p: float
-
-    def in_words(self, *, fps: float, level: float = 0.05) -> str:
-        """Return the answer as a sentence."""
-        if not self.p < level:
-            return f"no evidence that ejection follows growth (p = {self.p:.2g})"
-        order = "follows" if self.lag >= 0 else "precedes"
-        seconds = abs(self.lag) / fps
-        return (
-            f"ejection {order} growth by {abs(self.lag)} frames ({seconds:.2f} s), "
-            f"r = {self.r:.2f}, p = {self.p:.2g}"
-        )
-
-
-def find_lag(correlation: pd.DataFrame, *, pit: int = -1) -> LagAnswer:
-    """Return the lag of the largest ``|r|`` of a pit, or of all together (-1)."""
-    rows = correlation[(correlation["pit"] == pit) & correlation["r"].notna()]
-    if rows.empty:
-        return LagAnswer(pit, 0, np.nan, np.nan)
-    best = rows.iloc[int(rows["r"].abs().to_numpy().argmax())]
-    return LagAnswer(pit, int(best["lag"]), float(best["r"]), float(best["p"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import curve_fit
 
 from pitflow.config import FlowConfig
 from pitflow.measure.tracks import Floats, Ints, Tracks
@@ -102,3 +103,72 @@ def compute_radial_profile(particles: pd.DataFrame, *, bin_px: float = 20.0) -> 
     profile = profile.reset_index()
     profile["distance_px"] = (profile["bin"] + 0.5) * bin_px
     return profile[["pit", "distance_px", "speed_um_s", "speed_err_um_s", "n_tracks"]]
+
+
+PROFILE_FIT_COLUMNS = (
+    "flow_speed_um_s",
+    "flow_speed_err_um_s",
+    "flow_half_px",
+    "flow_half_err_px",
+)
+_FEWEST_BINS = 4
+_FEWEST_TRACKS = 3
+
+
+def fit_radial_profile(profile: pd.DataFrame) -> pd.DataFrame:
+    """Fit ``v(r) = v0 / (1 + r / half)`` to the radial profile of every pit.
+
+    The form is that of a source whose flow spreads over the surface: as ``1 / r`` far away, and
+    finite where it leaves. Bins of 3 tracks and more count, weighted by their standard errors,
+    which are scaled to the scatter about the curve, so that they also hold what the form misses.
+
+    Parameters
+    ----------
+    profile:
+        As `compute_radial_profile` returns it.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by pit: ``flow_speed_um_s`` (``v0``), ``flow_half_px`` (the distance from the pit's
+        centre at which the speed has halved) and their standard errors; NaN with fewer than 4 bins
+        or where the speed does not fall, so that no such distance exists.
+    """
+    rows: dict[int, tuple[float, ...]] = {}
+    for pit, own in profile.groupby("pit", sort=True):
+        usable = own[(own["n_tracks"] >= _FEWEST_TRACKS) & (own["speed_err_um_s"] > 0)]
+        rows[int(str(pit))] = _fit_fall(
+            *(
+                usable[name].to_numpy(dtype=np.float64)
+                for name in ("distance_px", "speed_um_s", "speed_err_um_s")
+            )
+        )
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(PROFILE_FIT_COLUMNS))
+    return table.astype("float64").rename_axis("pit")
+
+
+def _fit_fall(r: Floats, speed: Floats, err: Floats) -> tuple[float, ...]:
+    nothing = (np.nan,) * len(PROFILE_FIT_COLUMNS)
+    if r.size < _FEWEST_BINS:
+        return nothing
+
+    # In the slowness 1/v the model is a straight line, which gives the start.
+    slope, level = np.polyfit(r, 1.0 / np.maximum(speed, 1e-9), 1, w=speed**2 / err)
+    if slope <= 0 or level <= 0:
+        return nothing
+    try:
+        best, covariance = curve_fit(
+            lambda r, v0, half: v0 / (1.0 + r / half),
+            r,
+            speed,
+            p0=(1.0 / level, level / slope),
+            sigma=err,
+            bounds=((0.0, 1e-3), (np.inf, np.inf)),
+        )
+    except RuntimeError:
+        return nothing
+    errors = np.sqrt(np.diag(covariance))
+    # A half distance far beyond what was seen says only that the speed hardly falls.
+    if not np.isfinite(errors).all() or best[1] > 20.0 * r.max():
+        return nothing
+    return float(best[0]), float(errors[0]), float(best[1]), float(errors[1])

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pandas as pd
+from collections.abc import Callable
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.ndimage import correlate1d
+
+from pitflow.config import GrowthConfig
 from pitflow.measure.circular import direction_of
 from pitflow.schema import GROWTH, empty_table, validate_table
+
+Floats = npt.NDArray[np.float64]
+
+_CHARGE_PER_UM3 = 2.19 * 96485.0 * 7.95e-12 / 55.9
+"""Charge (C) that dissolves a cubic micrometre of 316L."""
 
 
 def compute_growth(
@@ -103,19 +113,67 @@ def find_stable(growth: pd.DataFrame, *, window: float = 0.15, share: float = 0.
     return (late > expected) & (late > 3.0 * last["area_err_px"])
 
 
-def dissolved_current(
-    area_um2: pd.Series, time_s: pd.Series, *, depth_ratio: float = 1.0
-) -> pd.Series:
-    """Return the current (A) that dissolves one pit, from its area over time.
+def hemisphere_volume(area_um2: Floats, config: GrowthConfig) -> Floats:
+    """Return the volume (um^3) of half an ellipsoid: radius r, depth ``depth_ratio * r``.
 
-    The pit is half an ellipsoid of the mouth's radius ``r`` and the depth ``depth_ratio * r``
-    (1: hemisphere), so its volume is ``2/3 pi r^3 depth_ratio``; Faraday's law with 316L's mean
-    charge of 2.19, molar mass of 55.9 g/mol and density of 7.95 g/cm^3 turns volume into charge
-    (see ASTM G102). A pit under a cover, or a shallow one, carries another current: the geometry
-    is an assumption.
+    ``2/3 pi r^3 depth_ratio``; a depth ratio of 1 is a hemisphere.
     """
-    charge_per_um3 = 2.19 * 96485.0 * 7.95e-12 / 55.9
     radius = np.sqrt(area_um2 / np.pi)
-    volume = 2.0 / 3.0 * np.pi * depth_ratio * radius**3
-    rate = np.gradient(volume.to_numpy(dtype=np.float64), time_s.to_numpy(dtype=np.float64))
-    return pd.Series(charge_per_um3 * rate, index=area_um2.index, name="current_a")
+    return np.asarray(2.0 / 3.0 * np.pi * config.depth_ratio * radius**3)
+
+
+def disc_volume(area_um2: Floats, config: GrowthConfig) -> Floats:
+    """Return the volume (um^3) of a disc of constant depth: ``area * disc_depth_um``."""
+    return np.asarray(area_um2 * config.disc_depth_um)
+
+
+GEOMETRIES: dict[str, Callable[[Floats, GrowthConfig], Floats]] = {
+    "hemisphere": hemisphere_volume,
+    "disc": disc_volume,
+}
+
+
+def compute_current(
+    growth: pd.DataFrame, *, config: GrowthConfig, um_per_px: float, fps: float
+) -> pd.Series:
+    """Return the current (A) that dissolves each pit in each frame, under the stated geometry.
+
+    Faraday's law with 316L's mean charge of 2.19, molar mass of 55.9 g/mol and density of
+    7.95 g/cm^3 turns volume into charge (see ASTM G102); the rate is the slope over a Gaussian
+    window of ``current_window_frames``. The geometry is an assumption: a pit under a cover, or a
+    shallow one, carries another current. Empty without a geometry.
+
+    Parameters
+    ----------
+    growth:
+        ``pit``, ``area_px``, in order of pit and frame.
+    """
+    if config.geometry == "none" or growth.empty:
+        return pd.Series(np.nan, index=growth.index, dtype="float64", name="current_a")
+    area_um2 = growth["area_px"].to_numpy(dtype=np.float64) * um_per_px**2
+    charge = _CHARGE_PER_UM3 * GEOMETRIES[config.geometry](area_um2, config)
+    current = pd.Series(charge, index=growth.index, name="current_a").groupby(growth["pit"])
+    return current.transform(lambda own: fps * _slope(own.to_numpy(), config.current_window_frames))
+
+
+def _slope(values: Floats, window: float) -> Floats:
+    """Return the slope per step of a weighted straight line about each value."""
+    reach = min(int(np.ceil(3.0 * window)), values.size)
+    step = np.arange(-reach, reach + 1, dtype=np.float64)
+    kernel = np.exp(-0.5 * (step / window) ** 2)
+    known = np.ones(values.size)
+    # correlate1d's sums run over the neighbours that exist, so ends need no padding.
+    sums = [
+        correlate1d(term, weight, mode="constant")
+        for term, weight in (
+            (known, kernel),
+            (known, kernel * step),
+            (known, kernel * step**2),
+            (values, kernel),
+            (values, kernel * step),
+        )
+    ]
+    total, t1, t2, v0, v1 = sums
+    determinant = total * t2 - t1**2
+    safe = np.where(determinant > 1e-9, determinant, 1.0)
+    return np.asarray(np.where(determinant > 1e-9, (total * v1 - t1 * v0) / safe, 0.0))

@@ -16,7 +16,12 @@ from pitflow.measure.current import (
     growth_rate,
 )
 from pitflow.measure.ejection import compute_ejections
-from pitflow.measure.flow import compute_flow
+from pitflow.measure.flow import (
+    PROFILE_FIT_COLUMNS,
+    compute_flow,
+    compute_radial_profile,
+    fit_radial_profile,
+)
 from pitflow.measure.focus import (
     compute_flights,
     compute_height,
@@ -25,7 +30,7 @@ from pitflow.measure.focus import (
     learn_size_share,
     remove_size,
 )
-from pitflow.measure.growth import compute_growth, find_stable
+from pitflow.measure.growth import compute_current, compute_growth, find_stable
 from pitflow.measure.pits import compute_pit_geometry, compute_pits
 from pitflow.measure.rim import trace_rims
 from pitflow.measure.tracks import (
@@ -95,6 +100,9 @@ def measure_all(
     geometry = compute_pit_geometry(pit_pixels, um_per_px=um_per_px)
     last_frame = int(frames["frame"].max()) if len(frames) else 0
     growth = compute_growth(pit_pixels, geometry, last_frame=last_frame)
+    growth["current_a"] = compute_current(
+        growth, config=config.growth, um_per_px=um_per_px, fps=fps
+    )
     ejections = compute_ejections(
         tracks,
         trace_rims(pit_pixels),
@@ -133,7 +141,7 @@ def measure_all(
     return {
         "frames": _count_particles(frames, particles),
         "particles": complete,
-        "pits": pits,
+        "pits": _with_profile(pits, complete),
         "growth": growth,
         "ejections": ejections,
         "correlation": compute_correlation(growth, ejections, config=config.correlation, seed=seed),
@@ -177,6 +185,12 @@ def _source_of(tracks: Tracks, ejections: pd.DataFrame) -> Ints:
     """Return the source pit of each track, -1 none."""
     source = ejections.set_index("particle")["pit"].reindex(tracks.particle, fill_value=-1)
     return source.to_numpy(dtype=np.int64)
+
+
+def _with_profile(pits: pd.DataFrame, particles: pd.DataFrame) -> pd.DataFrame:
+    """Return the pits with the fit of speed over distance from each."""
+    fit = fit_radial_profile(compute_radial_profile(particles)).reindex(pits["pit"])
+    return pits.assign(**{name: fit[name].to_numpy() for name in PROFILE_FIT_COLUMNS})
 
 
 def _count_particles(frames: pd.DataFrame, particles: pd.DataFrame) -> pd.DataFrame:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pitflow.lag import ALPHA
 from pitflow.report.data import ReportData, floats, ints
-from pitflow.report.lag import ALPHA
 from pitflow.report.words import count, listing, p_value, signed
 
 WHAT = {"ejections": ("ejection of particles", "Ejection"), "growth": ("growth of pits", "Growth")}

@@ -1,44 +1,19 @@
-"""Does ejection follow growth? The answer that the correlation table gives, in words."""
+"""Does ejection follow growth? The answer in words."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-import pandas as pd
 
-from pitflow.report.data import floats, ints
+from pitflow.lag import LagAnswer
 from pitflow.report.words import count, p_value, signed
-
-ALPHA = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class LagAnswer:
-    """The lag with the strongest correlation of one pit, or of all pits pooled (-1)."""
-
-    pit: int
-    lag: int
-    r: float
-    p: float
-
-    @property
-    def is_evidence(self) -> bool:
-        """Whether the correlation is stronger than chance explains."""
-        return bool(self.p <= ALPHA)
-
-
-def strongest_lag(correlation: pd.DataFrame, pit: int) -> LagAnswer | None:
-    """Return the lag of the largest |r| of a pit (-1: pooled); None where there is none."""
-    own = correlation[(correlation["pit"] == pit) & correlation["r"].notna()]
-    if own.empty:
-        return None
-    best = int(np.argmax(np.abs(floats(own, "r"))))
-    return LagAnswer(pit, int(ints(own, "lag")[best]), *(float(floats(own, k)[best]) for k in "rp"))
 
 
 def in_words(answer: LagAnswer | None, fps: float) -> str:
-    """Return the answer as one sentence."""
+    """Return the answer as one sentence.
+
+    "Ejection follows growth by 10 frames (0.67 s); r = 0.64, p = 0.002.", or that there is no
+    evidence, or that the two could not be compared.
+    """
     if answer is None:
         return (
             "Growth and ejection could not be compared: too few frames have both a growing pit "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pitflow.report.data import ReportData, floats
+from pitflow.report.data import ReportData, floats, ints
 from pitflow.report.words import count
 
 SEGMENTERS = {
@@ -83,10 +83,12 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
             "Ejection angle",
             (
                 "Direction from the centre of the final pit, 0° to the right, clockwise on the "
-                "screen. For tests each particle counts once, with the angle at its departure, "
-                f"from the first {ejection.early_px:g} px of its track: positions of one particle "
-                "in successive frames are not independent, and counting them all makes any test "
-                "far too confident."
+                "screen, when the particle came out: most are seen in their first frame outside, "
+                "the others are followed back. Its error holds those of the track, the rim and "
+                "the pit's centre. For tests each particle counts once, with the angle at its "
+                f"departure, from the first {ejection.early_px:g} px of its track: positions of "
+                "one particle in successive frames are not independent, and counting them all "
+                "makes any test far too confident."
             ),
         ),
         (
@@ -94,9 +96,10 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
             (
                 "Rayleigh test of the departures against all directions alike (p), adjusted over "
                 "the pits by Benjamini and Hochberg (q). Mean direction and resultant R with "
-                f"{coverage} bootstrap intervals ({ejection.bootstrap:,} resamples). The number of "
-                "preferred directions is that of the mixture of von Mises distributions with the "
-                "best BIC; 0 means uniform."
+                f"{coverage} bootstrap intervals ({ejection.bootstrap:,} resamples); with fewer "
+                "than 16 particles that of R is a von Mises law's. The number of preferred "
+                "directions is that of the mixture of von Mises distributions with the best BIC; "
+                "0 means uniform."
             ),
         ),
         (
@@ -105,6 +108,11 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 "Every pixel is given the frame in which it became pit and stayed so. The growth "
                 "direction of a frame is the circular mean direction of its new pixels about the "
                 "pit's first pixels."
+                + (
+                    f" The current that dissolves a pit assumes a {measure.growth.geometry}."
+                    if measure.growth.geometry != "none"
+                    else ""
+                )
             ),
         ),
         (
@@ -149,7 +157,9 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
             "Flow",
             (
                 f"Mean velocity of all tracked particles in cells of {measure.flow.cell_px:g} px; "
-                "a cell belongs to the pit whose particles prevail in it."
+                "a cell belongs to the pit whose particles prevail in it. The speed over the "
+                "distance r from a pit is fitted by v0 / (1 + r / half), every track counting once "
+                "in each ring."
             ),
         ),
     ]
@@ -201,6 +211,14 @@ def limits(data: ReportData) -> list[str]:
             f"{count(len(few), 'pit')} ejected fewer than 10 particles; {named} mean direction is "
             "uncertain and a preference could hardly show."
         )
+    if "visible_share" in pits:
+        hidden = pits[(pits["n_ejected"] > 0) & (pits["visible_share"] < 0.9)].head(5)
+        known += [
+            f"Pit {pit}: a departing particle would be seen in {100 * share:.0f} % of the "
+            "directions only, for the edge of the frame or another pit hides the others; a "
+            "preferred direction may be theirs."
+            for pit, share in zip(ints(hidden, "pit"), floats(hidden, "visible_share"), strict=True)
+        ]
     sourceless = data.tracks.loc[data.tracks["pit"] < 0, "particle"].nunique()
     total = data.tracks["particle"].nunique()
     if total and sourceless / total > 0.2:

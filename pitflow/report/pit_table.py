@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pitflow.lag import find_lag
 from pitflow.report.data import ReportData
-from pitflow.report.lag import strongest_lag
 from pitflow.report.style import pit_colour
 from pitflow.report.words import angle_interval, p_value, significant
 
@@ -37,7 +37,7 @@ def pit_rows(data: ReportData) -> list[PitRow]:
     rows = []
     for _, row in data.tables["pits"].sort_values("pit").iterrows():
         pit = int(row["pit"])
-        answer = strongest_lag(data.tables["correlation"], pit)
+        answer = find_lag(data.tables["correlation"], pit)
         lag = (
             "–"
             if answer is None

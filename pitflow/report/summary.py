@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from pitflow.lag import ALPHA, find_lag
 from pitflow.report.current_answer import current_findings
 from pitflow.report.data import ReportData, floats, ints
-from pitflow.report.lag import ALPHA, in_words, strongest_lag
+from pitflow.report.lag import in_words
 from pitflow.report.words import angle_interval, count, listing, p_value, significant
 
 
@@ -142,7 +143,7 @@ def _lag(data: ReportData) -> list[str]:
     if data.tables["pits"].empty:
         return []
     pits = ints(correlation, "pit")
-    return [in_words(strongest_lag(correlation, int(pits.min())) if pits.size else None, data.fps)]
+    return [in_words(find_lag(correlation, int(pits.min())) if pits.size else None, data.fps)]
 
 
 def _speed(data: ReportData) -> list[str]:

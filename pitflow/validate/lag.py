@@ -7,7 +7,8 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter1d
 
 from pitflow.config import CorrelationConfig
-from pitflow.measure.correlation import compute_correlation, find_lag
+from pitflow.lag import find_lag
+from pitflow.measure.correlation import compute_correlation
 from pitflow.validate.claim import Claim, Finding, Study
 from pitflow.validate.judge import judge_at_least, judge_level, show_share
 from pitflow.validate.recording import Recording
@@ -20,8 +21,8 @@ _RATES = (0.15, 0.6)
 def observe(recording: Recording) -> pd.DataFrame:
     """Return the strongest lag, its r and p, pooled (pit -1) and per pit."""
     correlation = recording.tables["correlation"]
-    answers = [find_lag(correlation, pit=int(pit)) for pit in correlation["pit"].unique()]
-    rows = [(a.pit, a.lag, a.r, a.p, recording.config.lag) for a in answers]
+    found = (find_lag(correlation, int(pit)) for pit in correlation["pit"].unique())
+    rows = [(a.pit, a.lag, a.r, a.p, recording.config.lag) for a in found if a is not None]
     return pd.DataFrame(rows, columns=["pit", "lag", "r", "p", "planted"])
 
 
@@ -62,7 +63,8 @@ def observe_independent(rng: np.random.Generator) -> pd.DataFrame:
                 config = CorrelationConfig(surrogates=199)
                 seed = int(rng.integers(1 << 30))
                 table = compute_correlation(growth, ejections, config=config, seed=seed)
-                rows.append((n, memory, rate, find_lag(table).p))
+                found = find_lag(table)
+                rows.append((n, memory, rate, np.nan if found is None else found.p))
     return pd.DataFrame(rows, columns=["frames", "memory", "rate", "p"])
 
 

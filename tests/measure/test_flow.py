@@ -4,7 +4,7 @@ import pytest
 from small_worlds import still_frames, straight_tracks
 
 from pitflow.config import FlowConfig
-from pitflow.measure.flow import compute_flow, compute_radial_profile
+from pitflow.measure.flow import compute_flow, compute_radial_profile, fit_radial_profile
 from pitflow.measure.tracks import sort_tracks
 
 CONFIG = FlowConfig(cell_px=50.0)
@@ -50,3 +50,41 @@ def test_radial_profile_counts_tracks_not_frames():
     assert profile["speed_um_s"][0] == pytest.approx(4.0)
     assert profile["speed_err_um_s"][0] == pytest.approx(np.std([6, 2], ddof=1) / np.sqrt(2))
     assert compute_radial_profile(table.head(0)).empty
+
+
+def profile_of(speed, err, n_tracks=10):
+    r = np.arange(10.0, 10.0 + 20.0 * speed.size, 20.0)
+    return pd.DataFrame(
+        {
+            "pit": 2,
+            "distance_px": r,
+            "speed_um_s": speed,
+            "speed_err_um_s": err,
+            "n_tracks": n_tracks,
+        }
+    )
+
+
+def test_the_fall_of_speed_with_distance_is_fitted():
+    rng = np.random.default_rng(0)
+    r = np.arange(10.0, 410.0, 20.0)
+    true = 36.0 / (1.0 + r / 80.0)
+    pulls = []
+    for _ in range(60):
+        fit = fit_radial_profile(profile_of(true + rng.normal(0, 0.5, r.size), 0.5)).loc[2]
+        pulls.append(
+            (
+                (fit["flow_speed_um_s"] - 36.0) / fit["flow_speed_err_um_s"],
+                (fit["flow_half_px"] - 80.0) / fit["flow_half_err_px"],
+            )
+        )
+    assert np.abs(np.mean(pulls, axis=0)).max() < 0.5
+    assert 0.8 < np.std(pulls) < 1.3
+
+
+def test_a_speed_that_does_not_fall_or_is_hardly_known_has_no_fit():
+    rising = fit_radial_profile(profile_of(np.linspace(10.0, 30.0, 12), 1.0))
+    few = fit_radial_profile(profile_of(np.array([9.0, 7.0, 5.0]), 1.0))
+    single = fit_radial_profile(profile_of(np.linspace(30.0, 10.0, 12), 1.0, n_tracks=1))
+    for fit in (rising, few, single):
+        assert fit.loc[2].isna().all()

@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 from small_worlds import disc_pit
 
+from pitflow.config import GrowthConfig
 from pitflow.measure.circular import wrap_difference
-from pitflow.measure.growth import compute_growth, dissolved_current, find_stable
+from pitflow.measure.growth import compute_current, compute_growth, find_stable
 from pitflow.measure.pits import adjust_p, compute_pit_geometry
 from pitflow.measure.rim import trace_rims
 
@@ -73,14 +74,51 @@ def test_no_pits():
     assert find_stable(growth).empty
 
 
-def test_current_of_a_hemisphere_is_faradays():
-    # r = t um: V = 2/3 pi t^3, so I = 2 pi t^2 n F rho / M.
-    t = pd.Series(np.linspace(10, 20, 1001))
-    current = dissolved_current(np.pi * t**2, t)
-    per_um3 = 2.19 * 96485 * 7.95e-12 / 55.9
-    assert current.iloc[500] == pytest.approx(2 * np.pi * 15**2 * per_um3, rel=1e-3)
-    halved = dissolved_current(np.pi * t**2, t, depth_ratio=0.5)
-    np.testing.assert_allclose(halved, current / 2)
+def one_pit(radius_um, um_per_px=0.5):
+    area_px = np.pi * radius_um**2 / um_per_px**2
+    return pd.DataFrame({"pit": 3, "frame": np.arange(radius_um.size), "area_px": area_px})
+
+
+def current(radius_um, **config):
+    return compute_current(
+        one_pit(radius_um), config=GrowthConfig(**config), um_per_px=0.5, fps=15.0
+    ).to_numpy()
+
+
+CHARGE_PER_UM3 = 2.19 * 96485 * 7.95e-12 / 55.9
+
+
+def test_the_current_of_a_hemisphere_is_faradays():
+    # dV/dt of 2/3 pi r^3 with r = t / 15: 2 pi r^2 / 15 per frame, 2 pi r^2 um^3/s.
+    radius = np.arange(30.0, 150.0) / 15.0
+    expected = CHARGE_PER_UM3 * 2 * np.pi * radius**2
+    inner = slice(20, -20)
+    np.testing.assert_allclose(
+        current(radius, geometry="hemisphere")[inner], expected[inner], rtol=0.03
+    )
+    halved = current(radius, geometry="hemisphere", depth_ratio=0.5)
+    np.testing.assert_allclose(2 * halved, current(radius, geometry="hemisphere"))
+
+
+def test_the_current_of_a_disc_is_constant_where_its_area_grows_evenly():
+    # 3 um^2 per frame at a depth of 7 um: exactly a straight line, to the ends.
+    radius = np.sqrt((10.0 + 3.0 * np.arange(60)) / np.pi)
+    found = current(radius, geometry="disc", disc_depth_um=7.0)
+    np.testing.assert_allclose(found, CHARGE_PER_UM3 * 3.0 * 7.0 * 15.0, rtol=1e-9)
+
+
+def test_pits_do_not_mix_in_the_current():
+    growing, still = one_pit(np.sqrt(1.0 + np.arange(40.0))), one_pit(np.full(40, 9.0))
+    both = pd.concat([growing, still.assign(pit=4)], ignore_index=True)
+    found = compute_current(
+        both, config=GrowthConfig(geometry="disc"), um_per_px=0.5, fps=15.0
+    ).to_numpy()
+    assert (found[:40] > 0).all()
+    np.testing.assert_allclose(found[40:], 0.0, atol=1e-18)
+
+
+def test_without_a_geometry_there_is_no_current():
+    assert np.isnan(current(np.arange(1.0, 9.0))).all()
 
 
 def test_adjusted_p_is_benjamini_hochbergs():

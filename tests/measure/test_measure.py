@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from pitflow.config import MeasureConfig
+from pitflow.lag import find_lag
 from pitflow.measure.circular import wrap_difference
-from pitflow.measure.correlation import find_lag
 from pitflow.measure.measure import measure_all
 from pitflow.schema import TABLES, empty_table, validate_table
 from pitflow.segment.protocol import DETECTION_COLUMNS

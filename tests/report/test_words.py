@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from pitflow.report.lag import in_words, strongest_lag
+from pitflow.lag import find_lag
+from pitflow.report.lag import in_words
 from pitflow.report.words import angle, angle_interval, count, listing, p_value, significant
 
 
@@ -59,10 +60,10 @@ def correlation(lag: int, r: float, p: float) -> pd.DataFrame:
     ],
 )
 def test_the_lag_in_words(lag, r, p, expected):
-    answer = strongest_lag(correlation(lag, r, p), -1)
+    answer = find_lag(correlation(lag, r, p), -1)
     assert in_words(answer, 15.0).startswith(expected)
 
 
 def test_no_correlation_in_words():
-    assert strongest_lag(correlation(1, 0.1, 0.1), 3) is None
+    assert find_lag(correlation(1, 0.1, 0.1), 3) is None
     assert "could not be compared" in in_words(None, 15.0)

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from pitflow.lag import LagAnswer, find_lag
 from pitflow.report.data import ReportData, floats, ints
-from pitflow.report.lag import LagAnswer, in_words, strongest_lag
+from pitflow.report.lag import in_words
 from pitflow.report.panel import Panel
 from pitflow.report.style import ALARM, BAND, FAINT, INK, new_figure, pit_colour
 
@@ -81,8 +82,8 @@ def make(data: ReportData) -> Panel | str:
     if not pits:
         return in_words(None, data.fps)
     main = pits[0]
-    answer = strongest_lag(table, main)
-    single = [strongest_lag(table, pit) for pit in pits if pit >= 0]
+    answer = find_lag(table, main)
+    single = [find_lag(table, pit) for pit in pits if pit >= 0]
     own = [found for found in single if found is not None][: 2 * data.config.max_pits]
     figure = new_figure(3.7)
     several = main < 0 and len(own) > 0

@@ -102,6 +102,7 @@ def draw_radial(
             continue
         curves[pit] = curve
         ax.plot(*curve, color=pit_colour(pit), label=str(pit))
+        _draw_fit(ax, data, pit, curve[0])
     ax.set_xlim(left=0)
     ax.set_ylim(0, 1.08 * max((curve[1].max() for curve in curves.values()), default=1.0))
     ax.set_xlabel("distance from the pit's centre (µm)")
@@ -118,6 +119,18 @@ def draw_radial(
     else:
         ax.text(0.5, 0.5, "too few speeds", ha="center", transform=ax.transAxes, color=FAINT)
     return curves
+
+
+def _draw_fit(ax: Axes, data: ReportData, pit: int, r_um: Floats) -> None:
+    """Draw the fitted fall of speed over distance of one pit, if there is one."""
+    pits = data.tables["pits"]
+    if not {"flow_speed_um_s", "flow_half_px"} <= set(pits.columns):
+        return
+    own = pits[pits["pit"] == pit]
+    v0, half = float(floats(own, "flow_speed_um_s")[0]), float(floats(own, "flow_half_px")[0])
+    if np.isfinite(v0):
+        fitted = v0 / (1.0 + r_um / (half * data.um_per_px))
+        ax.plot(r_um, fitted, color=pit_colour(pit), lw=0.9, ls=(0, (4, 2)))
 
 
 def make(data: ReportData) -> Panel | str:
@@ -151,7 +164,8 @@ def make(data: ReportData) -> Panel | str:
         "is the pit whose particles prevail there (grey: none), so the line where two colours meet "
         "is where two flow domains meet. Discs: the final pits. Right: median speed of each pit's "
         f"particles over their distance from its centre, in rings of {ring_um:g} µm with at least "
-        f"{FEWEST} speeds.",
+        f"{FEWEST} speeds; dashed: the fit v0 / (1 + r / half), whose numbers are in the table of "
+        "pits.",
         drawn=drawn,
     )
 
