@@ -174,9 +174,6 @@ class CorrelationConfig(Model):
     smooth_frames: float = Field(
         1.5, ge=0, description="Gaussian window over which growth directions are averaged, frames"
     )
-    lag_window_frames: float = Field(
-        0.0, ge=0, description="Gaussian window over which neighbouring lags count together, frames"
-    )
 
 
 class VelocityConfig(Model):

@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 
 _MIN_PAIRS = 8
 """Fewest pairs of frames behind a correlation; below, it is empty."""
-_WINDOW_REACH = 4.0
+_VARIANCE_WINDOW = 5.0
 _LARGEST_LAG = 0.25
 """Largest lag as a share of a pit's life; beyond, too little of it overlaps, and r is empty."""
 
@@ -188,8 +188,9 @@ def compute_correlation(
     The pooled coefficient divides the sum of the pits' numerators by that of their denominators,
     each pit about its own mean directions, so that pits which merely differ do not correlate.
 
-    A pair of frames counts at its own lag and, by the Gaussian window ``lag_window_frames``, at
-    those beside it.
+    Counting neighbouring lags together would find weak relations more often (83 instead of 68 % of
+    simulated recordings of 150 frames), but where there is none it also finds one in 11 % instead
+    of 1 %: the memory of so short a series is known too badly. So each lag counts by itself.
 
     The null law comes from surrogates of each pit's growth direction that keep its values and its
     autocorrelation, see `growth_surrogates`. ``p`` at a lag is the share of surrogates whose
@@ -207,9 +208,7 @@ def compute_correlation(
     """
     coefficient = COEFFICIENTS[config.method]
     lags = np.arange(-config.max_lag, config.max_lag + 1)
-    as_published = config.method == "report"
-    smooth = 0.0 if as_published else config.smooth_frames
-    window = 0.0 if as_published else config.lag_window_frames
+    smooth = config.smooth_frames if config.method == "circular" else 0.0
     by_pit = {int(str(pit)): group for pit, group in ejections.groupby("pit")}
     pits: list[int] = []
     observed: list[tuple[Floats, Floats]] = []
@@ -223,15 +222,15 @@ def compute_correlation(
         g = growth_series(grown, frames, smooth)
         e = ejection_series(by_pit[number], frames)
         seen = Series(g.angle[None], g.weight[None])
-        pairs = _lagged((np.sign(seen.weight),), (np.sign(e.weight),), lags, 0.0)[0][0]
+        pairs = _lagged((np.sign(seen.weight),), (np.sign(e.weight),), lags)[0][0]
         pits.append(number)
         admitted = np.where(np.abs(lags) <= _LARGEST_LAG * frames.size, 1.0, 0.0)
         n_pairs.append(admitted * np.rint(pairs))
-        top, bottom = coefficient.combine(_lagged(*coefficient.terms(seen, e), lags, window))
+        top, bottom = coefficient.combine(_lagged(*coefficient.terms(seen, e), lags))
         observed.append((admitted * top[0], admitted * bottom[0]))
         rng = np.random.default_rng([seed, number])
         drawn = growth_surrogates(g, config.surrogates, rng)
-        top, bottom = coefficient.combine(_lagged(*coefficient.terms(drawn, e), lags, window))
+        top, bottom = coefficient.combine(_lagged(*coefficient.terms(drawn, e), lags))
         surrogate.append((admitted * top, admitted * bottom))
     if not pits:
         extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
@@ -286,16 +285,13 @@ def growth_surrogates(growth: Series, draws: int, rng: np.random.Generator) -> S
 
 
 def _lagged(
-    a: tuple[Floats, ...], b: tuple[Floats, ...], lags: npt.NDArray[np.int64], window: float
+    a: tuple[Floats, ...], b: tuple[Floats, ...], lags: npt.NDArray[np.int64]
 ) -> tuple[Floats, ...]:
     """Return ``sum_t a(t) b(t + lag)`` for each pair of terms: (rows of a, lags).
 
-    Pairs at neighbouring lags count too, by a Gaussian of ``window`` frames (0: none of them).
     Terms ``a`` are (rows, n), terms ``b`` (n,) or (rows, n).
     """
-    n, margin = b[0].shape[-1], int(np.ceil(_WINDOW_REACH * window))
-    wide = np.arange(int(lags.min()) - margin, int(lags.max()) + margin + 1)
-    reach = int(wide.max())
+    n, reach = b[0].shape[-1], int(lags.max())
     length = fft.next_fast_len(n + reach, real=True)
     chunk = max(1, 2_000_000 // length)
     results = []
@@ -306,13 +302,11 @@ def _lagged(
         for first in range(0, rows, chunk):
             spectrum = np.conj(fft.rfft(left[first : first + chunk], length))
             spectrum *= fft.rfft(right[first : first + chunk] if len(right) > 1 else right, length)
-            parts.append(fft.irfft(spectrum, length)[:, wide % length])
+            parts.append(fft.irfft(spectrum, length)[:, lags % length])
         product = np.concatenate(parts)
         # A series shorter than the lag leaves no pair; what the transform gives there is rounding.
-        product[:, np.abs(wide) >= n] = 0.0
-        if window > 0:
-            product = gaussian_filter1d(product, window, truncate=_WINDOW_REACH, mode="constant")
-        results.append(product[:, margin : product.shape[1] - margin])
+        product[:, np.abs(lags) >= n] = 0.0
+        results.append(product)
     return tuple(results)
 
 
@@ -338,7 +332,10 @@ def _block(
     else:
         lo, hi, variance = (np.full(lags.size, np.nan) for _ in range(3))
         lo[enough], hi[enough] = np.quantile(drawn[:, enough], (0.025, 0.975), axis=0)
-        variance[enough] = np.mean(drawn[:, enough] ** 2, axis=0)
+        # It changes slowly with the lag, as pairs get fewer; a finite number of surrogates does not.
+        variance[enough] = gaussian_filter1d(
+            np.mean(drawn[:, enough] ** 2, axis=0), _VARIANCE_WINDOW, mode="nearest"
+        )
         deviation = np.sqrt(np.where(variance > 0, variance, np.inf))
         largest = np.sort(np.nanmax(np.abs(drawn) / deviation, axis=1))
         beyond = largest.size - np.searchsorted(largest, np.abs(r) / deviation - 1e-12)

@@ -69,7 +69,7 @@ def test_the_coefficient_is_jammalamadaka_sengupta():
     rng = np.random.default_rng(0)
     g = rng.normal(40, 25, 60)
     e = 0.6 * g + rng.normal(100, 15, 60)
-    config = CorrelationConfig(surrogates=50, max_lag=3, smooth_frames=0.0, lag_window_frames=0.0)
+    config = CorrelationConfig(surrogates=50, max_lag=3, smooth_frames=0.0)
     table = compute_correlation(*tables(g, e), config=config, seed=0)
     sin_g = np.sin(np.radians(g - mean_vector(g)[0]))
     sin_e = np.sin(np.radians(e - mean_vector(e)[0]))
@@ -143,19 +143,3 @@ def test_lags_that_leave_little_overlap_stay_empty():
     measured = table.loc[table["r"].notna(), "lag"].abs()
     assert measured.max() == 20
     assert abs(find_lag(table).lag - 5) <= 1
-
-
-def test_the_window_over_lags_weighs_pairs():
-    rng = np.random.default_rng(4)
-    g, e = rng.normal(0, 25, (2, 50)) + 90
-    config = CorrelationConfig(surrogates=50, max_lag=2, smooth_frames=0.0, lag_window_frames=0.7)
-    table = compute_correlation(*tables(g, e), config=config, seed=0)
-    sin_g = np.sin(np.radians(g - mean_vector(g)[0]))
-    sin_e = np.sin(np.radians(e - mean_vector(e)[0]))
-    shift = np.arange(50)[None, :] - np.arange(50)[:, None] - 1
-    weight = np.where(np.abs(shift) <= 3, np.exp(-0.5 * (shift / 0.7) ** 2), 0.0)
-    weight[1 + shift >= 50] = 0.0
-    product = (weight * sin_g[:, None] * sin_e[None, :]).sum()
-    scale = (weight * sin_g[:, None] ** 2).sum() * (weight * sin_e[None, :] ** 2).sum()
-    at_one = table[(table["pit"] == 0) & (table["lag"] == 1)]["r"].item()
-    assert at_one == pytest.approx(product / np.sqrt(scale), rel=1e-6)
