@@ -27,6 +27,7 @@ Floats = npt.NDArray[np.float64]
 _MIN_PAIRS = 8
 """Fewest pairs of frames behind a correlation; below, it is empty."""
 _VARIANCE_WINDOW = 5.0
+"""Lags over which the variance of surrogates is smoothed (Gaussian)."""
 _LARGEST_LAG = 0.25
 """Largest lag as a share of a pit's life; beyond, too little of it overlaps, and r is empty."""
 
@@ -188,9 +189,8 @@ def compute_correlation(
     The pooled coefficient divides the sum of the pits' numerators by that of their denominators,
     each pit about its own mean directions, so that pits which merely differ do not correlate.
 
-    Counting neighbouring lags together would find weak relations more often (83 instead of 68 % of
-    simulated recordings of 150 frames), but where there is none it also finds one in 11 % instead
-    of 1 %: the memory of so short a series is known too badly. So each lag counts by itself.
+    Every lag counts by itself. Pooling neighbouring lags finds weak relations more often, but on
+    short series also finds some where there is none: their memory is known too badly.
 
     The null law comes from surrogates of each pit's growth direction that keep its values and its
     autocorrelation, see `growth_surrogates`. ``p`` at a lag is the share of surrogates whose
@@ -332,7 +332,7 @@ def _block(
     else:
         lo, hi, variance = (np.full(lags.size, np.nan) for _ in range(3))
         lo[enough], hi[enough] = np.quantile(drawn[:, enough], (0.025, 0.975), axis=0)
-        # It changes slowly with the lag, as pairs get fewer; a finite number of surrogates does not.
+        # It changes slowly with the lag, as pairs get fewer; the draws add noise to that.
         variance[enough] = gaussian_filter1d(
             np.mean(drawn[:, enough] ** 2, axis=0), _VARIANCE_WINDOW, mode="nearest"
         )
