@@ -365,7 +365,7 @@ def clustering_test(
         pits,
     )
     moments = moments.assign(distance=distance).dropna(subset="distance")
-    moments = moments.sort_values("particle", kind="stable")
+    moments = moments.sort_values(["particle", "frame"], kind="stable")
     number, first, count = np.unique(
         moments["particle"].to_numpy(), return_index=True, return_counts=True
     )
