@@ -7,13 +7,14 @@ decides its result follows a key; from the key follow resume, invalidation and p
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pitflow import stages
 from pitflow.compute import Compute, Progress, Silent
 from pitflow.config import Config
 from pitflow.errors import UserError
+from pitflow.figure_process import FigureProcess
 from pitflow.provenance import (
     RunFolder,
     Stopwatch,
@@ -151,10 +152,11 @@ def run(
         if overwrite:
             target.clear()
         target.describe(video, fingerprint(video), config)
-        job = Job(source, target, config, compute or Compute(), progress)
-        stages.describe_recording(job)
-        for stage, key in zip(STAGES, stage_keys(config), strict=True):
-            _do(stage, key, job)
+        with FigureProcess(target.path) as figures:
+            job = Job(source, target, config, compute or Compute(), progress, figures=figures)
+            stages.describe_recording(job)
+            for stage, key in zip(STAGES, stage_keys(config), strict=True):
+                _do(stage, key, job)
     return target.path / "report.html"
 
 
@@ -182,18 +184,8 @@ def write_report_again(folder: Path, progress: Progress | None = None) -> Path:
         raise UserError(
             "the run is not finished", where=folder, hint="continue it with `pitflow run`"
         )
-    config = Config.model_validate(target.manifest.config)
-    video = Path(target.manifest.input["path"])
-    if not video.exists() and not target.video.exists():
-        raise UserError(
-            "the recording is gone and its frames were not stored",
-            where=video,
-            hint="put it back there, or run again with --overwrite",
-        )
     with target.open_for_writing():
-        source = stages.open_recording(video, target, config) if video.exists() else None
-        job = Job(source, target, config, Compute(), progress or Silent())
-        _do(STAGES[-1], "", job)
+        _do(STAGES[-1], "", replace(stages.finished_job(folder), progress=progress or Silent()))
     return target.path / "report.html"
 
 

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pitflow import schema
-from pitflow.compute import Compute, Progress
+from pitflow.compute import Compute, Progress, Silent
 from pitflow.config import Config, dump_config
 from pitflow.errors import UserError
-from pitflow.provenance import INDEX, RunFolder, content_hash, printable
+from pitflow.provenance import INDEX, RunFolder, content_hash, open_run, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pitflow.acquire.blocks import Block
     from pitflow.acquire.frames import FrameReader
     from pitflow.acquire.source import Source
+    from pitflow.report.data import ReportData
+    from pitflow.report.page import Shown
     from pitflow.segment.pits import PitMap
     from pitflow.segment.protocol import Segmenter
 
@@ -38,6 +40,9 @@ MASK_MARKS = "masks.json"
 
 PIT_TAIL_FRAMES = 9
 """Frames at the end that show what became pit after the middle of the last block."""
+
+WORTH_A_PROCESS_FRAMES = 100
+"""The tables of a shorter recording are made before a second process is ready to draw."""
 
 MEASURED_TABLES = (
     "frames",
@@ -54,6 +59,18 @@ MEASURED_TABLES = (
     "transients",
     "current_correlation",
 )
+
+
+class Figures(Protocol):
+    """A process that draws figures of the run beside this one."""
+
+    def start(self) -> None:
+        """Get ready, which takes a while; does nothing the second time."""
+        ...
+
+    def draw(self, number: int) -> Shown | None:
+        """Draw a figure of the report; None: it cannot."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -75,7 +92,8 @@ class Job:
     """One run: the recording, where it is written, and how.
 
     ``source`` is None where the recording is gone and its stored frames do. ``notes`` says what a
-    stage adapted; ``warnings`` what the reader of the report must know.
+    stage adapted; ``warnings`` what the reader of the report must know. ``figures`` is a process
+    that draws figures too.
     """
 
     source: Source | None
@@ -85,6 +103,7 @@ class Job:
     progress: Progress
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    figures: Figures | None = None
 
     @property
     def opened(self) -> Source:
@@ -120,6 +139,27 @@ class Job:
     def table(self, stage: str, name: str) -> Path:
         """Path of a table that one stage leaves for the next."""
         return self.run.parts(stage) / f"{name}.parquet"
+
+
+def finished_job(folder: Path) -> Job:
+    """Return the job of a run that is measured, to read from.
+
+    Raises
+    ------
+    UserError
+        If there is no run, or neither its recording nor its stored frames are there.
+    """
+    run = open_run(folder)
+    config = Config.model_validate(run.manifest.config)
+    video = Path(run.manifest.input["path"])
+    if not video.exists() and not run.video.exists():
+        raise UserError(
+            "the recording is gone and its frames were not stored",
+            where=video,
+            hint="put it back there, or run again with --overwrite",
+        )
+    source = open_recording(video, run, config) if video.exists() else None
+    return Job(source, run, config, Compute(), Silent())
 
 
 def check_segmenter(config: Config) -> None:
@@ -343,6 +383,9 @@ def link(job: Job) -> str:
     from pitflow.link.settle import drop_settled
     from pitflow.link.tracks import link_detections
 
+    if job.figures is not None and len(job.frames) >= WORTH_A_PROCESS_FRAMES:
+        # Linking keeps one core busy; the others have time to load what drawing needs.
+        job.figures.start()
     detections = pd.read_parquet(job.table("segment", "detections"))
     frames = _frames(job)
     steady = _moved(detections, frames, -1)
@@ -392,10 +435,25 @@ def measure(job: Job) -> str:
 
 def report(job: Job) -> str:
     """Write the page and its figures."""
+    from pitflow.report.page import write_report
+
+    done = 0
+
+    def count(figures: int, total: int) -> None:
+        nonlocal done
+        if done == 0:
+            job.progress.start("report", total)
+        job.progress.advance(figures - done)
+        done = figures
+
+    return str(write_report(report_data(job), job.run.path, count, job.figures))
+
+
+def report_data(job: Job) -> ReportData:
+    """Return what the report shows of a run that is measured."""
     from pitflow.acquire.store import open_stack, read_frame
     from pitflow.baselines import crop_baselines
     from pitflow.report.data import Provenance, ReportData
-    from pitflow.report.page import write_report
 
     run, scene, reader = job.run, _scene(job), _reader(job)
     masks = open_stack(run.masks)
@@ -407,7 +465,7 @@ def report(job: Job) -> str:
     def mask_at(index: int) -> npt.NDArray[np.uint8]:
         return read_frame(masks, index)
 
-    data = ReportData(
+    return ReportData(
         name=manifest.input["name"],
         tables=tables,
         shape=job.recording.shape,
@@ -434,16 +492,6 @@ def report(job: Job) -> str:
         ),
         config=job.config.report,
     )
-    done = 0
-
-    def count(figures: int, total: int) -> None:
-        nonlocal done
-        if done == 0:
-            job.progress.start("report", total)
-        job.progress.advance(figures - done)
-        done = figures
-
-    return str(write_report(data, run.path, count))
 
 
 def _clock_offset(tables: dict[str, pd.DataFrame], job: Job) -> list[str]:

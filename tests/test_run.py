@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from pitflow import schema, stages
 from pitflow.compute import Compute, Silent
 from pitflow.config import Config
 from pitflow.errors import UserError
+from pitflow.figure_process import FigureProcess
 from pitflow.provenance import open_run
 from pitflow.score import score_run
 from pitflow.simulate.config import SimulateConfig
@@ -255,6 +258,37 @@ def test_the_report_can_be_written_again_without_the_recording(copied: Path) -> 
     (copied / "report.html").unlink()
     assert pipeline.write_report_again(copied) == copied / "report.html"
     assert (copied / "report.html").exists()
+
+
+def test_a_second_process_draws_the_same_figures(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = sorted(path.name for path in (copied / "figures").iterdir())
+    before = {name: (copied / "figures" / name).read_bytes() for name in names}
+    page = (copied / "report.html").read_text()
+    shutil.rmtree(copied / "figures")
+    (copied / "report.html").unlink()
+    drawn: list[int] = []
+    with FigureProcess(copied) as figures:
+        figures.start()
+
+        class Noted:
+            def draw(self, number: int) -> Any:
+                drawn.append(number)
+                return figures.draw(number)
+
+        job = replace(stages.finished_job(copied), figures=cast(Any, Noted()))
+        stages.report(job)
+    assert drawn
+    assert {name: (copied / "figures" / name).read_bytes() for name in names} == before
+    assert (copied / "report.html").read_text() == page
+
+
+def test_a_process_that_died_draws_nothing(copied: Path) -> None:
+    with FigureProcess(copied / "no run") as figures:
+        assert figures.draw(1) is None
+        figures.start()
+        assert figures.draw(1) is None
 
 
 def test_frames_outside_the_recording_are_refused(clip: Path, tmp_path: Path) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jinja2
 import matplotlib as mpl
 
 from pitflow.errors import UserError
-from pitflow.report.contents import SECTIONS, Entry
+from pitflow.report.contents import SECTIONS
 from pitflow.report.data import ReportData
 from pitflow.report.methods import limits, methods
 from pitflow.report.panel import Embedded, draw
@@ -23,6 +25,8 @@ from pitflow.report.summary import findings
 
 Progress = Callable[[int, int], None]
 """Told how many of how many figures are done."""
+
+_ENTRIES = [entry for section in SECTIONS for entry in section.entries]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,20 @@ class Shown:
     picture: Embedded | None = None
 
 
-def write_report(data: ReportData, folder: Path, progress: Progress | None = None) -> Path:
+class Drawer(Protocol):
+    """Who else can draw figures of the same run."""
+
+    def draw(self, number: int) -> Shown | None:
+        """Draw figure ``number`` (from 1, in reading order) as ``draw_figure``; None: it cannot."""
+        ...
+
+
+def write_report(
+    data: ReportData,
+    folder: Path,
+    progress: Progress | None = None,
+    drawer: Drawer | None = None,
+) -> Path:
     """Write ``folder``/report.html and ``folder``/figures/*.png (and *.svg); return the page.
 
     Parameters
@@ -47,34 +64,61 @@ def write_report(data: ReportData, folder: Path, progress: Progress | None = Non
         The run directory; made if it is not there. The page is replaced at once, when complete.
     progress:
         Called after every figure with the number done and the number of all.
+    drawer:
+        Draws figures too, from the last one backwards, until all are drawn.
 
     Raises
     ------
     UserError
         If the folder cannot be written.
     """
-    total = sum(len(section.entries) for section in SECTIONS)
-    coming: list[tuple[Any, list[Future[Shown]]]] = []
-    done = 0
+    total = len(_ENTRIES)
+    waiting = deque(range(1, total + 1))
+    shown: dict[int, Shown | Future[Shown]] = {}
+
+    lock = threading.Lock()
+
+    def done(number: int, figure: Shown | Future[Shown]) -> None:
+        with lock:
+            shown[number] = figure
+            if progress is not None:
+                progress(len(shown), total)
+
+    def draw_elsewhere(drawer: Drawer) -> None:
+        while (number := _taken(waiting.pop)) is not None:
+            figure = drawer.draw(number)
+            if figure is None:
+                waiting.append(number)
+                return
+            done(number, figure)
+
     try:
         (folder / "figures").mkdir(parents=True, exist_ok=True)
-        with mpl.rc_context(RC), ThreadPoolExecutor(1, "figures") as writer:
-            for section in SECTIONS:
-                entries = []
-                for entry in section.entries:
-                    entries.append(_show(entry, data, folder / "figures", done + 1, writer))
-                    done += 1
-                    if progress is not None:
-                        progress(done, total)
-                coming.append((section, entries))
-        shown = [(section, [entry.result() for entry in entries]) for section, entries in coming]
+        with mpl.rc_context(RC), ThreadPoolExecutor(2, "figures") as threads:
+            elsewhere = None if drawer is None else threads.submit(draw_elsewhere, drawer)
+            while len(shown) < total:
+                number = _taken(waiting.popleft)
+                if number is not None:
+                    done(number, _draw(data, number, folder / "figures", threads))
+                elif elsewhere is not None:
+                    elsewhere.result()
+        figures = {
+            number: figure if isinstance(figure, Shown) else figure.result()
+            for number, figure in shown.items()
+        }
         page = folder / "report.html"
         partial = folder / "report.html.partial"
-        partial.write_text(fill_page(data, shown), encoding="utf-8")
+        partial.write_text(fill_page(data, figures), encoding="utf-8")
         partial.replace(page)
     except OSError as error:
         raise UserError(f"cannot write the report ({error.strerror})", where=folder) from error
     return page
+
+
+def draw_figure(data: ReportData, number: int, folder: Path) -> Shown:
+    """Draw figure ``number`` (from 1, in reading order) and write its files into ``folder``."""
+    with mpl.rc_context(RC), ThreadPoolExecutor(1) as threads:
+        return _draw(data, number, folder, threads).result()
 
 
 def fill_template(name: str, **content: Any) -> str:
@@ -87,8 +131,10 @@ def fill_template(name: str, **content: Any) -> str:
     return template.render(style=here.joinpath("page.css").read_text(encoding="utf-8"), **content)
 
 
-def fill_page(data: ReportData, shown: list[tuple[Any, list[Shown]]]) -> str:
-    """Return the page as HTML; every text from outside is escaped."""
+def fill_page(data: ReportData, figures: Mapping[int, Shown]) -> str:
+    """Return the page with its figures as HTML; every text from outside is escaped."""
+    numbers = iter(sorted(figures))
+    shown = [(section, [figures[next(numbers)] for _ in section.entries]) for section in SECTIONS]
     return fill_template(
         "page.html.j2",
         title=data.config.title or data.name,
@@ -116,17 +162,23 @@ def fill_page(data: ReportData, shown: list[tuple[Any, list[Shown]]]) -> str:
     )
 
 
-def _show(
-    entry: Entry, data: ReportData, folder: Path, number: int, writer: Executor
-) -> Future[Shown]:
+def _taken(take: Callable[[], int]) -> int | None:
+    try:
+        return take()
+    except IndexError:
+        return None
+
+
+def _draw(data: ReportData, number: int, folder: Path, threads: Executor) -> Future[Shown]:
     """Draw and write one figure; files of an earlier report that no longer apply are removed."""
+    entry = _ENTRIES[number - 1]
     stem = folder / entry.name
     made = entry.make(data)
     wanted = () if isinstance(made, str) else ("png", "svg") if data.config.svg else ("png",)
     for kind in {"png", "svg"} - set(wanted):
         stem.with_name(f"{entry.name}.{kind}").unlink(missing_ok=True)
     if isinstance(made, str):
-        return writer.submit(Shown, number, entry.title, made)
+        return threads.submit(Shown, number, entry.title, made)
     finish = draw(made, stem, svg=data.config.svg)
     caption = made.caption
-    return writer.submit(lambda: Shown(number, entry.title, caption, entry.name, finish()))
+    return threads.submit(lambda: Shown(number, entry.title, caption, entry.name, finish()))

@@ -11,7 +11,7 @@ import pytest
 from pitflow.config import ReportConfig
 from pitflow.errors import UserError
 from pitflow.report.contents import SECTIONS
-from pitflow.report.page import write_report
+from pitflow.report.page import Shown, write_report
 from pitflow.report.summary import findings
 
 BRIEF = ReportConfig(svg=False)
@@ -40,6 +40,29 @@ def written(run, tmp_path_factory):
     page = write_report(run, folder, lambda done, total: steps.append((done, total)))
     assert steps == [(k + 1, len(ENTRIES)) for k in range(len(ENTRIES))]
     return folder, page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("able", [0, 3, 99])
+def test_figures_drawn_elsewhere_come_last_first(run, tmp_path, able):
+    """Another who draws as many figures as he is able to, and then no more."""
+    asked = []
+
+    class Other:
+        def draw(self, number):
+            asked.append(number)
+            if len(asked) > able:
+                return None
+            return Shown(number, ENTRIES[number - 1].title, f"drawn elsewhere {number}")
+
+    html = write_report(dataclasses.replace(run, config=BRIEF), tmp_path, drawer=Other()).read_text(
+        "utf-8"
+    )
+    assert asked[0] == len(ENTRIES)
+    assert html.count("drawn elsewhere") == min(len(asked), able)
+    assert len(Links(html).targets) >= len(ENTRIES) - able
+    for k, entry in enumerate(ENTRIES, start=1):
+        drawn_here = k not in asked[:able]
+        assert (tmp_path / "figures" / f"{entry.name}.png").exists() == drawn_here
 
 
 def test_every_figure_is_written_in_both_formats(written):
