@@ -250,9 +250,10 @@ def run_task(task: Task) -> None:
 def estimate_seconds(
     tasks: Sequence[Task], measure: Callable[[Recipe], float] | None = None
 ) -> dict[str, float]:
-    """Return about how long the training of each model takes on this machine, all folds, s.
+    """Return about how long the training of each model takes, all folds, s.
 
-    Every network is tried for a step; validation counts as one more third of an epoch's share.
+    Every network is tried for a step, so a machine that is busy with something else shows it. To
+    look at an image in validation costs a third of training on it.
     """
     measure = measure or seconds_per_step
     per_step: dict[str, float] = {}
@@ -272,11 +273,12 @@ def estimate_seconds(
 
 
 def seconds_per_step(recipe: Recipe, device: str = "auto") -> float:
-    """Return the time of one step of training, s, after one to warm up."""
+    """Return the time of one step of training, s, after one to warm up, laid out as in training."""
     execution = choose_execution(device)
-    network = new_network(recipe).to(execution.device).train()
+    layout = torch.channels_last
+    network = new_network(recipe).to(device=execution.device, memory_format=layout).train()
     shape = recipe.training.batch, len(recipe.channels), recipe.tile_px, recipe.tile_px
-    images = torch.randn(shape, device=execution.device)
+    images = torch.randn(shape, device=execution.device).to(memory_format=layout)
     truth = (torch.rand(shape[0], 1, *shape[2:], device=execution.device) < 0.1).float()
     loss = objective(recipe, ())
     seconds = 0.0
