@@ -353,6 +353,37 @@ CURRENT_CORRELATION = Table(
     ),
 )
 
+MICROGRAPH_PITS = Table(
+    "micrograph_pits",
+    "one row per pit (or other instance) of a micrograph",
+    _columns(
+        """
+        image           | string  |       | name of the micrograph, without suffix
+        pit             | int64   |       | its number in the label image, from 1
+        x               | float64 | px    | centre, column
+        y               | float64 | px    | centre, row
+        score           | float64 |       | confidence of the detection, 0 to 1; empty for given labels
+        area_px         | float64 | px^2  | area
+        area_um2        | float64 | um^2  | area; empty without a scale
+        diameter_px     | float64 | px    | diameter of the circle of the same area
+        diameter_um     | float64 | um    | the same; empty without a scale
+        circularity     | float64 |       | 4 pi area / perimeter^2 of the outline: 1 a circle
+        aspect          | float64 |       | long over short axis of the ellipse of the same moments, from 1
+        solidity        | float64 |       | area of the outline over that of its convex hull: 1 convex
+        orientation_deg | float64 | deg   | direction of the long axis, [0, 180), clockwise from +x
+        contrast        | float64 |       | how much darker than the surface around it, as a fraction of that
+        nearest_px      | float64 | px    | distance to the centre of the nearest other pit
+        nearest_um      | float64 | um    | the same; empty without a scale
+        touches_border  | bool    |       | cut off by the border of the image: its shape is not whole
+        line_share      | float64 |       | share of its inside that is dark lines; empty if too small to tell
+        line_deg        | float64 | deg   | main direction of the lines, [0, 180), clockwise from +x
+        crossing_deg    | float64 | deg   | angle between two families of lines; empty with one or none
+        morphology      | string  |       | plain, fissured, crosshatch; empty if too small to tell
+        is_flagged      | bool    |       | fissured or crosshatch: may turn into a crack
+        """
+    ),
+)
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (

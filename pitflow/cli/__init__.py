@@ -13,6 +13,7 @@ from pitflow.cli import (
     particle_study,
     particles,
     recordings,
+    sem,
     simulate,
     validate,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "particle_study",
     "particles",
     "recordings",
+    "sem",
     "simulate",
     "validate",
 ]

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from pitflow.config import Model
 from pitflow.segment.guidance import Guidance
+from pitflow.segment.instance_loss import InstanceLossConfig
 from pitflow.segment.learn import TrainConfig
 from pitflow.segment.losses import LossTerm
 from pitflow.segment.networks import NetworkConfig
@@ -78,3 +79,49 @@ class Recipe(Model):
         description="without folds: share of the data that stops training and sets thresholds; "
         "None: neither is done, for a model that is only a beginning",
     )
+
+
+class WarpConfig(Model):
+    """How a micrograph is varied each time it is drawn (defaults: paper 001)."""
+
+    dihedral: bool = Field(True, description="one of the eight symmetries of the square")
+    rotate_deg: float = Field(15.0, ge=0, le=45, description="turned by up to this, deg")
+    shear_deg: float = Field(5.0, ge=0, lt=45, description="sheared by up to this both ways, deg")
+    zoom: float = Field(
+        0.2, ge=0, lt=1, description="up to this share cut off, the rest enlarged to the same size"
+    )
+    brightness: float = Field(
+        0.25, ge=0, description="added grey, up to this share of the image's range"
+    )
+    exposure: float = Field(0.25, ge=0, lt=1, description="factor on the grey, up to 1 +- this")
+    invert: float = Field(
+        0.0, ge=0, le=1, description="chance of the negative: pits may be dark or bright"
+    )
+
+
+class InstanceRecipe(Model):
+    """All parameters of a model that finds instances."""
+
+    name: str = Field(description="what its models are called")
+    domain: str = Field(description="the domain it belongs to")
+    channels: tuple[str, ...] = Field(min_length=1, description="input channels, in order")
+    classes: tuple[str, ...] = Field(min_length=1, description="output classes, in order")
+    network: NetworkConfig
+    loss: InstanceLossConfig = InstanceLossConfig()
+    training: TrainConfig = TrainConfig()
+    warp: WarpConfig = WarpConfig()
+    crop_px: int = Field(gt=0, description="side of a training image, px")
+    tile_px: int = Field(gt=0, description="side of a tile at inference, px")
+    overlap_px: int = Field(
+        ge=0, description="overlap of tiles, px; smaller objects are seen whole by some tile"
+    )
+    halo_px: None = None
+    max_overlap: float = Field(
+        0.7, gt=0, le=1, description="IoU of boxes above which the better one alone stays"
+    )
+    validation_share: float = Field(
+        0.2, gt=0, lt=1, description="share of the data that chooses epoch and threshold"
+    )
+
+
+AnyRecipe = Recipe | InstanceRecipe

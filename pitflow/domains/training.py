@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pitflow.domains.recipe import Recipe
+from pitflow.domains.recipe import AnyRecipe
 from pitflow.errors import UserError
 from pitflow.provenance import software_versions
 from pitflow.segment.checkpoint import WEIGHTS, Card
@@ -18,14 +18,14 @@ from pitflow.segment.learn import STATE
 from pitflow.segment.networks import build_network
 
 
-def new_network(recipe: Recipe) -> nn.Module:
+def new_network(recipe: AnyRecipe) -> nn.Module:
     """Return the recipe's network with the initial weights that its seed gives."""
     with torch.random.fork_rng():
         torch.manual_seed(recipe.training.seed)
         return build_network(recipe.network, len(recipe.channels), len(recipe.classes))
 
 
-def new_card(recipe: Recipe) -> Card:
+def new_card(recipe: AnyRecipe) -> Card:
     """Return the card of a model of the recipe that is yet to be trained."""
     return Card(
         name=recipe.name,

@@ -50,6 +50,8 @@ class InstanceNetwork(Protocol):
     """What a network that finds instances offers instead: the objects of a tile, with masks."""
 
     multiple: int
+    single_precision: bool
+    """Whether it can run in single precision only."""
 
     def detect(self, images: torch.Tensor, limits: Limits) -> list[list[Instance]]:
         """Return the instances in each image of a batch, best first."""

@@ -115,6 +115,7 @@ class Gelan(nn.Module):
     """The network; in training it answers with both heads, in evaluation with the main one."""
 
     multiple = 32
+    single_precision = False
 
     def __init__(self, config: GelanConfig, channels: int, classes: int) -> None:
         super().__init__()

@@ -56,7 +56,8 @@ class Prototypes(nn.Sequential):
     def __init__(self, channels: int, width: int, count: int) -> None:
         super().__init__(
             ConvUnit(channels, width, 3),
-            nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
+            # Its gradient is the same every time, also on a GPU; that of bilinear is not.
+            nn.Upsample(scale_factor=2, mode="nearest"),
             ConvUnit(width, width, 3),
             nn.Conv2d(width, count, 1),
         )

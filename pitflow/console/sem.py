@@ -1,0 +1,186 @@
+"""Micrographs in the terminal."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pitflow.console import print_error
+from pitflow.console.bar import Bar
+from pitflow.errors import UserError
+
+if TYPE_CHECKING:
+    from pitflow.domains.sem.recipes import AnySemRecipe
+
+BY_CHOICE = {
+    ("instance", "gelan", False): "sem",
+    ("instance", "gelan", True): "sem-no-texture",
+    ("instance", "mask-rcnn", False): "sem-mask-rcnn",
+    ("semantic", "gelan", False): "sem-oxide",
+}
+"""Task, model and whether texture refinement is left out: the recipe."""
+
+
+def choose_recipe(
+    task: str, model: str, recipe: str | None, epochs: int | None, *, no_texture: bool
+) -> AnySemRecipe:
+    """Return the recipe that the options name, with its number of epochs.
+
+    Raises
+    ------
+    UserError
+        If they name none.
+    """
+    from pitflow.domains.sem.recipes import find_recipe
+
+    if recipe is None:
+        recipe = BY_CHOICE.get((task, model, no_texture))
+    if recipe is None:
+        raise UserError(
+            f"no recipe is for --task {task} --model {model}"
+            + (" --no-texture" if no_texture else ""),
+            hint="--task instance or semantic; --model gelan or mask-rcnn (instance)",
+        )
+    found = find_recipe(recipe)
+    if epochs is not None:
+        training = found.training.model_copy(
+            update={
+                "epochs": epochs,
+                "validate_every": min(found.training.validate_every, epochs),
+            }
+        )
+        found = found.model_copy(update={"training": training})
+    return found
+
+
+def train_with_progress(
+    data: Sequence[Path],
+    output: Path,
+    recipe: AnySemRecipe,
+    pretrain: Sequence[Path],
+    initial: Path | None,
+    device: str,
+    workers: int | None,
+    *,
+    overwrite: bool,
+) -> None:
+    """Train a model for micrographs and print where it is."""
+    from pitflow.domains.sem.train import train_sem
+
+    with Bar() as bar:
+        train_sem(
+            data,
+            output,
+            recipe,
+            pretrain=pretrain,
+            initial=initial,
+            device=device,
+            workers=workers or 1,
+            overwrite=overwrite,
+            command=shlex.join(["pitflow", *sys.argv[1:]]),
+            progress=bar,
+        )
+    sys.stdout.write(f"{output}\n")
+
+
+def analyse_with_progress(
+    images: Sequence[Path],
+    output: Path,
+    model: str | None,
+    labels: Path | None,
+    um_per_px: float | None,
+    min_score: float | None,
+    device: str,
+    *,
+    overwrite: bool,
+) -> int:
+    """Find and measure pits and print where the page is.
+
+    Returns
+    -------
+    0, or 2 if an image could not be analysed.
+    """
+    from pitflow.domains.sem.analyse import analyse_micrographs, label_finder, model_finder
+
+    if (model is None) == (labels is None):
+        raise UserError("needs either --model or --labels", where="pitflow sem")
+    if labels is not None:
+        find, about = label_finder(labels), {"labels": str(labels)}
+    else:
+        find = model_finder(str(model), device=device, min_score=min_score)
+        about = {"model": str(model)}
+    with Bar() as bar:
+        analysis = analyse_micrographs(
+            images,
+            output,
+            find,
+            about=about,
+            um_per_px=um_per_px,
+            overwrite=overwrite,
+            progress=bar,
+        )
+    for error in analysis.failed:
+        print_error(error)
+    sys.stdout.write(f"{analysis.page}\n")
+    return 2 if analysis.failed else 0
+
+
+def study_with_progress(
+    data: Sequence[Path],
+    output: Path,
+    pretrain: Sequence[Path],
+    task: str,
+    recipe: str | None,
+    splits: int | None,
+    test_share: float,
+    epochs: int | None,
+    baseline_epochs: int | None,
+    device: str,
+    workers: int,
+    cluster: str | None,
+    *,
+    paired: bool,
+) -> None:
+    """Run a study and print where its page is.
+
+    Raises
+    ------
+    UserError
+        If the recipe is for another task.
+    """
+    from pitflow.compute import Compute
+    from pitflow.domains.recipe import InstanceRecipe
+    from pitflow.domains.sem.study import N_SPLITS, sem_study
+    from pitflow.domains.sem.study_classes import N_FOLDS, class_study
+
+    chosen = choose_recipe(task, "gelan", recipe, epochs, no_texture=False)
+    compute = Compute(workers=workers, cluster=cluster)
+    with Bar() as bar:
+        if isinstance(chosen, InstanceRecipe):
+            page = sem_study(
+                data,
+                output,
+                pretrain=pretrain,
+                recipe=chosen,
+                n_splits=splits or N_SPLITS,
+                test_share=test_share,
+                baseline_epochs=baseline_epochs,
+                paired=paired,
+                device=device,
+                compute=compute,
+                progress=bar,
+            )
+        else:
+            page = class_study(
+                data,
+                output,
+                recipe=chosen,
+                n_folds=splits or N_FOLDS,
+                device=device,
+                compute=compute,
+                progress=bar,
+            )
+    sys.stdout.write(f"{page}\n")

@@ -1,0 +1,1 @@
+"""Electron micrographs: pits as instances, or materials as classes (paper 001)."""

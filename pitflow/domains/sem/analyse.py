@@ -1,0 +1,423 @@
+"""Micrographs in; instances, a table of pits and a page out."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pitflow.compute import Progress, Silent
+from pitflow.domains.sem.data_bar import find_data_bar
+from pitflow.domains.sem.micrographs import LABEL_SUFFIX, list_micrographs, read_grey, read_pixels
+from pitflow.errors import UserError
+from pitflow.frame import Image
+from pitflow.measure.micrograph import compute_micrograph_pits
+from pitflow.provenance import printable, software_versions
+from pitflow.schema import MICROGRAPH_PITS, empty_table
+
+Labels = npt.NDArray[np.uint16]
+
+PITS, PAGE, RECORD = "pits.csv", "sem.html", "sem.json"
+OVERLAY_SUFFIX = "_overlay"
+
+_SHOWN = 6
+_SHOWN_PX = 900
+_MOST_ROWS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The pits of a micrograph.
+
+    Parameters
+    ----------
+    labels:
+        (height, width) of the whole image; 0 in its data bar.
+    scores:
+        Confidence of each number; none where the labels were given.
+    """
+
+    labels: Labels
+    scores: dict[int, float] = field(default_factory=dict)
+
+
+Finder = Callable[[Path, Image], Found]
+"""Finds the pits in a grey image whose data bar is cut off; the path names the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What came of a batch.
+
+    Parameters
+    ----------
+    pits:
+        The table ``MICROGRAPH_PITS`` of all images.
+    page:
+        The report.
+    failed:
+        What went wrong, an image each.
+    """
+
+    pits: pd.DataFrame
+    page: Path
+    failed: tuple[UserError, ...]
+
+
+def analyse_micrographs(
+    images: Sequence[Path],
+    out: Path,
+    find: Finder,
+    *,
+    about: dict[str, str],
+    um_per_px: float | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Analysis:
+    """Find and measure the pits of every micrograph and write all results.
+
+    An image that cannot be read does not keep the others from being analysed.
+
+    Parameters
+    ----------
+    images:
+        Image files, or folders of them; any size, grey or colour, any depth.
+    out:
+        Gets ``<name>_labels.png`` (uint16, 0 surface) and ``<name>_overlay.png`` of every image,
+        ``pits.csv`` with a row per pit, ``sem.html`` and its ``figures/``, and ``sem.json``.
+    find:
+        From ``model_finder`` or ``label_finder``.
+    about:
+        Where the labels come from, for the page.
+    um_per_px:
+        Size of a pixel.
+
+    Raises
+    ------
+    UserError
+        If no image is given, two have the same name, ``out`` holds results of another call, or no
+        image could be analysed.
+    """
+    paths = list_micrographs(images)
+    _check(paths, out, overwrite)
+    progress = progress or Silent()
+    progress.start("micrographs", len(paths))
+    tables: list[pd.DataFrame] = []
+    shown: dict[str, npt.NDArray[np.uint8]] = {}
+    bars = 0
+    failed: list[UserError] = []
+    for path in paths:
+        try:
+            table, overlay, has_bar = _analyse_one(path, out, find, um_per_px)
+        except UserError as error:
+            failed.append(error)
+        else:
+            tables.append(table)
+            bars += has_bar
+            if len(shown) < _SHOWN:
+                shown[printable(path.stem)] = overlay
+        progress.advance()
+    if not tables:
+        raise failed[0]
+    pits = pd.concat([one for one in tables if len(one)] or [empty_table(MICROGRAPH_PITS)])
+    pits = pits.reset_index(drop=True)
+    partial = out / (PITS + ".partial")
+    pits.to_csv(partial, index=False, float_format="%.6g")
+    partial.replace(out / PITS)
+    record = {
+        "images": [printable(path.name) for path in paths],
+        "data_bars": bars,
+        "failed": [str(error) for error in failed],
+        "um_per_px": um_per_px,
+        "versions": software_versions(),
+        **about,
+    }
+    (out / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    page = _write_page(out / PAGE, pits, shown, record, about, failed, len(tables))
+    progress.finish(str(page))
+    return Analysis(pits, page, tuple(failed))
+
+
+def model_finder(name: str, *, device: str = "auto", min_score: float | None = None) -> Finder:
+    """Return a finder that asks a model, by name or path.
+
+    Raises
+    ------
+    UserError
+        If there is no such model or device.
+    """
+    from pitflow.domains.sem.model import load_instance_model
+    from pitflow.segment.devices import choose_execution
+    from pitflow.segment.instance import paint_labels
+
+    model = load_instance_model(name, execution=choose_execution(device))
+
+    def find(path: Path, image: Image) -> Found:
+        try:
+            labels, kept = paint_labels(model.find(image, min_score), image.shape)
+        except ValueError as error:
+            raise UserError(str(error), where=path, hint="raise --min-score") from error
+        return Found(labels, {number: one.score for number, one in enumerate(kept, start=1)})
+
+    return find
+
+
+def label_finder(folder: Path) -> Finder:
+    """Return a finder that reads label images made elsewhere.
+
+    That of ``x.tif`` is ``x_labels.png``, ``x_labels.tif``, ``x.png`` or ``x.tif`` in the folder:
+    one integer per pixel, 0 surface; of the whole image, or of the part above the data bar.
+
+    Raises
+    ------
+    UserError
+        If the folder is not there.
+    """
+    if not folder.is_dir():
+        raise UserError("no such folder", where=folder)
+
+    def find(path: Path, image: Image) -> Found:
+        names = [
+            f"{path.stem}{end}{suffix}"
+            for end in (LABEL_SUFFIX, "")
+            for suffix in (".png", ".tif", ".tiff")
+        ]
+        file = next(
+            (
+                place
+                for name in names
+                if (place := folder / name).is_file() and place.resolve() != path.resolve()
+            ),
+            None,
+        )
+        if file is None:
+            raise UserError(f"has no labels in {folder}", where=path, hint=f"name them {names[0]}")
+        pixels = read_pixels(file)
+        if pixels.ndim != 2 or not np.issubdtype(pixels.dtype, np.integer):
+            raise UserError("is not a label image: one integer per pixel", where=file)
+        if pixels.shape[1] != image.shape[1] or pixels.shape[0] < image.shape[0]:
+            raise UserError(
+                f"{pixels.shape[1]} x {pixels.shape[0]} px do not fit the image of "
+                f"{image.shape[1]} x {image.shape[0]} px",
+                where=file,
+            )
+        labels = pixels[: image.shape[0]].astype(np.int64)
+        if labels.min() < 0 or labels.max() > np.iinfo(np.uint16).max:
+            raise UserError("labels must be from 0 to 65535", where=file)
+        return Found(labels.astype(np.uint16))
+
+    return find
+
+
+def _analyse_one(
+    path: Path, out: Path, find: Finder, um_per_px: float | None
+) -> tuple[pd.DataFrame, npt.NDArray[np.uint8], bool]:
+    from pitflow.report.figures.micrographs import paint_outlines
+    from pitflow.report.window import reduce
+
+    whole = read_grey(path)
+    end = find_data_bar(whole)
+    image = whole[:end]
+    found = find(path, image)
+    table = compute_micrograph_pits(
+        image,
+        found.labels,
+        name=printable(path.stem),
+        um_per_px=um_per_px,
+        scores=found.scores,
+    )
+    labels = np.zeros(whole.shape, dtype=np.uint16)
+    labels[:end] = found.labels
+    flagged = frozenset(int(pit) for pit in table.loc[table["is_flagged"], "pit"])
+    overlay = paint_outlines(whole, labels, flagged)
+    _write_png(out / f"{path.stem}{LABEL_SUFFIX}.png", labels)
+    _write_png(out / f"{path.stem}{OVERLAY_SUFFIX}.png", overlay[..., ::-1])
+    return table, reduce(overlay, _SHOWN_PX), end < len(whole)
+
+
+def _write_png(path: Path, pixels: npt.NDArray[Any]) -> None:
+    _, encoded = cv2.imencode(".png", np.ascontiguousarray(pixels))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded.tobytes())
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror})", where=path) from error
+
+
+def _check(paths: Sequence[Path], out: Path, overwrite: bool) -> None:
+    seen: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in seen:
+            raise UserError(f"has the same name as {seen[path.stem]}", where=path)
+        seen[path.stem] = path
+        if path.parent.resolve() == out.resolve():
+            raise UserError("the results would lie among the images", where=out)
+    if (out / PITS).exists() and not overwrite:
+        raise UserError("holds results already", where=out, hint="--overwrite replaces them")
+
+
+def _write_page(
+    page: Path,
+    pits: pd.DataFrame,
+    shown: dict[str, npt.NDArray[np.uint8]],
+    record: dict[str, Any],
+    about: dict[str, str],
+    failed: Sequence[UserError],
+    n_images: int,
+) -> Path:
+    from pitflow.domains.sem.page import closing, picture
+    from pitflow.report.figures.micrographs import draw_distributions, draw_overlays
+    from pitflow.report.sheet import Section, Sheet, write_sheet
+    from pitflow.report.words import count
+
+    um_per_px = record["um_per_px"]
+    overlays = picture(draw_overlays(shown), page, "overlays", "The micrographs and their pits")
+    sections = [Section("images", "Micrographs", [overlays])]
+    if len(pits):
+        drawn = picture(draw_distributions(pits), page, "distributions", "All pits")
+        sections.append(Section("distributions", "Distributions", [drawn]))
+        sections.append(Section("pits", "Pits", [_table(pits)]))
+    origin = [
+        *about.items(),
+        ("scale", f"{um_per_px:g} µm per px" if um_per_px else "not given"),
+        ("software", ", ".join(f"{n} {v}" for n, v in record["versions"].items())),
+    ]
+    sheet = Sheet(
+        title="Pits in micrographs",
+        subtitle=f"{count(len(pits), 'pit')} in {count(n_images, 'micrograph')}",
+        findings=_findings(pits, n_images, record),
+        sections=[*sections, *closing(_METHODS, _LIMITS, origin)],
+        warnings=[str(error) for error in failed],
+    )
+    return write_sheet(sheet, page)
+
+
+def _table(pits: pd.DataFrame) -> Any:
+    from pitflow.report.sheet import Grid
+    from pitflow.report.words import significant
+
+    in_um = bool(pits["diameter_um"].notna().all())
+    unit = "µm" if in_um else "px"
+    end = "um" if in_um else "px"
+    headings = [
+        ("image", ""),
+        ("pit", ""),
+        ("area", f"{unit}²"),
+        ("diameter", unit),
+        ("circularity", ""),
+        ("aspect", ""),
+        ("solidity", ""),
+        ("orientation", "°"),
+        ("contrast", ""),
+        ("nearest", unit),
+        ("morphology", ""),
+        ("score", ""),
+    ]
+    columns = (
+        f"area_{end}2" if in_um else "area_px",
+        f"diameter_{end}",
+        f"nearest_{end}",
+    )
+    first = pits.head(_MOST_ROWS)
+    rows = [
+        [
+            str(row["image"]),
+            f"{row['pit']}{' *' if row['touches_border'] else ''}",
+            significant(row[columns[0]], 3),
+            significant(row[columns[1]], 3),
+            *(_fixed(row[name], 2) for name in ("circularity", "aspect", "solidity")),
+            _fixed(row["orientation_deg"], 0),
+            _fixed(row["contrast"], 2),
+            significant(row[columns[2]], 3),
+            str(row["morphology"]) or "–",
+            _fixed(row["score"], 2),
+        ]
+        for row in first.to_dict("records")
+    ]
+    note = "* touches the border of the image. All columns of all pits are in pits.csv."
+    if len(pits) > _MOST_ROWS:
+        note = f"The first {_MOST_ROWS} of {len(pits)} pits. {note}"
+    return Grid(headings, rows, note)
+
+
+def _fixed(value: float, decimals: int) -> str:
+    return f"{value:.{decimals}f}".replace("-", "−") if math.isfinite(value) else "–"
+
+
+def _findings(pits: pd.DataFrame, n_images: int, record: dict[str, Any]) -> list[str]:
+    from pitflow.report.words import count, significant
+
+    sentences = [f"{count(len(pits), 'pit')} in {count(n_images, 'micrograph')}."]
+    if len(pits):
+        scaled = bool(pits["diameter_um"].notna().all())
+        sizes = pits["diameter_um" if scaled else "diameter_px"]
+        low, middle, high = (significant(float(sizes.quantile(q))) for q in (0.25, 0.5, 0.75))
+        unit = "µm" if scaled else "px"
+        sentences.append(
+            f"Half of them measure {low} to {high} {unit} in equivalent diameter, median {middle}."
+        )
+        judged = pits[pits["morphology"] != ""]
+        if len(judged):
+            crossed = int((judged["morphology"] == "crosshatch").sum())
+            fissured = int((judged["morphology"] == "fissured").sum())
+            sentences.append(
+                f"Of {len(judged)} large enough to tell, {crossed} show a crosshatch and "
+                f"{fissured} fissures."
+            )
+        cut = int(pits["touches_border"].sum())
+        if cut:
+            sentences.append(f"{count(cut, 'pit')} touch the border of their image.")
+    if record["data_bars"]:
+        sentences.append(f"A data bar was cut off {count(record['data_bars'], 'micrograph')}.")
+    return sentences
+
+
+_METHODS = (
+    ("area, diameter", "Number of pixels; diameter of the circle of the same area."),
+    (
+        "circularity, solidity",
+        (
+            "4 π area / perimeter², and area over that of the convex hull, both of a smooth "
+            "outline at half height of the mask blurred by one pixel, holes filled."
+        ),
+    ),
+    ("aspect, orientation", "Of the ellipse with the same second moments; clockwise from +x."),
+    (
+        "contrast",
+        (
+            "1 - median grey inside / median grey of a ring around, a quarter of the diameter "
+            "wide, without other pits. Positive is darker."
+        ),
+    ),
+    ("nearest", "Distance between centres of a pit and the nearest other one of its image."),
+    (
+        "morphology",
+        (
+            "Dark lines inside, from the Hessian at 1.5 and 3 px: five times the noise, deeper "
+            "than a quarter of the step from surface to pit, longer than a third of the diameter "
+            "and four times longer than wide. Two families of directions at 30° or more make a "
+            "crosshatch, anything else fissures."
+        ),
+    ),
+)
+
+_LIMITS = (
+    (
+        "The zero of a micrograph's grey is set by its brightness control: compare contrasts "
+        "only between images taken with the same settings."
+    ),
+    "Pits outside of the image are unknown: near its border, the nearest pit may be nearer.",
+    "A micrograph is a projection: it shows no depth, and what undercuts the surface is hidden.",
+    (
+        "The morphology says that there are lines in a pit, not what they are: the texture of a "
+        "deposit may show them too."
+    ),
+)

@@ -1,0 +1,159 @@
+"""Micrographs from files: grey, of any size and depth, without the data bar."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pitflow.domains.sem.data_bar import find_data_bar
+from pitflow.errors import UserError
+from pitflow.frame import Image
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
+LABEL_SUFFIX = "_labels"
+_MADE_HERE = (LABEL_SUFFIX, "_overlay", "_mask")
+
+Labels = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Micrograph:
+    """A labelled micrograph.
+
+    Parameters
+    ----------
+    name:
+        Of its file, without suffix.
+    group:
+        Micrographs of one group depend on each other and are never split.
+    image:
+        (height, width) grey, 8 or 16 bit, the data bar cut off.
+    labels:
+        (height, width): 0 background; each instance, or each class, a number of its own.
+    """
+
+    name: str
+    group: str
+    image: Image
+    labels: Labels
+
+
+def read_grey(path: Path) -> Image:
+    """Read an image as grey of 8 or 16 bits; colour is converted, other depths are rescaled.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    pixels = read_pixels(path)
+    if pixels.ndim == 3:
+        colours = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1]
+        if colours.shape[2] == 3:
+            colours = cv2.cvtColor(np.ascontiguousarray(colours), cv2.COLOR_BGR2GRAY)
+        pixels = colours if colours.ndim == 2 else colours[..., 0]
+    if pixels.dtype in (np.uint8, np.uint16):
+        return pixels
+    # Other depths come from software, not from a detector: only the order of greys has a meaning.
+    values = pixels.astype(np.float64)
+    values[~np.isfinite(values)] = np.nan
+    if np.isnan(values).all():
+        raise UserError("holds no finite grey value", where=path)
+    low, high = np.nanmin(values), np.nanmax(values)
+    scaled = np.nan_to_num((values - low) / max(high - low, 1e-300)) * np.iinfo(np.uint16).max
+    return scaled.round().astype(np.uint16)
+
+
+def read_pixels(path: Path) -> npt.NDArray[np.generic]:
+    """Read an image file as it is: (height, width) or (height, width, colours), blue first.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", where=path) from error
+    flags = cv2.IMREAD_UNCHANGED
+    try:
+        pixels = cv2.imdecode(data, flags) if data.size else None
+    except cv2.error:
+        pixels = None
+    if pixels is None and path.suffix.lower() in (".tif", ".tiff"):
+        pixels = _first_page(path)
+    if pixels is None or 0 in pixels.shape:
+        raise UserError("is not an image that can be read", where=path)
+    return np.asarray(pixels)
+
+
+def list_micrographs(paths: Sequence[Path]) -> list[Path]:
+    """Return image files, and those in folders, in natural order; labels and overlays left out.
+
+    Raises
+    ------
+    UserError
+        If a path does not exist, a folder holds no images, or nothing is given.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = [
+                file
+                for file in sorted(path.iterdir(), key=natural)
+                if file.suffix.lower() in IMAGE_SUFFIXES and not file.stem.endswith(_MADE_HERE)
+            ]
+            if not inside:
+                raise UserError("holds no images", where=path)
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise UserError("no such image", where=path)
+    if not found:
+        raise UserError("no images given")
+    return found
+
+
+def without_data_bar(image: Image) -> Image:
+    """Return the rows above the data bar, as a view."""
+    return image[: find_data_bar(image)]
+
+
+def natural(path: Path) -> list[tuple[int, int, str]]:
+    """Return a key that sorts names as people do: 2 before 10."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+
+
+def group_of(name: str) -> str:
+    """Return the group of a micrograph by its name.
+
+    Photographs of one place in a series, ``<n>_<time>_<position>_<angle>_crop_<k>``, are of one
+    group, as are sections of one specimen, ``<date>_<number>_...`` or anything up to ``_S``. A name
+    of another form stands for itself.
+    """
+    if place := re.match(r"^\d+_\d{12}_(\d+)_(\d+)_crop_\d+$", name):
+        return f"position {place[1]} angle {place[2]}"
+    if specimen := re.match(r"^(\d{6}_\d+)_", name):
+        return specimen[1]
+    if specimen := re.match(r"^(.+?)_S\d", name):
+        return specimen[1]
+    return name
+
+
+def _first_page(path: Path) -> npt.NDArray[np.generic] | None:
+    import tifffile
+
+    try:
+        pixels = np.asarray(tifffile.imread(path, key=0))
+    except Exception:
+        return None
+    return pixels[..., ::-1] if pixels.ndim == 3 and pixels.shape[2] == 3 else pixels

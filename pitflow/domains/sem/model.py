@@ -1,0 +1,125 @@
+"""Trained models for micrographs at work: instances, or classes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from pitflow.domains.sem.channels import make_channels
+from pitflow.errors import UserError
+from pitflow.frame import Image
+from pitflow.segment.checkpoint import Card, load_checkpoint
+from pitflow.segment.dense import DensePredictor
+from pitflow.segment.devices import CPU, Execution
+from pitflow.segment.instance import Instance, Limits
+from pitflow.segment.instances import InstancePredictor
+from pitflow.segment.networks.gelan import GelanConfig
+from pitflow.segment.networks.mask_rcnn import MaskRcnnConfig
+
+PACKAGED = Path(__file__).parents[2] / "models"
+"""Models that come with the program, one folder each."""
+
+SCORED_FROM = 0.05
+"""Average precision looks at instances from this score on."""
+
+DEFAULT_OVERLAP = 0.7
+
+
+class InstanceModel:
+    """A network that finds instances, with its card."""
+
+    def __init__(self, network: nn.Module, card: Card, *, execution: Execution = CPU) -> None:
+        self.network, self.card, self.execution = network, card, execution
+        self._predictors: dict[Limits, InstancePredictor] = {}
+
+    @property
+    def threshold(self) -> float:
+        """Score from which on an instance counts."""
+        return self.card.thresholds[0]
+
+    def with_card(self, card: Card) -> InstanceModel:
+        """Return the same network with another card, such as one with the threshold set."""
+        model = copy.copy(self)
+        model.card = card
+        return model
+
+    def find(
+        self,
+        image: Image,
+        min_score: float | None = None,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> list[Instance]:
+        """Return the instances in a grey image of any size, best first.
+
+        Parameters
+        ----------
+        min_score:
+            Least score; None: the model's threshold.
+        advance:
+            Called with the number of tiles done.
+        """
+        limits = Limits(
+            min_score=self.threshold if min_score is None else min_score,
+            max_overlap=float(self.card.recipe.get("max_overlap", DEFAULT_OVERLAP)),
+        )
+        if limits not in self._predictors:
+            self._predictors[limits] = InstancePredictor(
+                self.network,
+                self.card.tile_px,
+                overlap=self.card.overlap_px,
+                execution=self.execution,
+                limits=limits,
+            )
+        return self._predictors[limits].predict(image, make_channels(image), advance)
+
+
+class ClassModel:
+    """A network for classes, with its card."""
+
+    def __init__(self, network: nn.Module, card: Card, *, execution: Execution = CPU) -> None:
+        self.network, self.card = network, card
+        self._dense = DensePredictor(
+            network,
+            card.tile_px,
+            overlap=card.overlap_px,
+            halo=card.halo_px,
+            execution=execution,
+        )
+
+    def classify(self, image: Image) -> npt.NDArray[np.uint8]:
+        """Return the class of each pixel, from 1 in the order of the card; 0 none of them."""
+        probabilities = self._dense.predict(make_channels(image)(image))
+        thresholds = np.asarray(self.card.thresholds)[:, None, None]
+        likely = np.where(probabilities >= thresholds, probabilities, 0.0)
+        best: npt.NDArray[np.uint8] = (likely.argmax(axis=0) + 1).astype(np.uint8)
+        best[~likely.any(axis=0)] = 0
+        return best
+
+
+def load_instance_model(name: str, *, execution: Execution = CPU) -> InstanceModel:
+    """Load a model by the path of its folder, or by name if it comes with the program.
+
+    Raises
+    ------
+    UserError
+        If there is no such model, its files are damaged, or it finds no instances.
+    """
+    path = Path(name)
+    if not path.exists():
+        known = sorted(folder.name for folder in PACKAGED.glob("*") if folder.is_dir())
+        if name not in known:
+            raise UserError(
+                "no model of this name or path",
+                where=name,
+                hint="give the folder that `pitflow train sem` wrote, or label images (--labels)",
+            )
+        path = PACKAGED / name
+    network, card = load_checkpoint(path)
+    if card.domain != "sem" or not isinstance(card.network, GelanConfig | MaskRcnnConfig):
+        raise UserError(f"is a model of {card.domain} that finds no instances", where=path)
+    return InstanceModel(network, card, execution=execution)

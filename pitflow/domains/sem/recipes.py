@@ -1,0 +1,115 @@
+"""The recipes of models for micrographs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pitflow.config import build, merged, read_toml
+from pitflow.domains.recipe import AugmentConfig, InstanceRecipe, Recipe, WarpConfig
+from pitflow.domains.sem.channels import CHANNELS
+from pitflow.errors import UserError
+from pitflow.segment.learn import TrainConfig
+from pitflow.segment.losses import LossTerm
+from pitflow.segment.networks.gelan import GelanConfig
+from pitflow.segment.networks.mask_rcnn import MaskRcnnConfig
+from pitflow.segment.networks.unet import UNetConfig
+
+
+class ClassRecipe(Recipe):
+    """A recipe for materials as classes: dense prediction, varied like the instances."""
+
+    warp: WarpConfig = WarpConfig()
+
+
+SEM = InstanceRecipe(
+    name="sem",
+    domain="sem",
+    channels=CHANNELS,
+    classes=("pit",),
+    network=GelanConfig(),
+    training=TrainConfig(
+        epochs=300,
+        batch=8,
+        learning_rate=1e-3,
+        weight_decay=5e-4,
+        schedule="cosine",
+        clip_norm=10.0,
+        ema=0.99,
+        validate_every=10,
+    ),
+    crop_px=512,
+    tile_px=512,
+    overlap_px=128,
+)
+"""Paper 001: GELAN with texture refinement, 300 epochs, batch 8, Adam at 1e-3, decay 5e-4."""
+
+NO_TEXTURE = SEM.model_copy(
+    update={"name": "sem-no-texture", "network": GelanConfig(texture="none")}
+)
+"""The same without texture refinement: the paper's experiment 2."""
+
+MASK_RCNN = SEM.model_copy(
+    update={
+        "name": "sem-mask-rcnn",
+        "network": MaskRcnnConfig(),
+        "training": SEM.training.model_copy(update={"learning_rate": 1e-4}),
+    }
+)
+"""torchvision's Mask R-CNN on the same images: the independent baseline."""
+
+OXIDE = ClassRecipe(
+    name="sem-oxide",
+    domain="sem",
+    channels=CHANNELS,
+    classes=("oxide", "crack"),
+    network=UNetConfig(widths=(16, 32, 64, 128, 256)),
+    loss=(LossTerm(name="bce"), LossTerm(name="dice")),
+    training=TrainConfig(
+        epochs=150,
+        samples_per_epoch=64,
+        batch=4,
+        learning_rate=2e-3,
+        weight_decay=1e-4,
+        schedule="cosine",
+        clip_norm=1.0,
+        ema=0.99,
+        validate_every=5,
+    ),
+    augment=AugmentConfig(),
+    crop_px=384,
+    tile_px=512,
+    overlap_px=64,
+    halo_px=32,
+)
+"""Materials of a cross section as classes: oxide and crack."""
+
+AnySemRecipe = InstanceRecipe | ClassRecipe
+
+RECIPES: dict[str, AnySemRecipe] = {
+    recipe.name: recipe for recipe in (SEM, NO_TEXTURE, MASK_RCNN, OXIDE)
+}
+
+
+def find_recipe(name: str) -> AnySemRecipe:
+    """Return the recipe of a name, or of a TOML file that says how it differs from its ``base``.
+
+    Raises
+    ------
+    UserError
+        If there is no such recipe, or the file is not one.
+    """
+    path = Path(name)
+    if path.suffix != ".toml":
+        return _known(name)
+    values = read_toml(path)
+    base = _known(str(values.pop("base", "sem")))
+    return build(type(base), merged(base.model_dump(mode="json"), values), where=path)
+
+
+def _known(name: str) -> AnySemRecipe:
+    try:
+        return RECIPES[name]
+    except KeyError:
+        raise UserError(
+            f"no recipe is called {name!r}", hint=f"known: {', '.join(RECIPES)}, or a TOML file"
+        ) from None

@@ -1,0 +1,386 @@
+"""The paper's experiments on labelled micrographs: Tables 1 and 2, Figs. 3 and 8 (paper 001).
+
+Every training is a task of its own with a folder of its own; a study that was stopped goes on where
+it was, and a finished training is not repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pitflow.compute import Compute, Progress, Silent
+from pitflow.domains.particles.groups import split
+from pitflow.domains.recipe import InstanceRecipe
+from pitflow.domains.sem.labels import read_labelled
+from pitflow.domains.sem.micrographs import Micrograph
+from pitflow.domains.sem.model import SCORED_FROM, InstanceModel
+from pitflow.domains.sem.recipes import MASK_RCNN, NO_TEXTURE, SEM
+from pitflow.domains.sem.train import (
+    fit_instances,
+    identity,
+    save_instance_model,
+    split_micrographs,
+)
+from pitflow.errors import UserError
+from pitflow.segment.devices import choose_device
+from pitflow.segment.instance_score import score_instances
+from pitflow.segment.learn import Epoch
+
+N_SPLITS = 7
+TEST_SHARE = 0.2
+
+RESULT, TRAININGS = "result.json", "trainings"
+
+TRANSFER = "without these data"
+WITHOUT = "without texture refinement"
+WITH = "with texture refinement"
+FRESH = "with texture refinement, not pretrained"
+BASELINE = "Mask R-CNN"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One training and its test; small, so that it can be sent to another machine.
+
+    Parameters
+    ----------
+    experiment:
+        One of the names above.
+    split:
+        Number of the split into training and test, from 0.
+    recipe:
+        What is trained.
+    data, pretrain:
+        Labelled folders. The test is always on part of ``data``.
+    test_share:
+        Share of the instances that tests.
+    trains:
+        False: the pretrained network is tested as it is.
+    """
+
+    experiment: str
+    split: int
+    recipe: InstanceRecipe
+    data: tuple[Path, ...]
+    pretrain: tuple[Path, ...]
+    out: Path
+    test_share: float
+    device: str
+    trains: bool = True
+
+    @property
+    def folder(self) -> Path:
+        """Where it keeps its state, its model and its result."""
+        slug = self.experiment.lower().replace(",", "").replace(" ", "-")
+        return self.out / TRAININGS / f"{slug}-split-{self.split + 1}"
+
+
+def sem_study(
+    data: Sequence[Path],
+    out: Path,
+    *,
+    pretrain: Sequence[Path] = (),
+    recipe: InstanceRecipe = SEM,
+    n_splits: int = N_SPLITS,
+    test_share: float = TEST_SHARE,
+    epochs: int | None = None,
+    baseline_epochs: int | None = None,
+    paired: bool = False,
+    device: str = "auto",
+    compute: Compute | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Train and test every experiment and write the page.
+
+    Table 1 is on the first split: the pretrained network alone, without and with texture
+    refinement, and Mask R-CNN on the same images. Table 2 repeats "with texture refinement" on
+    further random splits. Splits keep groups together (``group_of``).
+
+    Parameters
+    ----------
+    out:
+        Gets ``study.html`` with its ``figures/``, ``table1.csv``, ``table2.csv``, ``study.json``
+        and a folder per training, which holds its model.
+    pretrain:
+        Labelled folders that every network learns first; without, the experiments that need it are
+        left out.
+    epochs, baseline_epochs:
+        Of each training, and of Mask R-CNN's; None: the recipe's.
+    paired:
+        Train without texture refinement, and Mask R-CNN, on every split too: the difference then
+        has an interval.
+    compute:
+        Trainings at a time; default one.
+
+    Returns
+    -------
+    The page.
+
+    Raises
+    ------
+    UserError
+        If the data cannot be read or split.
+    """
+    micrographs = read_labelled(data)
+    if n_splits < 1 or not 0 < test_share < 1:
+        raise UserError(f"{n_splits} splits with a test share of {test_share} make no study")
+    if len({one.group for one in micrographs}) < 3:
+        raise UserError(
+            "training, choosing the epoch and testing need three groups of micrographs at least"
+        )
+    choose_device(device)
+    tasks = plan(
+        tuple(data),
+        out,
+        tuple(pretrain),
+        recipe=recipe,
+        n_splits=n_splits,
+        test_share=test_share,
+        epochs=epochs,
+        baseline_epochs=baseline_epochs,
+        paired=paired,
+        device=device,
+    )
+    progress, compute = progress or Silent(), compute or Compute(workers=1)
+    results: dict[tuple[str, int], dict[str, Any]] = {}
+
+    def done(task: Task, result: dict[str, Any]) -> None:
+        results[task.experiment, task.split] = result
+        progress.advance()
+
+    progress.start("trainings", len(tasks))
+    # The first of each recipe also pretrains; the others then find that done.
+    first = {task.recipe.name: task for task in reversed(tasks)}
+    compute.map(run_task, list(first.values()), done)
+    compute.map(run_task, [task for task in tasks if task not in first.values()], done)
+    from pitflow.domains.sem.study_page import write_study
+
+    page = write_study(out, tasks, results, micrographs)
+    progress.finish(str(page))
+    return page
+
+
+def plan(
+    data: tuple[Path, ...],
+    out: Path,
+    pretrain: tuple[Path, ...],
+    *,
+    recipe: InstanceRecipe,
+    n_splits: int,
+    test_share: float,
+    epochs: int | None,
+    baseline_epochs: int | None,
+    paired: bool,
+    device: str,
+) -> list[Task]:
+    """Return every training of a study, in the order of the tables."""
+    without = recipe.model_copy(update={"name": NO_TEXTURE.name, "network": NO_TEXTURE.network})
+    if hasattr(recipe.network, "texture"):
+        plain = recipe.network.model_copy(update={"texture": "none"})
+        without = without.model_copy(update={"network": plain})
+    baseline = recipe.model_copy(
+        update={
+            "name": MASK_RCNN.name,
+            "network": MASK_RCNN.network,
+            "training": recipe.training.model_copy(
+                update={"learning_rate": MASK_RCNN.training.learning_rate}
+            ),
+        }
+    )
+
+    def task(name: str, number: int, own: InstanceRecipe, **more: Any) -> Task:
+        wanted = baseline_epochs or epochs if name == BASELINE else epochs
+        options: dict[str, Any] = {"pretrain": pretrain} | more
+        return Task(
+            name,
+            number,
+            _with_epochs(own, wanted),
+            data,
+            out=out,
+            test_share=test_share,
+            device=device,
+            **options,
+        )
+
+    tasks = []
+    if pretrain:
+        tasks.append(task(TRANSFER, 0, without, trains=False))
+    for number in range(n_splits):
+        if number == 0 or paired:
+            tasks.append(task(WITHOUT, number, without))
+        tasks.append(task(WITH, number, recipe))
+        if number == 0 and pretrain:
+            tasks.append(task(FRESH, number, recipe, pretrain=()))
+        if number == 0 or paired:
+            tasks.append(task(BASELINE, number, baseline))
+    return tasks
+
+
+def run_task(task: Task) -> dict[str, Any]:
+    """Train and test; return the scores, times and history of the training, ready for JSON."""
+    micrographs = read_labelled(task.data)
+    for_training, tested = test_split(micrographs, task.split, task.test_share)
+    for_fit, aside = split_micrographs(for_training, task.recipe)
+    key = identity(task.recipe, [*for_fit, *tested], aside) + str(task.trains)
+    path = task.folder / RESULT
+    if path.is_file():
+        earlier: dict[str, Any] = json.loads(path.read_bytes())
+        if earlier["identity"] == key and earlier["pretrain"] == [str(p) for p in task.pretrain]:
+            return earlier
+    model, history, before = _trained(task, for_fit, aside)
+    found, seconds = timed(model, tested)
+    scores = score_instances(found, [one.labels for one in tested], model.threshold)
+    result = {
+        "identity": key,
+        "experiment": task.experiment,
+        "split": task.split,
+        "pretrain": [str(path) for path in task.pretrain],
+        "n_train": len(for_fit),
+        "n_aside": len(aside),
+        "scores": scores,
+        "seconds_per_image": seconds,
+        "training_seconds": before,
+        "device": device_name(task.device),
+        "history": [
+            {"epoch": one.epoch, "loss": one.loss}
+            | {f"loss: {name}": value for name, value in one.terms.items()}
+            | one.details
+            for one in history
+        ],
+    }
+    save_instance_model(
+        task.folder,
+        model,
+        {"scores": {f"test of split {task.split + 1}": scores}, "name": task.experiment},
+    )
+    partial = path.with_name(RESULT + ".partial")
+    partial.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)
+    return result
+
+
+def test_split(
+    micrographs: Sequence[Micrograph], number: int, share: float
+) -> tuple[list[Micrograph], list[Micrograph]]:
+    """Return the micrographs of a random split to train on and to test on, whole groups each."""
+    sides = split(
+        [one.group for one in micrographs],
+        [1.0] * len(micrographs),
+        share,
+        number,
+    )
+    first, second = ([micrographs[index] for index in side] for side in sides)
+    return first, second
+
+
+def timed(model: InstanceModel, micrographs: Sequence[Micrograph]) -> tuple[list[Any], float]:
+    """Return what a model finds, and the mean seconds per image."""
+    # The first image also pays for what is set up once.
+    model.find(micrographs[0].image, SCORED_FROM)
+    start = time.perf_counter()
+    found = [model.find(one.image, SCORED_FROM) for one in micrographs]
+    return found, (time.perf_counter() - start) / len(micrographs)
+
+
+def device_name(device: str) -> str:
+    """Return what the trainings ran on, in words."""
+    import platform
+
+    import torch
+
+    chosen = choose_device(device)
+    if chosen.type == "cuda":
+        return str(torch.cuda.get_device_name(chosen))
+    return f"{chosen.type}, {torch.get_num_threads()} threads, {platform.machine()}"
+
+
+def history_table(result: dict[str, Any]) -> pd.DataFrame:
+    """Return the history of a training, a row per epoch."""
+    return pd.DataFrame(result["history"])
+
+
+def _trained(
+    task: Task, for_fit: Sequence[Micrograph], aside: Sequence[Micrograph]
+) -> tuple[InstanceModel, tuple[Epoch, ...], float]:
+    """Pretrain and train, or go on with it; also return the seconds both took in all."""
+    start = None
+    history: tuple[Epoch, ...] = ()
+    seconds = 0.0
+    options: dict[str, Any] = {"device": task.device, "progress": Silent()}
+    if task.pretrain:
+        folder = task.out / TRAININGS / f"pretrain-{task.recipe.name}"
+        sides = split_micrographs(read_labelled(task.pretrain), task.recipe)
+        with _Clock(folder) as clock:
+            model, history = fit_instances(*sides, task.recipe, folder, **options)
+        start, seconds = model.network, clock.total
+        if not task.trains:
+            return model, history, seconds
+    with _Clock(task.folder) as clock:
+        model, history = fit_instances(
+            for_fit, aside, task.recipe, task.folder, initial=start, **options
+        )
+    return model, history, seconds + clock.total
+
+
+class _Clock:
+    """Adds up the time spent on a training, over all calls that were stopped on the way."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "seconds.json"
+        kept = json.loads(self._path.read_bytes()) if self._path.is_file() else {}
+        self.total = float(kept.get("seconds", 0.0))
+        self._is_over = bool(kept.get("over", False))
+
+    def __enter__(self) -> _Clock:
+        self._start = time.perf_counter()
+        return self
+
+    def __exit__(self, kind: object, *error: object) -> None:
+        # Looking up a training that was over before takes time too, but is no training.
+        if self._is_over:
+            return
+        self.total += time.perf_counter() - self._start
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        kept = {"seconds": round(self.total, 1), "over": kind is None}
+        self._path.write_text(json.dumps(kept) + "\n", encoding="utf-8")
+
+
+def _with_epochs(recipe: InstanceRecipe, epochs: int | None) -> InstanceRecipe:
+    if epochs is None:
+        return recipe
+    every = min(recipe.training.validate_every, epochs)
+    training = recipe.training.model_copy(update={"epochs": epochs, "validate_every": every})
+    return recipe.model_copy(update={"training": training})
+
+
+def load_task_model(task: Task) -> InstanceModel:
+    """Load the model that a finished task left."""
+    from pitflow.domains.sem.model import load_instance_model
+    from pitflow.segment.devices import choose_execution
+
+    return load_instance_model(str(task.folder), execution=choose_execution(task.device))
+
+
+def summary_row(result: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of Table 1 or 2."""
+    scores = result["scores"]
+    return {
+        "experiment": result["experiment"],
+        "split": result["split"] + 1,
+        "images": scores["n_images"],
+        "instances": scores["n_truth"],
+        "precision": scores["precision"],
+        "recall": scores["recall"],
+        "ap50": scores["ap50"],
+        "ap50_95": scores["ap50_95"],
+        "per_image_ap50": scores["per_image_ap50"],
+        "seconds_per_image": result["seconds_per_image"],
+        "training_seconds": result["training_seconds"],
+    }

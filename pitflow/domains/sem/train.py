@@ -1,0 +1,343 @@
+"""Training models for micrographs: instances as in paper 001, or classes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from pitflow.compute import Progress, Silent
+from pitflow.domains.particles.groups import split
+from pitflow.domains.recipe import AnyRecipe, InstanceRecipe
+from pitflow.domains.sem.labels import read_labelled
+from pitflow.domains.sem.micrographs import Micrograph
+from pitflow.domains.sem.model import SCORED_FROM, ClassModel, InstanceModel
+from pitflow.domains.sem.recipes import SEM, AnySemRecipe, ClassRecipe
+from pitflow.domains.sem.samples import ClassSamples, InstanceSamples, class_masks
+from pitflow.domains.training import about_folder, new_card, new_network, prepare_folder
+from pitflow.errors import UserError
+from pitflow.segment.checkpoint import Card, load_checkpoint, save_checkpoint
+from pitflow.segment.devices import choose_execution
+from pitflow.segment.instance_loss import InstanceLoss
+from pitflow.segment.instance_samples import collate, collate_with_truth
+from pitflow.segment.instance_score import match_instances, score_instances
+from pitflow.segment.learn import Epoch, train
+from pitflow.segment.losses import build_loss
+from pitflow.segment.networks.gelan import GelanConfig
+from pitflow.segment.networks.mask_rcnn import MaskRcnnConfig, OwnLosses
+from pitflow.segment.score import Counts, pixel_counts, pooled
+
+
+def train_sem(
+    data: Sequence[Path],
+    out: Path,
+    recipe: AnySemRecipe = SEM,
+    *,
+    pretrain: Sequence[Path] = (),
+    initial: Path | None = None,
+    device: str = "auto",
+    workers: int = 1,
+    overwrite: bool = False,
+    command: str = "",
+    progress: Progress | None = None,
+) -> Card:
+    """Train a model on labelled folders and write it; continues a training that was stopped.
+
+    Part of the data is kept aside by whole groups: it chooses the epoch and the threshold, and the
+    scores in the card are on it.
+
+    Parameters
+    ----------
+    data, pretrain:
+        Folders as ``read_labelled`` takes them. With ``pretrain``, the network learns those first,
+        for as many epochs, and then ``data``.
+    out:
+        Folder of the model: weights and card, and the state and log of the trainings.
+    initial:
+        Folder of a model of the same network to start from.
+
+    Raises
+    ------
+    UserError
+        If the data cannot be read or split, or ``out`` or ``initial`` hold something else.
+    """
+    micrographs = read_labelled(data)
+    before = read_labelled(pretrain) if pretrain else []
+    progress = progress or Silent()
+    prepare_folder(out, overwrite=overwrite)
+    if before:
+        prepare_folder(out / "pretrain", overwrite=overwrite)
+    for_training, aside = split_micrographs(micrographs, recipe)
+    options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress}
+    start = None if initial is None else load_initial(initial, recipe)
+    if isinstance(recipe, InstanceRecipe):
+        if before:
+            earlier, _ = fit_instances(
+                *split_micrographs(before, recipe),
+                recipe,
+                out / "pretrain",
+                initial=start,
+                stage="pretrain",
+                **options,
+            )
+            start = earlier.network
+        model, _ = fit_instances(for_training, aside, recipe, out, initial=start, **options)
+        scores = score_model(model, aside)
+        return save_instance_model(
+            out,
+            model,
+            {
+                "data": tuple(about_folder(folder) for folder in (*pretrain, *data)),
+                "scores": {"kept aside (also chose threshold and epoch)": scores},
+                "command": command,
+            },
+        )
+    if before:
+        raise UserError("pretraining is for instances", where="--pretrain", hint="use --initial")
+    classes, _ = fit_classes(for_training, aside, recipe, out, initial=start, **options)
+    card = classes.card.model_copy(
+        update={
+            "data": tuple(about_folder(folder) for folder in data),
+            "scores": {"kept aside (also chose the epoch)": score_classes(classes, aside)},
+            "command": command,
+        }
+    )
+    return save_checkpoint(out, classes.network, card)
+
+
+def fit_instances(
+    micrographs: Sequence[Micrograph],
+    aside: Sequence[Micrograph],
+    recipe: InstanceRecipe,
+    folder: Path,
+    *,
+    initial: nn.Module | None = None,
+    device: str = "auto",
+    workers: int = 1,
+    progress: Progress,
+    stage: str = "train",
+) -> tuple[InstanceModel, tuple[Epoch, ...]]:
+    """Train on some micrographs; ``aside`` ones choose the epoch and set the threshold.
+
+    ``folder`` gets the state and log of the training. The history comes with the model.
+    """
+    execution = choose_execution(device)
+    network, card = new_network(recipe), new_card(recipe)
+    key = identity(recipe, micrographs, aside)
+    if initial is not None:
+        network.load_state_dict(initial.state_dict())
+        key += _hash_of(initial)
+    own = isinstance(recipe.network, MaskRcnnConfig)
+    samples = InstanceSamples(micrographs, recipe.warp, recipe.crop_px)
+
+    def validate(candidate: nn.Module) -> tuple[float, dict[str, float]]:
+        model, found = calibrated(InstanceModel(candidate, card, execution=execution), aside)
+        scores = score_instances(found, [one.labels for one in aside], model.threshold)
+        details = {name: scores[name] or 0.0 for name in ("precision", "recall", "ap50", "ap50_95")}
+        return details["ap50"], details
+
+    progress.start(stage, _steps(recipe, len(samples)))
+    trained = train(
+        network,
+        samples,
+        OwnLosses() if own else InstanceLoss(recipe.loss),
+        validate,
+        recipe.training,
+        folder,
+        collate=collate_with_truth if own else collate,
+        identity=key,
+        device=execution.device,
+        workers=workers,
+        advance=progress.advance,
+    )
+    progress.finish(f"{len(trained.history)} epochs")
+    model, _ = calibrated(InstanceModel(trained.network, card, execution=execution), aside)
+    return model, trained.history
+
+
+def calibrated(
+    model: InstanceModel, aside: Sequence[Micrograph]
+) -> tuple[InstanceModel, list[Any]]:
+    """Return the model with the threshold of the best F1 on ``aside``, and what it finds there.
+
+    Found is everything from ``SCORED_FROM`` on.
+    """
+    found = [model.find(one.image, SCORED_FROM) for one in aside]
+    matches = [
+        match_instances(instances, one.labels) for instances, one in zip(found, aside, strict=True)
+    ]
+    threshold, _ = sum(matches[1:], matches[0]).best_threshold()
+    card = model.card.model_copy(update={"thresholds": (threshold,) * len(model.card.classes)})
+    return model.with_card(card), found
+
+
+def score_model(model: InstanceModel, micrographs: Sequence[Micrograph]) -> dict[str, Any]:
+    """Return the scores of a model on labelled micrographs, ready for JSON."""
+    found = [model.find(one.image, SCORED_FROM) for one in micrographs]
+    return score_instances(found, [one.labels for one in micrographs], model.threshold)
+
+
+def save_instance_model(out: Path, model: InstanceModel, update: dict[str, Any]) -> Card:
+    """Write weights and card, without what only training needs."""
+    network: Any = model.network
+    card = model.card.model_copy(update=update)
+    if isinstance(card.network, GelanConfig):
+        bare = card.network.model_copy(update={"auxiliary": False})
+        card = card.model_copy(update={"network": bare})
+    return save_checkpoint(out, network.without_auxiliary(), card)
+
+
+def fit_classes(
+    micrographs: Sequence[Micrograph],
+    aside: Sequence[Micrograph],
+    recipe: ClassRecipe,
+    folder: Path,
+    *,
+    initial: nn.Module | None = None,
+    device: str = "auto",
+    workers: int = 1,
+    progress: Progress,
+    stage: str = "train",
+) -> tuple[ClassModel, tuple[Epoch, ...]]:
+    """Train a model of classes; ``aside`` micrographs choose the epoch."""
+    execution = choose_execution(device)
+    network, card = new_network(recipe), new_card(recipe)
+    key = identity(recipe, micrographs, aside)
+    if initial is not None:
+        network.load_state_dict(initial.state_dict())
+        key += _hash_of(initial)
+    samples = ClassSamples(micrographs, recipe.warp, recipe.crop_px, len(recipe.classes))
+
+    def validate(candidate: nn.Module) -> tuple[float, dict[str, float]]:
+        scores = score_classes(ClassModel(candidate, card, execution=execution), aside)
+        details = {f"IoU {name}": iou or 0.0 for name, iou in scores["iou"].items()}
+        return scores["mean_iou"] or 0.0, details
+
+    progress.start(stage, _steps(recipe, len(samples)))
+    trained = train(
+        network,
+        samples,
+        build_loss(recipe.loss),
+        validate,
+        recipe.training,
+        folder,
+        identity=key,
+        device=execution.device,
+        workers=workers,
+        advance=progress.advance,
+    )
+    progress.finish(f"{len(trained.history)} epochs")
+    return ClassModel(trained.network, card, execution=execution), trained.history
+
+
+def score_classes(model: ClassModel, micrographs: Sequence[Micrograph]) -> dict[str, Any]:
+    """Return the IoU of each class, pooled over micrographs, and their mean, ready for JSON."""
+    classes = model.card.classes
+    counts: list[list[Counts]] = [[] for _ in classes]
+    for one in micrographs:
+        predicted = class_masks(model.classify(one.image).astype(np.int32), len(classes))
+        truth = class_masks(one.labels, len(classes))
+        for place, pair in enumerate(zip(predicted, truth, strict=True)):
+            counts[place].append(pixel_counts(*pair))
+    return summarise_classes(classes, [pooled(each) for each in counts], len(micrographs))
+
+
+def summarise_classes(
+    classes: Sequence[str], counts: Sequence[Counts], n_images: int
+) -> dict[str, Any]:
+    """Return IoU, precision and recall of each class and the mean IoU, ready for JSON."""
+
+    def finite(value: float) -> float | None:
+        return float(value) if np.isfinite(value) else None
+
+    iou = {name: finite(one.iou) for name, one in zip(classes, counts, strict=True)}
+    known = [value for value in iou.values() if value is not None]
+    return {
+        "n_images": n_images,
+        "iou": iou,
+        "mean_iou": float(np.mean(known)) if known else None,
+        "precision": {n: finite(one.precision) for n, one in zip(classes, counts, strict=True)},
+        "recall": {n: finite(one.recall) for n, one in zip(classes, counts, strict=True)},
+    }
+
+
+def split_micrographs(
+    micrographs: Sequence[Micrograph], recipe: AnySemRecipe
+) -> tuple[list[Micrograph], list[Micrograph]]:
+    """Split by whole groups: micrographs to train on, and those that choose epoch and threshold.
+
+    Raises
+    ------
+    UserError
+        If all are of one group.
+    """
+    sides = split(
+        [one.group for one in micrographs],
+        [float(len(np.unique(one.labels)) - 1) for one in micrographs],
+        recipe.validation_share or 0.2,
+        recipe.training.seed,
+    )
+    first, second = ([micrographs[index] for index in side] for side in sides)
+    return first, second
+
+
+def identity(
+    recipe: AnyRecipe, micrographs: Sequence[Micrograph], aside: Sequence[Micrograph]
+) -> str:
+    """Return a hash of all that decides a training: recipe, and micrographs on both sides."""
+    digest = hashlib.sha256(recipe.model_dump_json().encode())
+    for side in (micrographs, aside):
+        digest.update(b"side")
+        for one in side:
+            digest.update(one.name.encode())
+            digest.update(np.ascontiguousarray(one.image).tobytes())
+            digest.update(np.ascontiguousarray(one.labels).tobytes())
+    return digest.hexdigest()
+
+
+def load_initial(folder: Path, recipe: AnyRecipe) -> nn.Module:
+    """Load a model to start from.
+
+    Raises
+    ------
+    UserError
+        If it is of another network, channels or classes than the recipe.
+    """
+    network, card = load_checkpoint(folder)
+    if (card.channels, card.classes) != (recipe.channels, recipe.classes):
+        raise UserError(
+            f"is a model of other channels or classes than the recipe {recipe.name}", where=folder
+        )
+    fresh = new_network(recipe)
+    missing = fresh.load_state_dict(_fitting(network, fresh), strict=False)
+    # The auxiliary branch is not part of finished models: it starts anew.
+    left = [name for name in missing.missing_keys if not name.startswith("auxiliary")]
+    if left:
+        raise UserError(f"is of another network than the recipe {recipe.name}", where=folder)
+    return fresh
+
+
+def _fitting(network: nn.Module, fresh: nn.Module) -> dict[str, Any]:
+    wanted = fresh.state_dict()
+    return {
+        name: value
+        for name, value in network.state_dict().items()
+        if name in wanted and wanted[name].shape == value.shape
+    }
+
+
+def _steps(recipe: AnyRecipe, n: int) -> int:
+    per_epoch = recipe.training.samples_per_epoch or n
+    return recipe.training.epochs * -(-per_epoch // recipe.training.batch)
+
+
+def _hash_of(network: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

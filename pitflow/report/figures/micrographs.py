@@ -1,0 +1,228 @@
+"""Micrographs with their pits, the distributions of a batch, and what a training gave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cv2
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from scipy import ndimage
+
+from pitflow.frame import Image
+from pitflow.report.panel import Panel
+from pitflow.report.style import (
+    ALARM,
+    FAINT,
+    INK,
+    PIT_COLOURS,
+    RC,
+    REFERENCE,
+    bare,
+    new_figure,
+)
+from pitflow.report.window import limits, stretch
+
+Labels = npt.NDArray[np.integer]
+Colours = npt.NDArray[np.uint8]
+
+MORPHOLOGIES = ("plain", "fissured", "crosshatch")
+
+_QUANTITIES = (
+    ("diameter", "equivalent diameter"),
+    ("circularity", "circularity"),
+    ("aspect", "aspect ratio"),
+    ("solidity", "solidity"),
+    ("contrast", "contrast"),
+    ("nearest", "nearest-neighbour distance"),
+)
+
+
+def paint_outlines(image: Image, labels: Labels, flagged: frozenset[int] = frozenset()) -> Colours:
+    """Return the micrograph as colours (height, width, 3), red first, with every pit outlined.
+
+    Neighbouring pits differ in colour; flagged ones are in the colour of alarm, twice as wide.
+    """
+    shown = np.repeat(stretch(image, limits(image))[..., None], 3, axis=2)
+    palette = [colour for colour in PIT_COLOURS if colour != ALARM]
+    width = max(1, round(max(image.shape) / 700))
+    for number, window in enumerate(ndimage.find_objects(labels.astype(np.int32)), start=1):
+        if window is None:
+            continue
+        y0, x0 = window[0].start, window[1].start
+        mask = (labels[window] == number).astype(np.uint8)
+        lines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(x0, y0))
+        alarm = number in flagged
+        colour = ALARM if alarm else palette[number % len(palette)]
+        rgb = tuple(int(255 * part) for part in mpl.colors.to_rgb(colour))
+        cv2.drawContours(shown, lines, -1, rgb, width * (2 if alarm else 1), cv2.LINE_AA)
+    return shown
+
+
+def draw_overlays(pictures: Mapping[str, Colours], columns: int = 3) -> Panel:
+    """Draw outlined micrographs side by side, each under its name."""
+    columns = max(1, min(columns, len(pictures)))
+    rows = -(-len(pictures) // columns)
+    with mpl.rc_context(RC):
+        figure = new_figure(10.0 / columns * 0.86 * rows + 0.2)
+        axes = figure.subplots(rows, columns, squeeze=False)
+        for ax in axes.flat:
+            bare(ax)
+        for ax, (name, picture) in zip(axes.flat, pictures.items(), strict=False):
+            ax.imshow(picture, interpolation="antialiased")
+            ax.set_title(name if len(name) <= 34 else f"{name[:15]}…{name[-15:]}")
+        figure.tight_layout()
+    caption = (
+        "Outlines of the pits; the colours tell neighbours apart. Pits with a crosshatch or with "
+        "fissures are outlined in orange, twice as wide."
+    )
+    return Panel(figure, caption, photo=True, drawn={"images": len(pictures)})
+
+
+def draw_distributions(table: pd.DataFrame) -> Panel:
+    """Draw the distributions of the measures over all pits of a batch (``MICROGRAPH_PITS``).
+
+    Lengths are in um where every pit has a scale, else in px. Pits that touch the border have no
+    whole shape and are left out of all but contrast and direction of lines.
+    """
+    in_um = bool(table["diameter_um"].notna().all())
+    unit = "um" if in_um else "px"
+    whole = table[~table["touches_border"]]
+    drawn: dict[str, Any] = {"unit": unit}
+    with mpl.rc_context(RC):
+        figure = new_figure(5.6)
+        axes = figure.subplots(2, 4)
+        for ax, (name, title) in zip(axes.flat, _QUANTITIES, strict=False):
+            column = f"{name}_{unit}" if name in ("diameter", "nearest") else name
+            values = (table if name == "contrast" else whole)[column].dropna().to_numpy(float)
+            label = f"{title} ({'µm' if in_um else 'px'})" if "_" in column else title
+            drawn[column] = draw_histogram(ax, values, label)
+        drawn["orientation_deg"] = _draw_directions(axes[1, 2], whole)
+        drawn["morphology"] = _draw_morphology(axes[1, 3], table)
+        for ax in axes[:, 0]:
+            ax.set_ylabel("pits")
+        figure.tight_layout()
+    caption = (
+        "Distributions over all pits of the batch, the median dashed. Shapes are of pits that do "
+        "not touch the border of their image. Directions are weighted by 1 - 1 / aspect, since a "
+        "round pit has none."
+    )
+    return Panel(figure, caption, drawn=drawn)
+
+
+def draw_histogram(ax: Axes, values: npt.NDArray[np.float64], label: str) -> dict[str, float]:
+    """Draw a histogram with its median; return what is drawn."""
+    ax.set_xlabel(label)
+    if values.size == 0:
+        ax.text(0.5, 0.5, "no values", ha="center", va="center", transform=ax.transAxes)
+        return {"n": 0}
+    # Freedman and Diaconis' rule makes thousands of bins of a few outliers.
+    bins = min(max(len(np.histogram_bin_edges(values, "fd")) - 1, 5), 30)
+    ax.hist(values, bins=bins, color=REFERENCE, alpha=0.85, edgecolor="white", linewidth=0.4)
+    median = float(np.median(values))
+    ax.axvline(median, color=INK, ls="--", lw=1.0)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    return {"n": int(values.size), "median": median}
+
+
+def _draw_directions(ax: Axes, table: pd.DataFrame) -> dict[str, float]:
+    weight = 1 - 1 / table["aspect"].to_numpy(float)
+    ax.hist(
+        table["orientation_deg"].to_numpy(float),
+        bins=18,
+        range=(0, 180),
+        weights=weight,
+        color=REFERENCE,
+        alpha=0.85,
+        edgecolor="white",
+        linewidth=0.4,
+    )
+    ax.set_xlabel("orientation (°, weighted)")
+    ax.set_xticks([0, 45, 90, 135, 180])
+    return {"n": len(table), "weight": float(weight.sum())}
+
+
+def _draw_morphology(ax: Axes, table: pd.DataFrame) -> dict[str, int]:
+    counts = {name: int((table["morphology"] == name).sum()) for name in MORPHOLOGIES}
+    counts["too small"] = int((table["morphology"] == "").sum())
+    colours = [REFERENCE, ALARM, ALARM, FAINT]
+    bars = ax.bar(range(len(counts)), list(counts.values()), color=colours, alpha=0.85)
+    ax.bar_label(bars, fontsize=8)
+    ax.set_xticks(range(len(counts)), list(counts), rotation=25, ha="right")
+    ax.margins(y=0.15)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    return counts
+
+
+def draw_curves(histories: Mapping[str, pd.DataFrame]) -> Panel:
+    """Draw losses and scores over the epochs of some trainings (paper 001, Fig. 8).
+
+    Parameters
+    ----------
+    histories:
+        A row per epoch: epoch, loss, then the terms of the loss (``loss: <name>``) and the scores
+        on the micrographs kept aside (NaN in epochs without validation).
+    """
+    terms = [c for c in _columns(histories) if c.startswith("loss: ")]
+    scores = [c for c in _columns(histories) if c not in ("epoch", "loss", *terms)]
+    columns = max(1 + len(terms), len(scores))
+    with mpl.rc_context(RC):
+        figure = new_figure(4.8)
+        axes = figure.subplots(2, columns, squeeze=False)
+        for row, names in enumerate((["loss", *terms], scores)):
+            for ax, name in zip(axes[row], names, strict=False):
+                for place, (label, history) in enumerate(histories.items()):
+                    if name in history:
+                        shown = history[["epoch", name]].dropna()
+                        colour = PIT_COLOURS[place % len(PIT_COLOURS)]
+                        ax.plot(shown["epoch"] + 1, shown[name], color=colour, label=label, lw=1.2)
+                ax.set_title(name.replace("_", " "))
+                if row:
+                    ax.set_ylim(0, 1)
+                    ax.set_xlabel("epoch")
+            for ax in axes[row, len(names) :]:
+                ax.set_visible(False)
+        axes[0, 0].legend(loc="upper right")
+        figure.tight_layout()
+    caption = (
+        "Above, the loss on the training images and its terms; below, the scores on the images "
+        "that were kept aside to choose epoch and threshold."
+    )
+    return Panel(figure, caption, drawn={name: len(one) for name, one in histories.items()})
+
+
+def draw_examples(images: Sequence[Image], labelled: Mapping[str, Sequence[Labels]]) -> Panel:
+    """Draw micrographs, one per row, beside the instances of each name (paper 001, Fig. 3)."""
+    columns = 1 + len(labelled)
+    side = 10.0 / columns
+    with mpl.rc_context(RC):
+        figure = new_figure(sum(side * one.shape[0] / one.shape[1] for one in images) + 0.5)
+        axes = figure.subplots(
+            len(images),
+            columns,
+            squeeze=False,
+            height_ratios=[one.shape[0] / one.shape[1] for one in images],
+        )
+        for row, image in enumerate(images):
+            shown = [np.repeat(stretch(image, limits(image))[..., None], 3, axis=2)]
+            shown += [paint_outlines(image, made[row]) for made in labelled.values()]
+            for ax, picture in zip(axes[row], shown, strict=True):
+                ax.imshow(picture, interpolation="antialiased")
+                bare(ax)
+        for ax, name in zip(axes[0], ("micrograph", *labelled), strict=True):
+            ax.set_title(name)
+        figure.tight_layout()
+    counts = {
+        name: [len(np.unique(one[one > 0])) for one in made] for name, made in labelled.items()
+    }
+    caption = "Test images beside their labelled and their predicted instances, each outlined."
+    return Panel(figure, caption, photo=True, drawn=counts)
+
+
+def _columns(histories: Mapping[str, pd.DataFrame]) -> list[str]:
+    return list(dict.fromkeys(name for one in histories.values() for name in one.columns))

@@ -1,0 +1,108 @@
+"""pitflow sem on label images made elsewhere, through the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from pitflow.cli import main
+from pitflow.schema import MICROGRAPH_PITS
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        code = main([str(argument) for argument in arguments])
+        raise SystemExit(code)
+    return int(stopped.value.code or 0)
+
+
+def test_labels_become_a_table_overlays_and_a_page(
+    tmp_path: Path,
+    write_micrographs: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_micrographs(tmp_path / "images", ["one", "two"])
+    out = tmp_path / "out"
+    command = ("sem", tmp_path / "images", "--labels", tmp_path / "images", "-o", out)
+    assert run(*command, "--um-per-px", 0.5) == 0
+    assert capsys.readouterr().out.strip() == str(out / "sem.html")
+    pits = pd.read_csv(out / "pits.csv")
+    assert pits.columns.tolist() == MICROGRAPH_PITS.names
+    assert pits["image"].value_counts().to_dict() == {"one": 4, "two": 4}
+    assert pits["circularity"].min() > 0.9
+    assert pits["contrast"].between(0.4, 0.7).all()
+    np.testing.assert_allclose(pits["diameter_um"], pits["diameter_px"] / 2, rtol=1e-4)
+    given = cv2.imread(str(tmp_path / "images" / "one_labels.png"), cv2.IMREAD_UNCHANGED)
+    written = cv2.imread(str(out / "one_labels.png"), cv2.IMREAD_UNCHANGED)
+    assert written.dtype == np.uint16
+    np.testing.assert_array_equal(written, given)
+    assert cv2.imread(str(out / "two_overlay.png")).shape == (96, 96, 3)
+    page = (out / "sem.html").read_text(encoding="utf-8")
+    assert "8 pits in 2 micrographs" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert run(*command) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert run(*command, "--overwrite") == 0
+    assert pd.read_csv(out / "pits.csv")["diameter_um"].isna().all()
+
+
+def test_a_bad_image_does_not_keep_the_others(
+    tmp_path: Path,
+    write_micrographs: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    images = tmp_path / "images"
+    write_micrographs(images, ["a", "b", "c"])
+    (images / "b.png").write_bytes(b"broken")
+    cv2.imwrite(str(images / "c_labels.png"), np.zeros((96, 96), np.uint16))
+    assert run("sem", images, "--labels", images, "-o", tmp_path / "out") == 2
+    assert "b.png" in capsys.readouterr().err
+    pits = pd.read_csv(tmp_path / "out" / "pits.csv")
+    assert set(pits["image"]) == {"a"}
+    assert (tmp_path / "out" / "c_labels.png").is_file()
+
+
+def test_nothing_found_is_a_result(tmp_path: Path, write_micrographs: Callable[..., None]) -> None:
+    images = tmp_path / "images"
+    write_micrographs(images, ["a"])
+    cv2.imwrite(str(images / "a_labels.png"), np.zeros((96, 96), np.uint16))
+    assert run("sem", images / "a.png", "--labels", images, "-o", tmp_path / "out") == 0
+    pits = pd.read_csv(tmp_path / "out" / "pits.csv")
+    assert pits.empty
+    assert pits.columns.tolist() == MICROGRAPH_PITS.names
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "either --model or --labels"),
+        (("--model", "m", "--labels", "."), "either --model or --labels"),
+        (("--labels", "nowhere"), "no such folder"),
+        (("--labels", "."), "has no labels"),
+        (("--model", "nowhere"), "no model"),
+    ],
+)
+def test_bad_input_is_one_line(
+    tmp_path: Path,
+    write_micrographs: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    said: str,
+) -> None:
+    write_micrographs(tmp_path / "images", ["a"])
+    assert run("sem", tmp_path / "images", "-o", tmp_path / "out", *arguments) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+
+
+def test_unknown_choices_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = ("--task", "other"), ("--model", "yolo"), ("--model", "mask-rcnn", "--no-texture")
+    for choice in wrong:
+        assert run("train", "sem", "--data", tmp_path, "-o", tmp_path / "m", *choice) == 2
+        assert "no recipe" in capsys.readouterr().err

@@ -1,0 +1,218 @@
+"""Training, studying and using models for micrographs, on rendered ones with small networks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pitflow.domains.recipe import InstanceRecipe, WarpConfig
+from pitflow.domains.sem.channels import make_channels
+from pitflow.domains.sem.labels import read_labelled
+from pitflow.domains.sem.micrographs import Micrograph
+from pitflow.domains.sem.model import load_instance_model
+from pitflow.domains.sem.recipes import OXIDE, RECIPES, SEM, ClassRecipe, find_recipe
+from pitflow.domains.sem.samples import ClassSamples, InstanceSamples, warped
+from pitflow.domains.sem.train import train_sem
+from pitflow.errors import UserError
+from pitflow.segment.networks.gelan import GelanConfig
+from pitflow.segment.networks.mask_rcnn import MaskRcnnConfig
+from pitflow.segment.networks.unet import UNetConfig
+
+NAMES = [f"m{k}" for k in range(5)]
+
+TINY = SEM.model_copy(
+    update={
+        "network": GelanConfig(stem=(8, 8), widths=(8, 8, 12), prototypes=4),
+        "training": SEM.training.model_copy(
+            update={"epochs": 1, "batch": 2, "validate_every": 1, "ema": 0.0}
+        ),
+        "crop_px": 64,
+        "tile_px": 64,
+        "overlap_px": 32,
+    }
+)
+
+TINY_CLASSES = OXIDE.model_copy(
+    update={
+        "network": UNetConfig(widths=(4, 8)),
+        "training": OXIDE.training.model_copy(
+            update={"epochs": 1, "samples_per_epoch": 4, "validate_every": 1}
+        ),
+        "crop_px": 64,
+        "tile_px": 64,
+        "overlap_px": 16,
+        "halo_px": 8,
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, write_micrographs: Callable[..., None]) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_micrographs(folder, NAMES)
+    return folder
+
+
+def test_the_grey_of_a_network_does_not_depend_on_gain_and_offset(
+    a_micrograph: Callable[..., tuple[np.ndarray, np.ndarray]],
+) -> None:
+    image, _ = a_micrograph(np.random.default_rng(0))
+    other = (image.astype(np.uint16) * 100) + 3000
+    np.testing.assert_allclose(make_channels(image)(image), make_channels(other)(other), atol=1e-5)
+    part = make_channels(image)(image[10:20, 30:50])
+    np.testing.assert_array_equal(part, make_channels(image)(image)[:, 10:20, 30:50])
+
+
+STILL = WarpConfig(
+    dihedral=False, rotate_deg=0, shear_deg=0, zoom=0, brightness=0, exposure=0, invert=0
+)
+
+
+def test_without_variation_a_view_is_the_micrograph(data: Path) -> None:
+    one = read_labelled([data])[0]
+    channels, labels, zoom = warped(one, STILL, 96, np.random.default_rng(0))
+    assert zoom == 1
+    np.testing.assert_array_equal(labels, one.labels)
+    np.testing.assert_allclose(channels, make_channels(one.image)(one.image), atol=1e-5)
+
+
+def test_image_and_labels_are_warped_alike(data: Path) -> None:
+    one = read_labelled([data])[0]
+    clean = Micrograph(
+        one.name, one.group, (200 - 100 * (one.labels > 0)).astype(np.uint8), one.labels
+    )
+    for seed in range(5):
+        still = WarpConfig(brightness=0, exposure=0)
+        channels, labels, zoom = warped(clean, still, 80, np.random.default_rng(seed))
+        assert 1 <= zoom <= 1.25
+        dark, pit = channels[0] < -1, labels > 0
+        agree = np.count_nonzero(dark & pit) / np.count_nonzero(dark | pit)
+        assert agree > 0.9
+
+
+def test_beyond_a_small_micrograph_there_is_nothing(data: Path) -> None:
+    one = read_labelled([data])[0]
+    sample = InstanceSamples([one], STILL, 160).draw(0, np.random.default_rng(0))
+    assert sample.channels.shape == (1, 160, 160)
+    assert (sample.channels[0, :20] == 0).all()
+    assert (sample.labels[:20] == 0).all()
+    known = ClassSamples([one], STILL, 160, 2).draw(0, np.random.default_rng(0)).known
+    assert not known[:, :20].any()
+    assert known[:, 40:120, 40:120].all()
+
+
+def test_the_sliver_of_an_object_is_no_object(data: Path) -> None:
+    labels = np.zeros((96, 96), np.int32)
+    labels[40:60, 0:50] = 1
+    one = Micrograph("a", "a", np.zeros((96, 96), np.uint8), labels)
+    samples = InstanceSamples([one], STILL, 48)
+    seen = [samples.draw(0, np.random.default_rng(k)).labels for k in range(40)]
+    sizes = [np.count_nonzero(view) for view in seen]
+    assert all(size == 0 or size >= 100 for size in sizes)
+    assert any(size == 0 for size in sizes)
+
+
+def test_a_training_is_written_loaded_and_used(tmp_path: Path, data: Path) -> None:
+    card = train_sem([data], tmp_path / "model", TINY, pretrain=[data])
+    assert card.network.auxiliary is False
+    assert (tmp_path / "model" / "pretrain" / "training.safetensors").is_file()
+    model = load_instance_model(str(tmp_path / "model"))
+    image = read_labelled([data])[0].image
+    for one in model.find(image, 0.0)[:3]:
+        assert one.bottom <= 96
+        assert one.right <= 96
+    scores = next(iter(card.scores.values()))
+    assert set(scores) >= {"precision", "recall", "ap50", "ap50_95", "per_image_ap50"}
+    again = train_sem([data], tmp_path / "model", TINY, pretrain=[data])
+    assert again.weights_sha256 == card.weights_sha256
+    other = TINY.model_copy(update={"crop_px": 96})
+    with pytest.raises(UserError, match="something else"):
+        train_sem([data], tmp_path / "model", other)
+    fresh = train_sem([data], tmp_path / "next", TINY, initial=tmp_path / "model")
+    assert fresh.name == card.name
+    wrong = TINY.model_copy(update={"network": GelanConfig(stem=(8, 8), widths=(12, 12, 12))})
+    with pytest.raises(UserError, match="another network"):
+        train_sem([data], tmp_path / "wrong", wrong, initial=tmp_path / "model")
+
+
+def test_mask_rcnn_is_trained_by_the_same_loop(tmp_path: Path, data: Path) -> None:
+    recipe = TINY.model_copy(update={"network": MaskRcnnConfig(backbone="resnet18")})
+    card = train_sem([data], tmp_path / "model", recipe)
+    assert card.network.kind == "mask_rcnn"
+    assert load_instance_model(str(tmp_path / "model")).card == card
+
+
+def test_classes_go_the_dense_way(tmp_path: Path, data: Path) -> None:
+    card = train_sem([data], tmp_path / "model", TINY_CLASSES)
+    assert card.classes == ("oxide", "crack")
+    assert set(next(iter(card.scores.values()))["iou"]) == {"oxide", "crack"}
+    with pytest.raises(UserError, match="finds no instances"):
+        load_instance_model(str(tmp_path / "model"))
+    with pytest.raises(UserError, match="--pretrain"):
+        train_sem([data], tmp_path / "other", TINY_CLASSES, pretrain=[data])
+
+
+def test_a_study_has_both_tables_and_goes_on(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pitflow.domains.sem import study
+
+    small = study.MASK_RCNN.model_copy(update={"network": MaskRcnnConfig(backbone="resnet18")})
+    monkeypatch.setattr(study, "MASK_RCNN", small)
+    options = {"pretrain": [data], "recipe": TINY, "n_splits": 2, "test_share": 0.3}
+    page = study.sem_study([data], tmp_path, **options)
+    table1, table2 = (pd.read_csv(tmp_path / f"table{k}.csv") for k in (1, 2))
+    assert set(table1["experiment"]) == {
+        study.TRANSFER,
+        study.WITHOUT,
+        study.WITH,
+        study.FRESH,
+        study.BASELINE,
+    }
+    assert table2["split"].tolist() == [1, 2]
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<figure") == 2
+    for name in ("training_curves", "examples"):
+        assert (tmp_path / "figures" / f"{name}.png").is_file()
+    assert len(json.loads((tmp_path / "study.json").read_text())["rows"]) == 6
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a finished training was repeated")
+
+    monkeypatch.setattr(study, "fit_instances", never)
+    study.sem_study([data], tmp_path, **options)
+
+
+def test_classes_are_cross_validated_by_group(tmp_path: Path, data: Path) -> None:
+    from pitflow.domains.sem.study_classes import class_study
+
+    page = class_study([data], tmp_path, recipe=TINY_CLASSES, n_folds=2)
+    record = json.loads((tmp_path / "study.json").read_text())
+    assert record["all"]["n_images"] == len(NAMES)
+    assert sorted(record["by_group"]) == NAMES
+    assert "Mean IoU" in page.read_text(encoding="utf-8")
+    with pytest.raises(UserError, match="too few specimens"):
+        class_study([data], tmp_path, recipe=TINY_CLASSES, n_folds=5)
+
+
+def test_recipes(tmp_path: Path) -> None:
+    assert find_recipe("sem") == SEM
+    assert find_recipe("sem-no-texture").network.texture == "none"
+    for recipe in RECIPES.values():
+        assert type(recipe).model_validate(recipe.model_dump(mode="json")) == recipe
+    path = tmp_path / "mine.toml"
+    path.write_text('base = "sem"\nname = "mine"\n[training]\nepochs = 7\n')
+    mine = find_recipe(str(path))
+    assert isinstance(mine, InstanceRecipe)
+    assert (mine.training.epochs, mine.training.batch) == (7, 8)
+    paper = find_recipe(str(Path(__file__).parents[2] / "pipelines" / "sem.toml"))
+    assert (paper.training.schedule, paper.training.epochs) == ("constant", 300)
+    path.write_text('base = "sem-oxide"\ncrop_px = 128\n')
+    assert isinstance(find_recipe(str(path)), ClassRecipe)
+    with pytest.raises(UserError, match="no recipe"):
+        find_recipe("none")
