@@ -30,9 +30,13 @@ _SEEN_AT, _SEEN_SLOPE = 5.2, 1.45
 _FORGET = 0.17
 """Chance per frame that whether a particle is seen is decided anew."""
 _RIM_MISS, _RIM_FRAMES = 0.18, 1.5
-_BODY_PX = 0.8
-"""What a particle's own size adds to its blur, in quadrature."""
+_BODY_SHARE = 0.14
+"""Variance of a particle's own outline over its mass; it adds to that of the blur."""
+_BODY_SPREAD = 0.2
+"""Spread of its logarithm: opacity and outline differ between particles."""
 _BLUR_ERROR = 0.1
+_MASS_ERROR, _MOST_MASS_ERROR = 0.014, 0.3
+"""Error of the logarithm of the mass, times contrast; its largest."""
 _FALSE_SHARE = 0.02
 _BIRTH_FRAMES, _BIRTH_TAIL = 1.6, 1.5
 _PIT_SHIFT_PX = 0.5
@@ -61,10 +65,15 @@ def detect_particles(
     scale = np.clip(_POSITION_PX / contrast, _LEAST_PX, _MOST_PX)
     scale = scale * np.where(rng.random(len(true)) < _WILD_SHARE, _WILD_FACTOR, 1.0)
     error = _remembering(age == 0, rng) * np.minimum(scale, 2.0 * _MOST_PX)
-    blur = np.hypot(true["blur_px"].to_numpy(dtype=np.float64), _BODY_PX)
+    mass = true["mass"].to_numpy(dtype=np.float64)
+    outline = rng.normal(0.0, _BODY_SPREAD, int(number.max(initial=0)) + 1)[number]
+    body = np.sqrt(_BODY_SHARE * mass * np.exp(outline))
+    blur = np.hypot(true["blur_px"].to_numpy(dtype=np.float64), body)
+    mass_error = np.clip(_MASS_ERROR / contrast, 0.045, _MOST_MASS_ERROR)
     found = true.assign(
         x=true["x"] + error[0],
         y=true["y"] + error[1],
+        mass=mass * np.exp(rng.normal(0.0, mass_error)),
         blur_px=blur * np.exp(rng.normal(0.0, _BLUR_ERROR, len(true))),
     )[seen]
     origin = number[seen]

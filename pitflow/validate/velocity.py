@@ -1,0 +1,104 @@
+"""Claims: bursts of speed are found, few are invented, and their clustering is told from chance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from pitflow.measure.velocity import clustering_test, nearest_foreign_pit
+from pitflow.simulate.config import SimulateConfig
+from pitflow.simulate.world import simulate_world
+from pitflow.validate.claim import Claim, Finding, Study
+from pitflow.validate.judge import judge_at_least, judge_level, show_share
+from pitflow.validate.recording import Recording
+
+_APART_FRAMES = 3
+"""A burst is found if an outlier of its particle lies at most so far from it."""
+_LEAST_EVENTS = 5
+
+
+def observe(recording: Recording) -> pd.DataFrame:
+    """Return a row per true burst and per reported one, and whether it has its counterpart."""
+    true = _bursts(recording.truth["outliers"])
+    found = recording.tables["outliers"]
+    particle = recording.particle_of().reindex(found["particle"]).fillna(-1).to_numpy()
+    frame = found["frame"].to_numpy(dtype=np.int64)
+    near = (
+        (true["particle"].to_numpy()[:, None] == particle)
+        & (true["first"].to_numpy()[:, None] - _APART_FRAMES <= frame)
+        & (frame <= true["last"].to_numpy()[:, None] + 1 + _APART_FRAMES)
+    )
+    # A second report of the same burst is no find.
+    first = near & (np.cumsum(near, axis=1) == 1)
+    return pd.concat(
+        [
+            pd.DataFrame({"is_true": True, "has_other": near.any(axis=1)}),
+            pd.DataFrame({"is_true": False, "has_other": first.any(axis=0)}),
+        ],
+        ignore_index=True,
+    )
+
+
+def judge(trials: pd.DataFrame) -> list[Finding]:
+    """Return recall and precision over all bursts."""
+    true, found = trials[trials["is_true"]], trials[~trials["is_true"]]
+    return [
+        judge_at_least("bursts of speed found", true["has_other"], share=0.9),
+        judge_at_least("reported bursts that are one", found["has_other"], share=0.9),
+    ]
+
+
+def _bursts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the particle and the first and last frame of each burst, from a row per frame."""
+    ordered = rows.sort_values(["particle", "frame"])
+    begins = (ordered["particle"].diff() != 0) | (ordered["frame"].diff() > _APART_FRAMES)
+    return (
+        ordered.assign(event=begins.cumsum())
+        .groupby("event")
+        .agg(particle=("particle", "first"), first=("frame", "min"), last=("frame", "max"))
+    )
+
+
+def observe_clustering(rng: np.random.Generator) -> pd.DataFrame:
+    """Return p of the clustering test for true bursts, and for random moments of as many tracks."""
+    tables = simulate_world(_SMALL, int(rng.integers(1 << 30))).tables
+    particles, pits = tables["particles"], tables["pits"]
+    drawn = tables["outliers"].drop_duplicates("particle")
+    if len(drawn) < _LEAST_EVENTS:
+        return pd.DataFrame({"kind": [], "n": [], "p": []})
+    moments = particles.sample(frac=1.0, random_state=int(rng.integers(1 << 30)))
+    moments = moments.drop_duplicates("particle").head(len(drawn))
+    nearest, distance = nearest_foreign_pit(
+        moments["x"].to_numpy(dtype=np.float64),
+        moments["y"].to_numpy(dtype=np.float64),
+        moments["frame"].to_numpy(dtype=np.int64),
+        moments["pit"].to_numpy(dtype=np.int64),
+        pits,
+    )
+    chance = moments.assign(nearest_pit=nearest, distance_px=distance)
+    rows = [
+        (kind, len(events), clustering_test(events, particles, pits, draws=199)[2])
+        for kind, events in (("burst", drawn), ("chance", chance))
+    ]
+    return pd.DataFrame(rows, columns=["kind", "n", "p"])
+
+
+def judge_clustering(trials: pd.DataFrame) -> list[Finding]:
+    """Return how often events are called clustered where they are not, and where they are."""
+    p = {kind: trials.loc[trials["kind"] == kind, "p"] for kind in ("burst", "chance")}
+    return [
+        judge_level("clustering at foreign pits, events at random moments", p["chance"]),
+        show_share("clustering (p <= 0.05), bursts just before foreign pits", p["burst"] <= 0.05),
+    ]
+
+
+_SMALL = SimulateConfig(frames=200, height=1126, width=1120, pits=5)
+
+CLAIM: Claim[Recording] = Claim("velocity", observe, judge)
+STUDY: Study[np.random.Generator] = Study(
+    "clustering",
+    np.random.default_rng,
+    (Claim("clustering", observe_clustering, judge_clustering),),
+    seeds=100,
+    quick_seeds=10,
+)
