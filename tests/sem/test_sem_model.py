@@ -162,7 +162,8 @@ def test_a_study_has_both_tables_and_goes_on(
 ) -> None:
     from pitflow.domains.sem import study
 
-    small = study.MASK_RCNN.model_copy(update={"network": MaskRcnnConfig(backbone="resnet18")})
+    # Mask R-CNN itself takes half a minute of a core, and has a test of its own.
+    small = study.MASK_RCNN.model_copy(update={"network": TINY.network})
     monkeypatch.setattr(study, "MASK_RCNN", small)
     options = {"pretrain": [data], "recipe": TINY, "n_splits": 2, "test_share": 0.3}
     page = study.sem_study([data], tmp_path, **options)
