@@ -185,7 +185,8 @@ def write_report_again(folder: Path, progress: Progress | None = None) -> Path:
             "the run is not finished", where=folder, hint="continue it with `pitflow run`"
         )
     with target.open_for_writing():
-        _do(STAGES[-1], "", replace(stages.finished_job(folder), progress=progress or Silent()))
+        job = replace(stages.finished_job(folder), progress=progress or Silent())
+        _perform(STAGES[-1], "", job)
     return target.path / "report.html"
 
 
@@ -224,7 +225,12 @@ def _do(stage: Stage, key: str, job: Job) -> None:
     ):
         job.progress.start(stage.name, 1)
         job.progress.finish("unchanged")
-        return
+    else:
+        _perform(stage, key, job)
+
+
+def _perform(stage: Stage, key: str, job: Job) -> None:
+    target = job.run
     job.notes, job.warnings = [], []
     watch = Stopwatch()
     target.begin(stage.name, key)

@@ -261,6 +261,13 @@ def test_the_report_can_be_written_again_without_the_recording(copied: Path) -> 
     assert (copied / "report.html").exists()
 
 
+def test_the_report_is_written_again_every_time(copied: Path) -> None:
+    for _ in range(2):
+        (copied / "report.html").write_text("an old page")
+        pipeline.write_report_again(copied)
+        assert len((copied / "report.html").read_text()) > 10_000
+
+
 def test_a_second_process_draws_the_same_figures(
     copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
