@@ -50,7 +50,7 @@ def check_segmenter(config: SegmentConfig) -> None:
     """
     _check_name(config.segmenter)
     if config.segmenter == "unet":
-        from pitflow.domains.particles.model import find_model
+        from pitflow.domains.included import find_model
         from pitflow.segment.devices import choose_device
 
         find_model(config.unet.model)

@@ -185,7 +185,7 @@ def model_read(config: Config) -> dict[str, str]:
     """
     if config.segment.segmenter != "unet":
         return {}
-    from pitflow.domains.particles.model import find_model
+    from pitflow.domains.included import find_model
     from pitflow.segment.checkpoint import read_card
 
     return {"model": read_card(find_model(config.segment.unet.model)).weights_sha256}

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from pitflow.annotate.canvas import Canvas, Labels
 from pitflow.errors import UserError
 from pitflow.frame import Image
+from pitflow.image_file import IMAGE_SUFFIXES, MASK_SUFFIX, read_image
 
-IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})
-MASK_SUFFIX, LABELS_SUFFIX = "_mask", "_labels"
+LABELS_SUFFIX = "_labels"
 _SHOWN_PERCENTILES = (0.1, 99.9)
 
 
@@ -56,7 +56,7 @@ class Item:
         UserError
             If it cannot be read.
         """
-        return to_8_bit(_decoded(self.image, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR))
+        return to_8_bit(read_image(self.image, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR))
 
     def open(self, shape: tuple[int, int]) -> Canvas:
         """Return the canvas with the labels saved so far.
@@ -68,7 +68,7 @@ class Item:
         """
         if not self.labels.exists():
             return Canvas(np.zeros(shape, np.uint16))
-        saved = _decoded(self.labels, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_GRAYSCALE)
+        saved = read_image(self.labels, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_GRAYSCALE)
         if saved.shape != shape:
             raise UserError(
                 f"is {saved.shape[1]} x {saved.shape[0]} px and its image {shape[1]} x {shape[0]}",
@@ -151,17 +151,6 @@ def _images(paths: Sequence[Path]) -> list[Path]:
         else:
             raise UserError("no such file or folder", where=path)
     return found
-
-
-def _decoded(path: Path, flags: int) -> Image:
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise UserError(f"cannot be read ({error.strerror})", where=path) from error
-    image: Image | None = cv2.imdecode(data, flags) if data.size else None
-    if image is None or image.dtype not in (np.uint8, np.uint16):
-        raise UserError("is not an image of 8 or 16 bits", where=path)
-    return image
 
 
 def _write(path: Path, data: bytes) -> None:

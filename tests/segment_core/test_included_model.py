@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pitflow.domains.included import INCLUDED
 from pitflow.domains.particles.clips import read_clip
 from pitflow.domains.particles.evaluate import evaluate
-from pitflow.domains.particles.model import PACKAGED, ParticleModel, curves, load_model
+from pitflow.domains.particles.model import ParticleModel, curves, load_model
 from pitflow.segment.checkpoint import WEIGHTS
 from pitflow.segment.threshold import nothing
 from pitflow.simulate.config import SimulateConfig
@@ -22,7 +23,7 @@ def model() -> ParticleModel:
 
 
 def test_it_is_small_and_says_how_it_was_made(model: ParticleModel) -> None:
-    assert (PACKAGED / "particles" / WEIGHTS).stat().st_size < 15e6
+    assert (INCLUDED / "particles" / WEIGHTS).stat().st_size < 15e6
     assert model.card.channels == ("frame", "background", "earlier")
     assert model.card.classes == ("particle", "pit", "centre")
     assert "particles-model.sh" in model.card.command

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from pitflow.domains.particles import model as model_module
+from pitflow.domains import included
 from pitflow.domains.particles.crossfit import cross_fit, fold_parts
 from pitflow.domains.particles.evaluate import evaluate, format_scores
 from pitflow.domains.particles.fit import How
@@ -179,7 +179,7 @@ def test_with_folds_the_model_sees_everything_and_others_set_its_thresholds(
 def test_a_model_may_be_called_by_name(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_module, "PACKAGED", tmp_path)
+    monkeypatch.setattr(included, "INCLUDED", tmp_path)
     monkeypatch.chdir(tmp_path.parent)
     (tmp_path / "ours").mkdir()
     for name in (WEIGHTS, CARD):

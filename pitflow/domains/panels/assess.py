@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pitflow.compute import Progress, Silent
+from pitflow.domains.included import INCLUDED
 from pitflow.domains.panels.measure import PanelNumbers, measure_panel
 from pitflow.domains.panels.overlay import draw_overlay, png_bytes
 from pitflow.domains.panels.pictures import Colours, Mask, list_images, read_mask, read_rgb
@@ -83,8 +84,7 @@ def choose_method(model: str | None, masks: Path | None = None, device: str = "a
         if not folder.is_dir():
             raise UserError("no such folder", where=folder)
         return Method(GIVEN_MASK, lambda path, _: read_mask(folder / f"{path.stem}_mask.png"))
-    packaged = Path(__file__).parents[2] / "models" / PACKAGED_MODEL
-    if model == COLOUR or (model is None and not packaged.is_dir()):
+    if model == COLOUR or (model is None and not (INCLUDED / PACKAGED_MODEL).is_dir()):
         return Method(COLOUR, lambda _, image: rust_mask(image))
     # Torch is loaded only where a network is used.
     from pitflow.domains.panels.model import load_panel_model

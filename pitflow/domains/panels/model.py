@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 
 import cv2
 from torch import nn
 
+from pitflow.domains.included import find_model
 from pitflow.domains.panels.pictures import Colours, Mask
 from pitflow.domains.panels.recipes import DOMAIN
 from pitflow.domains.panels.samples import Floats, as_channels, in_unit_range, scaled
@@ -16,9 +16,6 @@ from pitflow.errors import UserError
 from pitflow.segment.checkpoint import Card, load_checkpoint
 from pitflow.segment.dense import DensePredictor
 from pitflow.segment.devices import CPU, Execution
-
-PACKAGED = Path(__file__).parents[2] / "models"
-"""Models that come with the program, one folder each."""
 
 
 class PanelModel:
@@ -73,15 +70,9 @@ def load_panel_model(
     UserError
         If there is no such model, its files are damaged, or it is for something else.
     """
-    path = Path(name)
-    if not path.exists():
-        path = PACKAGED / name
-        if not path.is_dir():
-            raise UserError(
-                "no model of this name or path",
-                where=name,
-                hint="give a folder that `pitflow train panel` wrote, or colour (needs no model)",
-            )
+    path = find_model(
+        name, "give a folder that `pitflow train panel` wrote, or colour (needs no model)"
+    )
     network, card = load_checkpoint(path)
     if card.domain != DOMAIN:
         raise UserError(f"is a model for {card.domain}, not for panels", where=path)

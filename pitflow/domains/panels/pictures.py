@@ -13,12 +13,10 @@ import numpy.typing as npt
 
 from pitflow.domains.panels.duplicates import duplicate_groups
 from pitflow.errors import UserError
+from pitflow.image_file import IMAGE_SUFFIXES, MASK_SUFFIX, encoded
 
 Colours = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
-
-IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})
-MASK_SUFFIX = "_mask"
 
 _STRATA = 5
 _THUMBNAIL_PX = 64
@@ -146,10 +144,7 @@ def read_rgb(path: Path) -> Colours:
     UserError
         If it cannot be read.
     """
-    image = cv2.imdecode(_bytes(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise UserError("is no image, or a damaged one", where=path)
-    colours: Colours = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    colours: Colours = cv2.cvtColor(_decoded(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     return colours
 
 
@@ -161,20 +156,17 @@ def read_mask(path: Path) -> Mask:
     UserError
         If it cannot be read.
     """
-    image = cv2.imdecode(_bytes(path), cv2.IMREAD_GRAYSCALE)
-    if image is None:
-        raise UserError("is no image, or a damaged one", where=path)
+    image = _decoded(path, cv2.IMREAD_GRAYSCALE)
     mask: Mask = image > (0 if image.max() <= 1 else 127)
     return mask
 
 
-def _bytes(path: Path) -> npt.NDArray[np.uint8]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot be read ({error.strerror})", where=path) from error
-    # OpenCV asserts on an empty buffer instead of saying that it holds no image.
-    return np.frombuffer(content or b"\0", np.uint8)
+def _decoded(path: Path, flags: int) -> npt.NDArray[np.uint8]:
+    data = encoded(path)
+    image: npt.NDArray[np.uint8] | None = cv2.imdecode(data, flags) if data.size else None
+    if image is None:
+        raise UserError("is no image, or a damaged one", where=path)
+    return image
 
 
 def _pairs(folder: Path) -> list[tuple[Path, Path]]:

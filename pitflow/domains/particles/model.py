@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 
 from torch import nn
 
+from pitflow.domains.included import find_model
 from pitflow.domains.particles.channels import Floats, Views, make_channels
 from pitflow.domains.particles.pictures import Picture
 from pitflow.domains.particles.samples import truth_of
@@ -18,9 +18,6 @@ from pitflow.segment.dense import DensePredictor
 from pitflow.segment.devices import CPU, Execution
 from pitflow.segment.score import Mask
 from pitflow.segment.threshold import Curve, centre_curve, nothing, pixel_curve
-
-PACKAGED = Path(__file__).parents[2] / "models"
-"""Models that come with the program, one folder each."""
 
 
 class ParticleModel:
@@ -95,27 +92,6 @@ def load_model(
     if card.domain != "particles" or "particle" not in card.classes:
         raise UserError(f"is a model for {card.domain}, not for particles", where=path)
     return ParticleModel(network, card, execution=execution, flips=flips, note=note)
-
-
-def find_model(name: str) -> Path:
-    """Return the path of a model, given by that or by its name if it comes with the program.
-
-    Raises
-    ------
-    UserError
-        If there is no such model.
-    """
-    path = Path(name)
-    if not path.exists():
-        known = sorted(folder.name for folder in PACKAGED.glob("*") if folder.is_dir())
-        if name not in known:
-            raise UserError(
-                "no model of this name or path",
-                where=name,
-                hint=f"give the folder that `pitflow train` wrote; included: {known or 'none'}",
-            )
-        path = PACKAGED / name
-    return path
 
 
 def curves(model: ParticleModel, pictures: Iterable[Picture]) -> Iterator[tuple[Curve, ...]]:

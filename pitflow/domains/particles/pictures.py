@@ -18,9 +18,7 @@ from pitflow.domains.particles.channels import Views, full_scale
 from pitflow.domains.particles.groups import TILE_PX, overlap_groups, tile_offset
 from pitflow.errors import UserError
 from pitflow.frame import Image
-
-MASK_SUFFIX = "_mask"
-IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})
+from pitflow.image_file import IMAGE_SUFFIXES, MASK_SUFFIX, read_image
 
 
 @dataclass(frozen=True)
@@ -110,15 +108,7 @@ def read_grey(path: Path) -> Image:
     UserError
         If it cannot be read.
     """
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise UserError(f"cannot be read ({error.strerror})", where=path) from error
-    flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
-    image: Image | None = cv2.imdecode(data, flags) if data.size else None
-    if image is None or image.dtype not in (np.uint8, np.uint16):
-        raise UserError("is not an image of 8 or 16 bits", where=path)
-    return image
+    return read_image(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
 
 
 def list_images(folder: Path) -> list[Path]:

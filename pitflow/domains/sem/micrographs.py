@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pitflow.domains.sem.data_bar import find_data_bar
 from pitflow.errors import UserError
 from pitflow.frame import Image
+from pitflow.image_file import encoded
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 LABEL_SUFFIX = "_labels"
@@ -78,10 +79,7 @@ def read_pixels(path: Path) -> npt.NDArray[np.generic]:
     UserError
         If it cannot be read.
     """
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise UserError(f"cannot be read ({error.strerror})", where=path) from error
+    data = encoded(path)
     flags = cv2.IMREAD_UNCHANGED
     try:
         pixels = cv2.imdecode(data, flags) if data.size else None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from pitflow.domains.included import find_model
 from pitflow.domains.sem.channels import make_channels
 from pitflow.errors import UserError
 from pitflow.frame import Image
@@ -20,9 +20,6 @@ from pitflow.segment.instance import Instance, Limits
 from pitflow.segment.instances import InstancePredictor
 from pitflow.segment.networks.gelan import GelanConfig
 from pitflow.segment.networks.mask_rcnn import MaskRcnnConfig
-
-PACKAGED = Path(__file__).parents[2] / "models"
-"""Models that come with the program, one folder each."""
 
 SCORED_FROM = 0.05
 """Average precision looks at instances from this score on."""
@@ -109,16 +106,9 @@ def load_instance_model(name: str, *, execution: Execution = CPU) -> InstanceMod
     UserError
         If there is no such model, its files are damaged, or it finds no instances.
     """
-    path = Path(name)
-    if not path.exists():
-        known = sorted(folder.name for folder in PACKAGED.glob("*") if folder.is_dir())
-        if name not in known:
-            raise UserError(
-                "no model of this name or path",
-                where=name,
-                hint="give the folder that `pitflow train sem` wrote, or label images (--labels)",
-            )
-        path = PACKAGED / name
+    path = find_model(
+        name, "give the folder that `pitflow train sem` wrote, or label images (--labels)"
+    )
     network, card = load_checkpoint(path)
     if card.domain != "sem" or not isinstance(card.network, GelanConfig | MaskRcnnConfig):
         raise UserError(f"is a model of {card.domain} that finds no instances", where=path)

@@ -126,11 +126,8 @@ def fit_instances(
     ``folder`` gets the state and log of the training. The history comes with the model.
     """
     execution = choose_execution(device)
-    network, card = new_network(recipe), new_card(recipe)
-    key = identity(recipe, micrographs, aside)
-    if initial is not None:
-        network.load_state_dict(initial.state_dict())
-        key += _hash_of(initial)
+    network, key = _begin(recipe, micrographs, aside, initial)
+    card = new_card(recipe)
     own = isinstance(recipe.network, MaskRcnnConfig)
     samples = InstanceSamples(micrographs, recipe.warp, recipe.crop_px)
 
@@ -205,11 +202,8 @@ def fit_classes(
 ) -> tuple[ClassModel, tuple[Epoch, ...]]:
     """Train a model of classes; ``aside`` micrographs choose the epoch."""
     execution = choose_execution(device)
-    network, card = new_network(recipe), new_card(recipe)
-    key = identity(recipe, micrographs, aside)
-    if initial is not None:
-        network.load_state_dict(initial.state_dict())
-        key += _hash_of(initial)
+    network, key = _begin(recipe, micrographs, aside, initial)
+    card = new_card(recipe)
     samples = ClassSamples(micrographs, recipe.warp, recipe.crop_px, len(recipe.classes))
 
     def validate(candidate: nn.Module) -> tuple[float, dict[str, float]]:
@@ -333,6 +327,20 @@ def _fitting(network: nn.Module, fresh: nn.Module) -> dict[str, Any]:
 def _steps(recipe: AnyRecipe, n: int) -> int:
     per_epoch = recipe.training.samples_per_epoch or n
     return recipe.training.epochs * -(-per_epoch // recipe.training.batch)
+
+
+def _begin(
+    recipe: AnySemRecipe,
+    micrographs: Sequence[Micrograph],
+    aside: Sequence[Micrograph],
+    initial: nn.Module | None,
+) -> tuple[nn.Module, str]:
+    """Return the network at its start, and what tells this training from others."""
+    network, key = new_network(recipe), identity(recipe, micrographs, aside)
+    if initial is not None:
+        network.load_state_dict(initial.state_dict())
+        key += _hash_of(initial)
+    return network, key
 
 
 def _hash_of(network: nn.Module) -> str:

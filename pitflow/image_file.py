@@ -1,0 +1,45 @@
+"""Image files that are labelled, learned from or measured one by one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pitflow.errors import UserError
+from pitflow.frame import Image
+
+IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})
+MASK_SUFFIX = "_mask"
+"""Ends the name of the mask beside an image, before ".png"."""
+
+
+def encoded(path: Path) -> npt.NDArray[np.uint8]:
+    """Return the bytes of a file as OpenCV decodes them.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    try:
+        return np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", where=path) from error
+
+
+def read_image(path: Path, flags: int) -> Image:
+    """Return an image of 8 or 16 bits; ``flags`` are those of ``cv2.imdecode``.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, or is none.
+    """
+    data = encoded(path)
+    image: Image | None = cv2.imdecode(data, flags) if data.size else None
+    if image is None or image.dtype not in (np.uint8, np.uint16):
+        raise UserError("is not an image of 8 or 16 bits", where=path)
+    return image
