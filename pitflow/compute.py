@@ -95,9 +95,14 @@ class Compute:
         def task(item: Item) -> None:
             done(item, function(item))
 
-        tasks = [delayed(task, pure=False)(item) for item in items]
         with single_threaded_opencv():
-            dask.compute(*tasks, scheduler="threads", num_workers=self.workers)
+            if self.workers == 1:
+                # In the order given: what is stopped half-way has the first ones done.
+                for item in items:
+                    task(item)
+            else:
+                tasks = [delayed(task, pure=False)(item) for item in items]
+                dask.compute(*tasks, scheduler="threads", num_workers=self.workers)
         return_freed_memory()
 
     def _map_on_cluster(

@@ -20,6 +20,12 @@ def test_every_item_is_done_once_whatever_the_number_of_workers() -> None:
         assert results == {number: number * number for number in range(20)}
 
 
+def test_one_worker_keeps_the_order() -> None:
+    done: list[int] = []
+    Compute(1).map(square, [5, 3, 8, 1], lambda item, result: done.append(item))
+    assert done == [5, 3, 8, 1]
+
+
 def test_no_more_tasks_run_at_once_than_there_are_workers() -> None:
     lock, both = threading.Lock(), threading.Barrier(2, timeout=10)
     running, most = 0, 0

@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 import torch
 from pydantic import Field, model_validator
-from torch.nn import functional
 
 from pitflow.config import Model
 from pitflow.segment.losses import LossTerm, build_loss
@@ -68,9 +67,21 @@ def soft_edge(probability: torch.Tensor) -> torch.Tensor:
     a mask it is the band of the pixels on both sides of the outline. The border of the image is no
     edge.
     """
-    largest = functional.max_pool2d(probability, 3, stride=1, padding=1)
-    smallest = -functional.max_pool2d(-probability, 3, stride=1, padding=1)
-    return largest - smallest
+    return _largest_near(probability) + _largest_near(-probability)
+
+
+def _largest_near(maps: torch.Tensor) -> torch.Tensor:
+    """Return the largest value of each 3 x 3 neighbourhood, by rows and then by columns.
+
+    It is max-pooling, whose own kernel takes many times as long on maps of one channel.
+    """
+    for axis in (-2, -1):
+        size = maps.shape[axis]
+        first, last = maps.narrow(axis, 0, 1), maps.narrow(axis, size - 1, 1)
+        padded = torch.cat([first, maps, last], dim=axis)
+        before, after = padded.narrow(axis, 0, size), padded.narrow(axis, 2, size)
+        maps = torch.maximum(torch.maximum(before, maps), after)
+    return maps
 
 
 def guidance_weight(
@@ -123,7 +134,7 @@ class GuidedLoss:
         self, answer: Guided, truth: torch.Tensor, known: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return the terms, and after them the weight of the last."""
-        near = None if known is None else 1 - functional.max_pool2d(1 - known, 3, 1, 1)
+        near = None if known is None else 1 - _largest_near(1 - known)
         mask = self._compare(answer.mask, truth, known)
         edge = self._compare(answer.edges, canny_edges(truth), near)
         values = [mask, self.guidance.edge * edge]

@@ -27,6 +27,7 @@ from torch import nn
 
 from pitflow.config import Model
 from pitflow.errors import UserError
+from pitflow.segment.devices import has_bfloat16
 from pitflow.segment.prefetch import prefetch
 
 STATE = "training.safetensors"
@@ -101,7 +102,9 @@ class TrainConfig(Model):
     )
     keep: Literal["best", "last"] = Field("best", description="weights kept, by validation score")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of the forward pass; auto: bfloat16 on CUDA, float32 elsewhere"
+        "auto",
+        description="of the forward pass; auto: bfloat16 on CUDA and on processors that have "
+        "instructions for it, float32 elsewhere",
     )
     seed: int = Field(0, ge=0, description="of initial weights, order and augmentation")
 
@@ -184,7 +187,7 @@ def train(
     device = device or torch.device("cpu")
     network.to(device=device, memory_format=torch.channels_last)
     steps = -(-(config.samples_per_epoch or len(samples)) // config.batch)
-    run = _Run(network, config, steps * config.epochs, identity, folder)
+    run = _Run(network, config, steps * config.epochs, identity, folder, device)
     advance(len(run.history) * steps)
     with (
         torch.random.fork_rng(),
@@ -224,12 +227,22 @@ class _Run:
     """All state of a training; it can be written and read back between epochs."""
 
     def __init__(
-        self, network: nn.Module, config: TrainConfig, steps: int, identity: str, folder: Path
+        self,
+        network: nn.Module,
+        config: TrainConfig,
+        steps: int,
+        identity: str,
+        folder: Path,
+        device: torch.device,
     ) -> None:
         self.network, self.config, self.steps = network, config, steps
         self.identity, self.path = identity, folder / STATE
         self.optimizer = torch.optim.AdamW(
-            network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            network.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            # One kernel instead of a dozen per parameter, a fifth of a step of small networks.
+            fused=device.type in ("cpu", "cuda"),
         )
         self.average = _copied(network)
         self.best: dict[str, torch.Tensor] = {}
@@ -263,7 +276,7 @@ class _Run:
         for batch in batches:
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate_at(self.step, self.steps, self.config)
-            with _autocast(device, self.config.precision):
+            with autocast(device, self.config.precision):
                 answer = self.network(
                     *(
                         part.to(device, memory_format=_layout(part), non_blocking=True)
@@ -312,12 +325,12 @@ class _Run:
     def _update_average(self) -> None:
         # A young average must not remember the random initial weights for long.
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
-        for name, value in self.network.state_dict().items():
-            average = self.average[name]
-            if average.is_floating_point():
-                average.lerp_(value.detach(), 1 - decay)
-            else:
-                average.copy_(value)
+        state = self.network.state_dict()
+        smooth = [name for name, value in state.items() if value.is_floating_point()]
+        averages, values = ([of[name] for name in smooth] for of in (self.average, state))
+        torch._foreach_lerp_(averages, values, 1 - decay)
+        for name in state.keys() - set(smooth):
+            self.average[name].copy_(state[name])
 
     def _with(self, weights: dict[str, torch.Tensor]) -> nn.Module:
         network = copy.deepcopy(self.network)
@@ -375,6 +388,11 @@ class _Run:
         self.network.load_state_dict(parts["now"])
         self.average, self.best = parts["average"], parts["best"]
         groups = self.optimizer.state_dict()["param_groups"]
+        for index, parameter in enumerate(self.network.parameters()):
+            for name, value in state.get(index, {}).items():
+                # The optimizer's kernel walks through memory: all must be laid out as the weight.
+                if value.shape == parameter.shape:
+                    state[index][name] = torch.empty_like(parameter).copy_(value)
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.history = [Epoch(**epoch) for epoch in about["history"]]
         self.best_epoch, self.step = about["best_epoch"], about["step"]
@@ -470,9 +488,14 @@ def _plain(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
-def _autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    rounded = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+def autocast(device: torch.device, precision: str = "auto") -> AbstractContextManager[Any]:
+    """Return the context in which a network in training answers, in the configured precision.
+
+    In bfloat16 the weights stay float32; convolutions are two to five times as fast where there are
+    instructions for them.
+    """
+    fast = device.type == "cuda" or (device.type == "cpu" and has_bfloat16())
     context: AbstractContextManager[Any] = nullcontext()
-    if rounded:
+    if precision == "bfloat16" or (precision == "auto" and fast):
         context = torch.autocast(device.type, torch.bfloat16)
     return context

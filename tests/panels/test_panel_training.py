@@ -26,9 +26,11 @@ from pitflow.domains.panels.study import (
     estimate_seconds,
     plan_tasks,
     run_study,
+    study_recipe,
 )
 from pitflow.domains.panels.study_page import score_tables, summary, write_study_page
 from pitflow.domains.panels.train import objective, train_panel
+from pitflow.domains.training import new_network
 from pitflow.errors import UserError
 from pitflow.segment.checkpoint import load_checkpoint
 from pitflow.segment.guidance import WEIGHT, GuidedLoss
@@ -74,6 +76,19 @@ def test_unknown_recipes_and_sizes_are_refused(tmp_path: Path) -> None:
 
 def test_the_recipe_that_comes_along_is_the_default() -> None:
     assert read_recipe(ROOT / "pipelines" / "panel.toml") == panel_recipe()
+
+
+def test_blocks_make_every_unet_of_a_study_work_at_half_the_resolution() -> None:
+    config = StudyConfig(size=64, blocks=True)
+    for name in (*TABLE_I, "medt"):
+        plain, fast = study_recipe(name, StudyConfig(size=64)), study_recipe(name, config)
+        images = torch.zeros(1, 3, 64, 64)
+        network = new_network(fast).eval()
+        with torch.inference_mode():
+            assert network(images).shape == (1, 1, 64, 64)
+        assert (fast.network == plain.network) == (name == "medt")
+        assert getattr(network, "block", 2) == 2
+        assert fast.guidance == plain.guidance
 
 
 def test_theta_may_be_a_share_of_the_first_epochs_loss() -> None:

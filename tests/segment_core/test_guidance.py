@@ -148,6 +148,14 @@ def test_the_soft_edge_of_a_step_is_its_two_sides_and_the_border_is_none() -> No
     assert soft_edge(torch.ones(1, 1, 4, 4)).sum() == 0
 
 
+@pytest.mark.parametrize("shape", [(2, 1, 9, 7), (1, 3, 1, 5), (1, 1, 1, 1)])
+def test_the_soft_edge_is_the_range_of_the_3_x_3_neighbourhood(shape: tuple[int, ...]) -> None:
+    maps = torch.rand(shape, generator=torch.Generator().manual_seed(1))
+    largest = torch.nn.functional.max_pool2d(maps, 3, stride=1, padding=1)
+    smallest = -torch.nn.functional.max_pool2d(-maps, 3, stride=1, padding=1)
+    torch.testing.assert_close(soft_edge(maps), largest - smallest)
+
+
 def test_a_perfect_mask_has_no_loss_of_its_edges() -> None:
     truth = some_truth()
     perfect = Guided(40 * (2 * truth - 1), 40 * (2 * canny_edges(truth) - 1))

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from pitflow.errors import UserError
+from pitflow.segment import learn
 from pitflow.segment.learn import (
     STATE,
     Batch,
@@ -19,6 +20,7 @@ from pitflow.segment.learn import (
     Sample,
     TrainConfig,
     Trained,
+    autocast,
     learning_rate_at,
     stack,
     train,
@@ -271,3 +273,21 @@ def test_any_answer_and_target_can_be_trained_on_and_terms_are_told_apart(tmp_pa
     assert last.loss == pytest.approx(last.terms["pixels"] + 2)
     again = train(Two(), Squares(), Terms(), None, CONFIG, tmp_path, collate=collate)
     assert again.history == trained.history
+
+
+@pytest.mark.parametrize(
+    ("precision", "instructions", "dtype"),
+    [
+        ("auto", True, torch.bfloat16),
+        ("auto", False, torch.float32),
+        ("bfloat16", False, torch.bfloat16),
+        ("float32", True, torch.float32),
+    ],
+)
+def test_auto_precision_is_the_fast_one_where_there_are_instructions_for_it(
+    precision: str, instructions: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learn, "has_bfloat16", lambda: instructions)
+    layer = torch.nn.Linear(2, 2)
+    with autocast(torch.device("cpu"), precision):
+        assert layer(torch.zeros(1, 2)).dtype == dtype

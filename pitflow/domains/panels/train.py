@@ -21,7 +21,7 @@ from pitflow.domains.training import about_folder, new_card, new_network, prepar
 from pitflow.segment.checkpoint import Card, save_checkpoint
 from pitflow.segment.devices import choose_execution
 from pitflow.segment.guidance import MASK, GuidedLoss
-from pitflow.segment.learn import Epoch, Trained, stack, train
+from pitflow.segment.learn import Epoch, Trained, autocast, in_single_precision, stack, train
 from pitflow.segment.losses import build_loss
 from pitflow.segment.threshold import nothing, pixel_curve
 
@@ -143,7 +143,9 @@ def validation(
         with torch.inference_mode():
             for index in range(len(samples)):
                 batch = stack([samples.plain(index)])
-                logits = network(batch.inputs[0].to(device)).float().cpu()
+                with autocast(device, recipe.training.precision):
+                    answer = network(batch.inputs[0].to(device))
+                logits = in_single_precision(answer).cpu()
                 truth, known = (target.float() for target in batch.targets)
                 losses.append(float(loss(logits, truth, known)))
                 seen = known[0, 0].numpy() > 0
