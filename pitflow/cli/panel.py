@@ -74,7 +74,10 @@ def panel(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
     scribe: Annotated[
         list[str] | None,
-        typer.Option(help="Axis of the cut, x0,y0,x1,y1 in px (repeat for an X-cut), or auto."),
+        typer.Option(
+            help="Axis of the cut, x0,y0,x1,y1 in px (repeat for an X-cut), or auto: a "
+            "straight or an X-cut, found in each photograph."
+        ),
     ] = None,
     scribe_width: Annotated[
         float, typer.Option(help="Width of the cut, mm: half of it is no creep.")

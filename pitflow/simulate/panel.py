@@ -33,6 +33,9 @@ class PanelConfig(Model):
     scribe: tuple[float, float, float, float] = Field(
         (0.5, 0.12, 0.5, 0.88), description="ends of the scribe x0, y0, x1, y1, shares of the sides"
     )
+    second_scribe: tuple[float, float, float, float] | None = Field(
+        None, description="ends of another, such as the other arm of an X-cut, of the same creep"
+    )
     scribe_width_mm: float = Field(0.5, gt=0, description="width of the cut")
     creep_left_mm: float = Field(2.0, ge=0, description="mean creep to the left, from the axis")
     creep_right_mm: float = Field(2.0, ge=0, description="mean creep to the right, from the axis")
@@ -47,6 +50,23 @@ class PanelConfig(Model):
 
 
 @dataclass(frozen=True, slots=True)
+class Arm:
+    """A scribe and its creep.
+
+    Parameters
+    ----------
+    scribe:
+        Axis of the cut.
+    left_mm, right_mm:
+        Creep from the axis at every px along the scribe: exact, before it was cut into pixels.
+    """
+
+    scribe: Scribe
+    left_mm: Plane
+    right_mm: Plane
+
+
+@dataclass(frozen=True, slots=True)
 class RenderedPanel:
     """A photograph and what is in it.
 
@@ -57,40 +77,44 @@ class RenderedPanel:
     mask:
         True where a pixel's centre is corroded.
     at_scribe:
-        That part of it which has crept from the scribe.
-    scribe:
-        Axis of the cut.
-    left_mm, right_mm:
-        Creep from the axis at every px along the scribe: exact, before it was cut into pixels.
+        That part of it which has crept from the scribes.
+    arms:
+        The scribes, each with its own creep.
     """
 
     image: npt.NDArray[np.uint8]
     mask: npt.NDArray[np.bool_]
     at_scribe: npt.NDArray[np.bool_]
-    scribe: Scribe
-    left_mm: Plane
-    right_mm: Plane
+    arms: tuple[Arm, ...]
+
+    @property
+    def scribe(self) -> Scribe:
+        """Axis of the (first) cut."""
+        return self.arms[0].scribe
+
+    @property
+    def left_mm(self) -> Plane:
+        """Creep to the left of the (first) scribe, mm."""
+        return self.arms[0].left_mm
+
+    @property
+    def right_mm(self) -> Plane:
+        """Creep to the right of the (first) scribe, mm."""
+        return self.arms[0].right_mm
 
 
 def render_panel(config: PanelConfig, seed: int = 0) -> RenderedPanel:
     """Render a panel; the same seed gives the same picture."""
     rng = np.random.default_rng(seed)
     height, width = config.height, config.width
-    x0, y0, x1, y1 = config.scribe
-    scribe = Scribe(x0 * width, y0 * height, x1 * width, y1 * height)
     y, x = np.indices((height, width), dtype=np.float64)
-    (ax, ay), (nx, ny) = scribe.along, scribe.to_the_right
-    along = (x - scribe.x0) * ax + (y - scribe.y0) * ay
-    across = (x - scribe.x0) * nx + (y - scribe.y0) * ny
-
-    left, right = (
-        _creep_law(mean, config.roughness, scribe.length_px, rng)
-        for mean in (config.creep_left_mm, config.creep_right_mm)
-    )
-    on = (along >= 0) & (along <= scribe.length_px)
-    reach = np.where(across < 0, left(along), right(along)) / config.mm_per_px
-    at_scribe = on & (np.abs(across) <= reach) & (reach > 0)
-    cut = on & (np.abs(across) <= 0.5 * config.scribe_width_mm / config.mm_per_px)
+    arms = []
+    at_scribe, cut = (np.zeros((height, width), dtype=bool) for _ in range(2))
+    for ends in (config.scribe, config.second_scribe):
+        if ends is not None:
+            arm, crept, bare = _arm(config, ends, x, y, rng)
+            arms.append(arm)
+            at_scribe, cut = at_scribe | crept, cut | bare
 
     plate = _plate(config, x, y)
     colour = np.empty((height, width, 3), dtype=np.float32)
@@ -111,16 +135,36 @@ def render_panel(config: PanelConfig, seed: int = 0) -> RenderedPanel:
     colour *= (1 + config.shading * slope)[..., None].astype(np.float32)
     colour = cv2.GaussianBlur(colour, (0, 0), 0.6)
     colour += config.noise * rng.standard_normal(colour.shape, np.float32)
-    position = (np.arange(round(scribe.length_px)) + 0.5) * scribe.length_px
-    position /= round(scribe.length_px)
     return RenderedPanel(
-        np.clip(np.rint(colour), 0, 255).astype(np.uint8),
-        mask,
-        at_scribe & plate,
-        scribe,
-        left(position),
-        right(position),
+        np.clip(np.rint(colour), 0, 255).astype(np.uint8), mask, at_scribe & plate, tuple(arms)
     )
+
+
+def _arm(
+    config: PanelConfig,
+    ends: tuple[float, float, float, float],
+    x: Plane,
+    y: Plane,
+    rng: np.random.Generator,
+) -> tuple[Arm, Mask, Mask]:
+    """Return a scribe with its creep, where corrosion has crept, and where the bare cut is."""
+    height, width = x.shape
+    x0, y0, x1, y1 = ends
+    scribe = Scribe(x0 * width, y0 * height, x1 * width, y1 * height)
+    (ax, ay), (nx, ny) = scribe.along, scribe.to_the_right
+    along = (x - scribe.x0) * ax + (y - scribe.y0) * ay
+    across = (x - scribe.x0) * nx + (y - scribe.y0) * ny
+    left, right = (
+        _creep_law(mean, config.roughness, scribe.length_px, rng)
+        for mean in (config.creep_left_mm, config.creep_right_mm)
+    )
+    on = (along >= 0) & (along <= scribe.length_px)
+    reach = np.where(across < 0, left(along), right(along)) / config.mm_per_px
+    crept = on & (np.abs(across) <= reach) & (reach > 0)
+    cut = on & (np.abs(across) <= 0.5 * config.scribe_width_mm / config.mm_per_px)
+    n = round(scribe.length_px)
+    position = (np.arange(n) + 0.5) * scribe.length_px / n
+    return Arm(scribe, left(position), right(position)), crept, cut
 
 
 def _creep_law(mean_mm: float, roughness: float, length_px: float, rng: np.random.Generator) -> Law:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pitflow.segment.find_scribe import find_scribe
+from pitflow.measure.creep import compute_creep, creep_profiles
+from pitflow.segment.find_scribe import find_scribes
 from pitflow.segment.rust import rust_mask
 from pitflow.simulate.panel import PanelConfig, RenderedPanel, render_panel
 
@@ -35,19 +36,60 @@ def test_rust_is_found_and_stains_are_not(panel: RenderedPanel) -> None:
 
 
 def test_the_scribe_is_found(panel: RenderedPanel) -> None:
-    scribe = find_scribe(panel.image, rust_mask(panel.image))
-    assert scribe is not None
+    (scribe,) = find_scribes(panel.image, rust_mask(panel.image))
     assert scribe.length_px > 0.8 * panel.scribe.length_px
     (ax, ay), (bx, by) = scribe.along, panel.scribe.along
     assert abs(ax * bx + ay * by) > np.cos(np.radians(2))
     nx, ny = panel.scribe.to_the_right
     middle = (scribe.x0 + scribe.x1) / 2, (scribe.y0 + scribe.y1) / 2
     off = (middle[0] - panel.scribe.x0) * nx + (middle[1] - panel.scribe.y0) * ny
-    assert abs(off) < 8
+    assert abs(off) < 2
 
 
 def test_noise_holds_no_scribe() -> None:
     rng = np.random.default_rng(0)
     image = rng.normal(150, 6, (300, 240, 3)).clip(0, 255).astype(np.uint8)
-    assert find_scribe(image) is None
-    assert find_scribe(np.full((200, 200, 3), 90, np.uint8)) is None
+    assert find_scribes(image) == ()
+    assert find_scribes(np.full((200, 200, 3), 90, np.uint8)) == ()
+
+
+@pytest.mark.parametrize(("left", "right"), [(0.0, 0.0), (1.0, 1.0), (0.5, 3.0)])
+def test_both_arms_of_an_x_cut_are_found(left: float, right: float) -> None:
+    config = PanelConfig(
+        height=560,
+        scribe=(0.25, 0.2, 0.75, 0.8),
+        second_scribe=(0.75, 0.25, 0.3, 0.75),
+        creep_left_mm=left,
+        creep_right_mm=right,
+        spots=3,
+        stains=2,
+    )
+    panel = render_panel(config, seed=2)
+    mask = rust_mask(panel.image)
+    found = find_scribes(panel.image, mask)
+    assert len(found) == 2
+    for arm in panel.arms:
+        (ax, ay), (nx, ny) = arm.scribe.along, arm.scribe.to_the_right
+        scribe = max(found, key=lambda f: abs(f.along[0] * ax + f.along[1] * ay))
+        ends = (scribe.x0, scribe.y0), (scribe.x1, scribe.y1)
+        assert all(abs((x - arm.scribe.x0) * nx + (y - arm.scribe.y0) * ny) < 5 for x, y in ends)
+        assert scribe.length_px == pytest.approx(arm.scribe.length_px, rel=0.2)
+    creep = compute_creep(creep_profiles(mask, found, config.mm_per_px))
+    assert creep.mean_mm == pytest.approx((left + right) / 2, abs=0.15)
+
+
+def test_of_parallel_cuts_the_strongest_is_found() -> None:
+    config = PanelConfig(
+        scribe=(0.3, 0.1, 0.3, 0.9), second_scribe=(0.7, 0.2, 0.7, 0.8), creep_left_mm=1.0
+    )
+    panel = render_panel(config, seed=5)
+    (scribe,) = find_scribes(panel.image, rust_mask(panel.image))
+    assert min(abs(scribe.x0 - share * config.width) for share in (0.3, 0.7)) < 4
+
+
+def test_a_line_that_only_meets_the_scribe_is_no_arm_of_it() -> None:
+    config = PanelConfig(
+        scribe=(0.5, 0.1, 0.5, 0.9), second_scribe=(0.5, 0.5, 0.95, 0.45), creep_left_mm=0.8
+    )
+    panel = render_panel(config, seed=5)
+    assert len(find_scribes(panel.image, rust_mask(panel.image))) == 1

@@ -19,7 +19,7 @@ from pitflow.domains.panels.pictures import Colours, Mask, list_images, read_mas
 from pitflow.errors import UserError
 from pitflow.schema import COATED_PANELS, CREEP, Table
 from pitflow.scribe import Scribe
-from pitflow.segment.find_scribe import find_scribe
+from pitflow.segment.find_scribe import find_scribes
 from pitflow.segment.rust import rust_mask
 
 COLOUR, GIVEN_MASK = "colour", "mask"
@@ -159,8 +159,8 @@ def _assess(path: Path, out: Path, config: AssessConfig, method: Method) -> Asse
         raise UserError("the mask given is of another size than the image", where=path)
     scribes, source = config.scribes, "given"
     if scribes is None:
-        found = find_scribe(image, mask)
-        scribes, source = ((), "none") if found is None else ((found,), "auto")
+        scribes = find_scribes(image, mask)
+        source = "auto" if scribes else "none"
     _check_inside(scribes, image, path)
     numbers = measure_panel(mask, scribes, config.mm_per_px, config.scribe_width_mm)
     try:

@@ -156,9 +156,9 @@ def _methods(config: AssessConfig, method: str) -> Terms:
                 "Scribe",
                 "As given."
                 if config.scribes is not None
-                else "The longest straight ridge of the "
-                "image. Look at the blue line: where corrosion has swallowed the cut it is the "
-                "middle of the rust, so that the mean over both sides holds, but not each side.",
+                else "The longest straight ridge of the image, and one that crosses it (X-cut). "
+                "Look at the blue line: where corrosion has swallowed the cut it is the middle of "
+                "the rust, so that the mean over both sides holds, but not each side.",
             ),
             (
                 "Creep",
