@@ -29,6 +29,9 @@ _HALF = 12
 _RIM = np.ones((2 * _HALF + 1, 2 * _HALF + 1), np.bool_)
 _RIM[1:-1, 1:-1] = False
 _HIGHER_OUTLINE = 0.55
+_GAUSSIAN_REACH = 2.2
+"""Radius of a Gaussian blob's outline over the scale at which it answers most: a blob of sigma b
+answers most at b / sqrt 2, and falls to ``OUTLINE`` of its peak at 1.55 b."""
 _BATCH_PX = 1 << 21
 _SAMPLED = 20_000
 _EXPLAINED = 1.8
@@ -245,7 +248,7 @@ class Outlines:
     column: Ints
 
 
-def outline(image: Float, pyramid: Pyramid, seeds: Seeds) -> Outlines:
+def outline(image: Float, pyramid: Pyramid, seeds: Seeds, *, certain: bool = False) -> Outlines:
     """Return the pixels of each seed's blob, every pixel in at most one blob.
 
     A blob is what hangs together with its seed above ``OUTLINE`` times its peak. It is drawn on
@@ -260,6 +263,9 @@ def outline(image: Float, pyramid: Pyramid, seeds: Seeds) -> Outlines:
         Of that image.
     seeds:
         The blobs' centres.
+    certain:
+        Whether each seed is known to be a blob: where no outline closes (in a crowd, or on sloping
+        ground) it is then drawn as wide as a Gaussian of its scale would be, instead of not at all.
     """
     parts = []
     ground = np.zeros(seeds.level.size, np.float32)
@@ -278,7 +284,8 @@ def outline(image: Float, pyramid: Pyramid, seeds: Seeds) -> Outlines:
                 patches = _softened(patches)
             # A window reaches four scales out, where the blob itself has faded.
             ground[chosen] = np.median(patches[:, _RIM], axis=1)
-            inside = _closed_core(patches - ground[chosen, None, None])
+            reach = _GAUSSIAN_REACH * pyramid.scale(level) / step if certain else None
+            inside = _closed_core(patches - ground[chosen, None, None], reach)
             which, dy, dx = np.nonzero(inside)
             row = (centre_row[which] + dy - _HALF) * step
             column = (centre_column[which] + dx - _HALF) * step
@@ -337,19 +344,28 @@ def _windows(grid: Float, row: Ints, column: Ints) -> Float:
     return windows
 
 
-def _closed_core(patches: Float) -> Mask:
+def _closed_core(patches: Float, reach: float | None) -> Mask:
     """Return the pixels of the blobs in the middle of the patches.
 
     An outline that runs into its window's rim has leaked into a neighbour, and is drawn higher;
-    one that still does is sloping ground, not a blob.
+    one that still does is sloping ground, not a blob, or ends at a distance of ``reach`` pixels.
     """
     inside = _connected_core(patches, OUTLINE)
     leaked = np.flatnonzero(inside[:, _RIM].any(axis=1))
     if leaked.size:
         higher = _connected_core(patches[leaked], _HIGHER_OUTLINE)
-        higher[higher[:, _RIM].any(axis=1)] = False
+        higher[higher[:, _RIM].any(axis=1)] &= False if reach is None else _disc(reach)
         inside[leaked] = higher
+    if reach is not None:
+        inside[~inside.any(axis=(1, 2))] = _disc(1.0)
     return inside
+
+
+def _disc(radius: float) -> Mask:
+    """Return the pixels of a window that are as near to its middle as ``radius``."""
+    across = np.arange(-_HALF, _HALF + 1)
+    disc: Mask = across[:, None] ** 2 + across**2 <= radius**2
+    return disc
 
 
 def _connected_core(patches: Float, share: float) -> Mask:

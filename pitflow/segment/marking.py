@@ -21,7 +21,12 @@ def without_particles(look: Look) -> Segmentation:
 
 
 def mark_particles(
-    look: Look, darkening: Darkening, seeds: Seeds, score: npt.NDArray[np.float64]
+    look: Look,
+    darkening: Darkening,
+    seeds: Seeds,
+    score: npt.NDArray[np.float64],
+    *,
+    certain: bool = False,
 ) -> Segmentation:
     """Outline and measure the particles around their seeds.
 
@@ -33,9 +38,11 @@ def mark_particles(
         One per particle.
     score:
         (n,) confidence in each, between 0 and 1.
+    certain:
+        Whether each seed is a particle even where it has no outline of its own.
     """
     ground, frame = darkening.ground, look.frame
-    pixels = outline(darkening.image, darkening.pyramid, seeds)
+    pixels = outline(darkening.image, darkening.pyramid, seeds, certain=certain)
     row, column = pixels.row, pixels.column
     lit = np.maximum(ground[row, column] * np.float32(frame.gain), 1)
     depth = (darkening.image[row, column] - pixels.ground[pixels.owner]) / lit

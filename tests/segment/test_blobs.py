@@ -6,6 +6,7 @@ from scipy.spatial import cKDTree
 
 from pitflow.segment.blobs import (
     OUTLINE,
+    Seeds,
     build_pyramid,
     find_seeds,
     noise_of,
@@ -146,3 +147,25 @@ def test_a_dense_field_is_resolved():
 def test_any_shape(shape):
     found = detect(draw(shape, [(20, 18, 1.5, 0.4)]))
     assert len(found) == 1
+
+
+def test_a_certain_blob_without_an_outline_is_drawn_as_wide_as_its_scale():
+    # On a steep slope the outline runs away downhill, and the blob is taken for a piece of slope.
+    slope = np.float32(4.0) * np.arange(120, dtype=np.float32)
+    image = draw((120, 120), [(60, 60, 2.0, 6.0)], noise=0.05) + slope
+    pyramid = build_pyramid(image.astype(np.float32), 1.2, 4)
+    seed = Seeds(*(np.array([value]) for value in (0, 60, 60)), np.array([9.0]))
+    assert outline(image, pyramid, seed).seed.size == 0
+    pixels = outline(image, pyramid, seed, certain=True)
+    assert pixels.seed.tolist() == [0]
+    reach = np.hypot(pixels.row - 60, pixels.column - 60).max()
+    assert 2 <= reach <= 2.2 * 1.2 + 0.5
+
+
+def test_being_certain_changes_no_outline_that_closes():
+    image = draw((120, 120), [(40, 40, 2.0, 30.0), (80, 70, 4.0, 20.0)])
+    pyramid = build_pyramid(image, 1.2, 4)
+    seeds = find_seeds(pyramid, [Even(noise_of(band)) for band in pyramid.band], 5.0)
+    plain, certain = (outline(image, pyramid, seeds, certain=flag) for flag in (False, True))
+    for name in ("seed", "owner", "row", "column"):
+        np.testing.assert_array_equal(getattr(plain, name), getattr(certain, name))

@@ -94,7 +94,7 @@ class UNetSegmenter:
             row, column = seeds.row * step, seeds.column * step
             lost = outside(model.plan(frame), proposed, row, column)
             search = replace(search, found=row.size, lost=lost)
-        result = mark_particles(look, darkening, seeds, score)
+        result = mark_particles(look, darkening, seeds, score, certain=True)
         return replace(result, search=search, notes=model.said())
 
 
