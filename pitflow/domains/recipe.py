@@ -31,6 +31,18 @@ class AugmentConfig(Model):
         description="what is pasted is enlarged or reduced by up to this factor: large particles "
         "are too rare to learn from the few that are labelled",
     )
+    paste_stretch: float = Field(
+        1.0,
+        ge=1,
+        description="what is pasted is turned freely and lengthened by up to this factor: "
+        "fragments are as often long as round",
+    )
+    paste_clump: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="chance that two to four are pasted as one: particles stick together",
+    )
     paste_specks: float = Field(
         0.0,
         ge=0,

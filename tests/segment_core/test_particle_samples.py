@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from pitflow.domains.particles.channels import (
     TileChannels,
@@ -14,7 +15,7 @@ from pitflow.domains.particles.channels import (
 from pitflow.domains.particles.pictures import Picture
 from pitflow.domains.particles.recipes import MOVING, PAPER, SINGLE
 from pitflow.domains.particles.samples import ParticleSamples, truth_of
-from pitflow.domains.particles.stamps import cut_stamps, find_specks, paste, resized
+from pitflow.domains.particles.stamps import clump, cut_stamps, find_specks, paste, warped
 from pitflow.domains.recipe import AugmentConfig, Recipe
 from pitflow.segment.tiles import extract, pad, plan_tiles
 
@@ -40,16 +41,55 @@ def recipe_with(base: Recipe = SINGLE, crop: int = 64, **augment: float) -> Reci
     return base.model_copy(update={"crop_px": crop, "augment": AugmentConfig(**augment)})
 
 
-def test_a_resized_stamp_is_the_same_particle_in_another_size() -> None:
+@pytest.mark.parametrize("degrees", [0.0, 35.0, 90.0])
+@pytest.mark.parametrize(("scale", "stretch"), [(1.0, 1.0), (0.7, 1.0), (1.7, 1.0), (1.7, 2.0)])
+def test_a_warped_stamp_is_the_same_particle_in_another_shape(
+    scale: float, stretch: float, degrees: float
+) -> None:
     picture = a_picture()
     stamp = cut_stamps(picture.views.frame, picture.truth["particle"])[0]
-    for scale in (0.6, 1.0, 1.7):
-        other = resized(stamp, scale)
-        assert other.light.shape == other.mask.shape == other.centre.shape
-        assert other.mask.sum() == pytest.approx(scale**2 * stamp.mask.sum(), rel=0.15)
-        assert other.light.min() == pytest.approx(stamp.light.min(), abs=0.02)
-        assert other.light[~other.mask].mean() > other.light[other.mask].mean()
-        assert (other.centre & ~other.mask).sum() == 0
+    other = warped(stamp, scale, stretch, degrees)
+    assert other.light.shape == other.mask.shape == other.centre.shape
+    # Lengthening keeps the area.
+    assert other.mask.sum() == pytest.approx(scale**2 * stamp.mask.sum(), rel=0.15)
+    assert other.light.min() == pytest.approx(stamp.light.min(), abs=0.02)
+    assert other.light[~other.mask].mean() > other.light[other.mask].mean()
+    assert (other.centre & ~other.mask).sum() == 0
+    rows, columns = np.nonzero(other.mask)
+    moments = np.linalg.eigvalsh(np.cov(columns, rows))
+    assert np.sqrt(moments[1] / moments[0]) == pytest.approx(stretch, rel=0.2)
+    if stretch > 1 and degrees in (0.0, 90.0):
+        assert (np.ptp(columns) > np.ptp(rows)) == (degrees == 0.0)
+
+
+def test_particles_that_stick_together_are_one_with_all_their_pixels() -> None:
+    picture = a_picture()
+    stamps = cut_stamps(picture.views.frame, picture.truth["particle"])[:2]
+    together = clump(stamps, np.random.default_rng(0))
+    sizes = [int(stamp.mask.sum()) for stamp in stamps]
+    assert max(sizes) < together.mask.sum() < sum(sizes)
+    _, n = ndimage.label(together.mask, np.ones((3, 3)))
+    assert n == 1
+    assert together.light[together.mask].max() < 0.9
+    assert together.centre.any()
+    assert not (together.centre & ~together.mask).any()
+
+
+def test_pasted_particles_come_in_new_shapes() -> None:
+    pictures = [a_picture(seed=seed) for seed in range(3)]
+    recipe = recipe_with(paste=6.0, paste_stretch=2.5, paste_clump=0.5, dihedral=False)
+    longest = 0
+    for index in range(20):
+        sample = ParticleSamples(pictures, recipe).draw(index % 3, np.random.default_rng(index))
+        assert sample.channels[sample.truth].max() < -0.5
+        labels, _ = ndimage.label(sample.truth[0])
+        longest = max(longest, *(max(np.ptp(part, axis=1)) for part in _parts(labels)), 0)
+    # Those of the pictures are 9 px across.
+    assert longest > 14
+
+
+def _parts(labels: np.ndarray) -> list[np.ndarray]:
+    return [np.array(np.nonzero(labels == number)) for number in range(1, labels.max() + 1)]
 
 
 @pytest.mark.parametrize("paste_n", [0.0, 5.0])

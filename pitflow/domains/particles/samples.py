@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pitflow.domains.particles.channels import Floats, Views, full_scale, make_channels
 from pitflow.domains.particles.pictures import Picture
-from pitflow.domains.particles.stamps import Stamp, cut_stamps, find_specks, paste, resized
+from pitflow.domains.particles.stamps import Stamp, clump, cut_stamps, find_specks, paste, warped
 from pitflow.domains.recipe import AugmentConfig, Recipe
 from pitflow.segment.learn import Sample
 
@@ -58,13 +58,7 @@ class ParticleSamples:
                 (self._specks, recipe.augment.paste_specks, everywhere, False),
             ):
                 n = int(rng.poisson(mean)) if stamps else 0
-                chosen = [stamps[k] for k in rng.integers(max(len(stamps), 1), size=n)]
-                if recipe.augment.paste_scale > 1:
-                    exponents = rng.uniform(-1, 1, n)
-                    chosen = [
-                        resized(stamp, recipe.augment.paste_scale**exponent)
-                        for stamp, exponent in zip(chosen, exponents, strict=True)
-                    ]
+                chosen = [_new_stamp(stamps, recipe.augment, rng) for _ in range(n)]
                 paste(
                     images,
                     truth[particle],
@@ -143,6 +137,17 @@ def _cropped(
         None if picture.earlier is None else cut(picture.earlier),
     )
     return views, cut_masks(truth), cut_masks(known)
+
+
+def _new_stamp(stamps: Sequence[Stamp], augment: AugmentConfig, rng: np.random.Generator) -> Stamp:
+    """Return one of the stamps, or a few stuck together, in another size and shape."""
+    n = int(rng.integers(2, 5)) if rng.random() < augment.paste_clump else 1
+    parts = []
+    for place in rng.integers(len(stamps), size=n):
+        scale = augment.paste_scale ** rng.uniform(-1, 1)
+        stretch = augment.paste_stretch ** rng.random()
+        parts.append(warped(stamps[place], scale, stretch, rng.uniform(0, 180)))
+    return parts[0] if n == 1 else clump(parts, rng)
 
 
 def _each(views: Views, function: Callable[[Floats], Floats]) -> Views:

@@ -81,13 +81,53 @@ def cut_stamps(frame: Floats, truth: npt.NDArray[np.bool_]) -> list[Stamp]:
     return stamps
 
 
-def resized(stamp: Stamp, scale: float) -> Stamp:
-    """Return a stamp of another size; ``scale`` is the new over the old."""
-    height, width = (max(round(scale * side), 1) for side in stamp.mask.shape)
-    light = cv2.resize(stamp.light, (width, height), interpolation=cv2.INTER_LINEAR)
-    share = cv2.resize(stamp.mask.astype(np.float32), (width, height))
+def warped(stamp: Stamp, scale: float, stretch: float = 1.0, degrees: float = 0.0) -> Stamp:
+    """Return a stamp of another size and shape.
+
+    Parameters
+    ----------
+    scale:
+        The new size over the old.
+    stretch:
+        How much longer it becomes along one direction than across, its area unchanged.
+    degrees:
+        That direction.
+    """
+    height, width = stamp.mask.shape
+    angle = np.deg2rad(degrees)
+    along = np.array([np.cos(angle), np.sin(angle)])
+    linear = scale / np.sqrt(stretch) * (np.eye(2) + (stretch - 1) * np.outer(along, along))
+    half = np.abs(linear) @ np.array([width, height]) / 2
+    across, down = (max(round(2 * float(side)), 1) for side in half)
+    middle = np.array([width - 1, height - 1]) / 2
+    shift = np.array([across - 1, down - 1]) / 2 - linear @ middle
+    matrix = np.column_stack([linear, shift])
+
+    light: Floats = cv2.warpAffine(stamp.light, matrix, (across, down), borderValue=1.0)
+    share = cv2.warpAffine(stamp.mask.astype(np.float32), matrix, (across, down))
     mask = share >= 0.5
     return Stamp(light, mask, centres_of(mask))
+
+
+def clump(stamps: Sequence[Stamp], rng: np.random.Generator) -> Stamp:
+    """Return some stamps stuck together: each lies with its middle on the rim of those before."""
+    sides = [side for stamp in stamps for side in stamp.mask.shape]
+    span = 2 * sum(sides)
+    light, mask = np.ones((span, span), np.float32), np.zeros((span, span), np.bool_)
+    middle = span // 2, span // 2
+    for stamp in stamps:
+        height, width = stamp.mask.shape
+        if mask.any():
+            rim = np.argwhere(mask & ~ndimage.binary_erosion(mask))
+            middle = tuple(rim[rng.integers(len(rim))])
+        top, left = middle[0] - height // 2, middle[1] - width // 2
+        here = slice(top, top + height), slice(left, left + width)
+        light[here] = np.minimum(light[here], stamp.light)
+        mask[here] |= stamp.mask
+    used = (light < 1) | mask
+    rows, columns = np.flatnonzero(used.any(axis=1)), np.flatnonzero(used.any(axis=0))
+    here = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    return Stamp(light[here], mask[here], centres_of(mask[here]))
 
 
 def paste(
