@@ -82,6 +82,16 @@ class Seeds:
         return Seeds(self.level[chosen], self.row[chosen], self.column[chosen], self.snr[chosen])
 
 
+def joined(first: Seeds, second: Seeds) -> Seeds:
+    """Return the seeds of both, in this order."""
+    return Seeds(
+        np.concatenate([first.level, second.level]),
+        np.concatenate([first.row, second.row]),
+        np.concatenate([first.column, second.column]),
+        np.concatenate([first.snr, second.snr]),
+    )
+
+
 def build_pyramid(image: Float, finest_px: float, n_scales: int) -> Pyramid:
     """Return the pyramid of a float32 image with ``n_scales`` levels."""
     smooth = [_blurred(image, finest_px)]

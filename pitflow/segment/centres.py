@@ -19,7 +19,7 @@ Ints = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
 
 _SIGMA_PX = 1.0
-_APART_PX = 3
+APART_PX = 3
 """Two maxima nearer than this are one: discs are this wide."""
 
 
@@ -52,7 +52,7 @@ def find_centres(probability: Floats, threshold: float) -> Centres:
         Least score.
     """
     smooth = cv2.GaussianBlur(probability, (0, 0), _SIGMA_PX) / np.float32(_least_disc())
-    side = 2 * (_APART_PX // 2) + 1
+    side = 2 * (APART_PX // 2) + 1
     highest = cv2.dilate(smooth, np.ones((side, side), np.uint8))
     row, column = np.nonzero((smooth >= highest) & (smooth >= threshold))
     score = np.minimum(smooth[row, column], 1)
@@ -60,7 +60,7 @@ def find_centres(probability: Floats, threshold: float) -> Centres:
     row, column, score = row[order], column[order], score[order]
     # Equal neighbours (a saturated plateau) are one maximum: the first stands for it.
     kept = np.ones(row.size, dtype=bool)
-    pairs = cKDTree(np.column_stack([row, column])).query_pairs(_APART_PX - 0.5) if row.size else ()
+    pairs = cKDTree(np.column_stack([row, column])).query_pairs(APART_PX - 0.5) if row.size else ()
     for first, second in sorted(pairs):
         if kept[first]:
             kept[second] = False

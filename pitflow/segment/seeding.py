@@ -2,40 +2,72 @@
 
 A network tells where a particle is; how wide it is, the darkening tells better. So each peak of the
 network's map takes over the blob that was found there, and where none was found, the scale at which
-the darkening answers most.
+the darkening answers most. Where two particles have run into one peak, the blobs still tell them
+apart: a blob that no peak took over counts too, if the network sees anything there at all.
 """
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from pitflow.segment.blobs import Seeds
+from pitflow.segment.blobs import Seeds, joined
+from pitflow.segment.centres import APART_PX, Centres
 from pitflow.segment.darkening import Darkening
 
+Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.intp]
 
 _SAME_PX, _SAME_SCALES = 2.0, 1.0
 """A blob within so many px and scales of a peak is the same particle."""
+_GLIMPSE = 0.1
+"""A map of centres at this is no longer sure that there is nothing."""
 _CLEAR_SHARE = 0.5
 """Scales whose signal to noise is below this share of the best are noise."""
 
 
-def seeds_at(darkening: Darkening, blobs: Seeds, row: Ints, column: Ints) -> Seeds:
-    """Return one seed per peak.
+def seeds_of(
+    evidence: Floats, peaks: Centres, darkening: Darkening, blobs: Seeds, clear: float
+) -> tuple[Seeds, npt.NDArray[np.float64]]:
+    """Return the seeds of particles and the network's confidence in each.
 
     Parameters
     ----------
+    evidence:
+        (height, width) map of centres, 0 to 1.
+    peaks:
+        Its maxima, the surest first.
     darkening:
         Of the frame.
     blobs:
         What ``find_seeds`` found in it.
-    row, column:
-        (n,) pixels of the peaks, the surest first.
+    clear:
+        Least signal to noise of a blob that counts without a peak.
     """
+    taken = _assigned(darkening, blobs, peaks.row, peaks.column)
+    at_peaks = _seeds_at(darkening, blobs, taken, peaks.row, peaks.column)
+    free = blobs.snr >= clear
+    free[taken[taken >= 0]] = False
+    others = blobs[free]
+    # Local maxima may lie a pixel beside what the network marked.
+    here = cv2.dilate(evidence, np.ones((3, 3), np.uint8))
+    step = 2**others.level
+    row = np.minimum(others.row * step, evidence.shape[0] - 1)
+    column = np.minimum(others.column * step, evidence.shape[1] - 1)
+    seen = here[row, column]
+    kept = seen >= _GLIMPSE
+    if peaks.row.size:
+        tree = cKDTree(np.column_stack([peaks.row, peaks.column]))
+        kept &= tree.query(np.column_stack([row, column]))[0] > APART_PX
+    score = np.concatenate([peaks.score, seen[kept]]).astype(np.float64)
+    return joined(at_peaks, others[kept]), score
+
+
+def _seeds_at(darkening: Darkening, blobs: Seeds, taken: Ints, row: Ints, column: Ints) -> Seeds:
+    """Return one seed per peak: the blob that it took over, or where the darkening is clearest."""
     level, at_row, at_column, snr = _clearest(darkening, row, column)
-    taken = _assigned(darkening, blobs, row, column)
     has = np.flatnonzero(taken >= 0)
     blob = taken[has]
     level[has], snr[has] = blobs.level[blob], blobs.snr[blob]

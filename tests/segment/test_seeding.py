@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from pitflow.segment.blobs import Seeds, build_pyramid
+from pitflow.segment.centres import Centres
 from pitflow.segment.darkening import Darkening, Structure
-from pitflow.segment.seeding import seeds_at
+from pitflow.segment.seeding import seeds_of
 
 SHAPE = (96, 128)
 NONE = np.empty(0, np.intp)
@@ -24,6 +25,14 @@ def darkened(*blobs: tuple[float, float, float]) -> Darkening:
     pyramid = build_pyramid(image.astype(np.float32), 1.2, 4)
     noise = tuple(Structure(np.zeros_like(band)).noise(band) for band in pyramid.band)
     return Darkening(image.astype(np.float32), np.full(SHAPE, 180, np.float32), pyramid, noise)
+
+
+def seeds_at(darkening: Darkening, blobs: Seeds, row: np.ndarray, column: np.ndarray) -> Seeds:
+    """The seeds of some peaks of a network that sees nothing else."""
+    peaks = Centres(row, column, np.full(row.size, 0.9, np.float32))
+    seeds, score = seeds_of(np.zeros(SHAPE, np.float32), peaks, darkening, blobs, 5.0)
+    assert seeds.level.size == score.size
+    return seeds
 
 
 @pytest.mark.parametrize(("sigma", "level"), [(1.5, 0), (3.4, 1), (7.0, 2)])
@@ -51,3 +60,35 @@ def test_two_peaks_do_not_share_a_blob():
 
 def test_no_peaks_no_seeds():
     assert seeds_at(darkened(), NO_BLOBS, NONE, NONE).level.size == 0
+
+
+PAIR = Seeds(np.array([0, 0]), np.array([40, 40]), np.array([60, 65]), np.array([30.0, 20.0]))
+
+
+def seeds_beside_one_peak(at_second: float, clear: float) -> tuple[Seeds, np.ndarray]:
+    """Two blobs 5 px apart, of which the network has a peak at the first alone."""
+    evidence = np.zeros(SHAPE, np.float32)
+    evidence[40, 60], evidence[40, 65] = 0.9, at_second
+    peaks = Centres(np.array([40]), np.array([60]), np.array([0.9], np.float32))
+    return seeds_of(evidence, peaks, darkened((40, 60, 1.5), (40, 65, 1.5)), PAIR, clear)
+
+
+def test_a_blob_beside_a_peak_is_a_particle_if_the_network_sees_something_there():
+    seeds, score = seeds_beside_one_peak(0.3, clear=5)
+    assert seeds.column.tolist() == [60, 65]
+    assert score.tolist() == pytest.approx([0.9, 0.3])
+
+
+@pytest.mark.parametrize(("at_second", "clear"), [(0.05, 5.0), (0.3, 25.0)])
+def test_what_the_network_does_not_see_or_is_not_clear_is_no_particle(at_second, clear):
+    seeds, _ = seeds_beside_one_peak(at_second, clear)
+    assert seeds.column.tolist() == [60]
+
+
+def test_a_blob_that_a_peak_took_over_is_not_counted_again():
+    # The peak lies 4 px off the middle of a wide blob.
+    blobs = Seeds(np.array([2]), np.array([10]), np.array([15]), np.array([30.0]))
+    evidence = np.full(SHAPE, 0.5, np.float32)
+    peaks = Centres(np.array([40]), np.array([64]), np.array([0.9], np.float32))
+    seeds, _ = seeds_of(evidence, peaks, darkened((40, 60, 7.0)), blobs, 5.0)
+    assert seeds.column.tolist() == [15]

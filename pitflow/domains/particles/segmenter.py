@@ -31,7 +31,7 @@ from pitflow.segment.gate import Search, outside, propose
 from pitflow.segment.marking import mark_particles, without_particles
 from pitflow.segment.pits import PitMap
 from pitflow.segment.protocol import Segmentation
-from pitflow.segment.seeding import seeds_at
+from pitflow.segment.seeding import seeds_of
 from pitflow.segment.tiles import TilePlan
 from pitflow.segment.window import windows
 
@@ -86,7 +86,12 @@ class UNetSegmenter:
         )
         threshold = config.threshold or model.threshold
         seeds, score = model.particles(
-            channels, None if everywhere else proposed, darkening, blobs, threshold
+            channels,
+            None if everywhere else proposed,
+            darkening,
+            blobs,
+            threshold,
+            self._change.threshold,
         )
         search = Search(len(model.plan(frame)), len(proposed))
         if everywhere:
@@ -146,6 +151,7 @@ class RunningModel:
         darkening: Darkening,
         blobs: Seeds,
         threshold: float,
+        clear: float,
     ) -> tuple[Seeds, npt.NDArray[np.float64]]:
         """Return the seeds of the particles, and the network's confidence in each.
 
@@ -159,6 +165,8 @@ class RunningModel:
             Of the frame.
         threshold:
             Least confidence.
+        clear:
+            Signal to noise from which a blob beside a centre is a particle of its own.
         """
         if tiles is None:
             evidence = self._wide.predict_tiles(channels, only=self._place)[0]
@@ -166,8 +174,8 @@ class RunningModel:
             evidence = self._narrow.predict_tiles(channels, tiles, self._place)[0]
         if self._has_centres:
             peaks = find_centres(evidence, threshold)
-            seeds = seeds_at(darkening, blobs, peaks.row, peaks.column)
-            return seeds, np.clip(peaks.score, _SURE, 1 - _SURE).astype(np.float64)
+            seeds, score = seeds_of(evidence, peaks, darkening, blobs, clear)
+            return seeds, np.clip(score, _SURE, 1 - _SURE)
         # Without centres, touching particles are one region; the blobs in it tell them apart.
         step = 2**blobs.level
         row = np.minimum(blobs.row * step, evidence.shape[0] - 1)
