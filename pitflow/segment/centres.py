@@ -7,7 +7,9 @@ a particle belongs to the nearest of them in its region.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -21,6 +23,8 @@ Mask = npt.NDArray[np.bool_]
 _SIGMA_PX = 1.0
 APART_PX = 3
 """Two maxima nearer than this are one: discs are this wide."""
+_OWN_SHARE = 0.05
+"""What is less than this share of the threshold is no maximum, whatever lies around."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +55,17 @@ def find_centres(probability: Floats, threshold: float) -> Centres:
     threshold:
         Least score.
     """
-    smooth = cv2.GaussianBlur(probability, (0, 0), _SIGMA_PX) / np.float32(_least_disc())
-    side = 2 * (APART_PX // 2) + 1
-    highest = cv2.dilate(smooth, np.ones((side, side), np.uint8))
-    row, column = np.nonzero((smooth >= highest) & (smooth >= threshold))
-    score = np.minimum(smooth[row, column], 1)
+    height, width = probability.shape
+    # Nearly all of the map is next to 0, and no maximum of anything.
+    row, column = np.divmod(np.flatnonzero(probability > _OWN_SHARE * threshold), width)
+    value = _smoothed(probability, row, column) / np.float32(_least_disc())
+    smooth = np.zeros((height + 2, width + 2), np.float32)
+    smooth[row + 1, column + 1] = value
+    highest = value >= threshold
+    for down, right in itertools.product(range(3), repeat=2):
+        highest &= value >= smooth[row + down, column + right]
+    row, column, value = row[highest], column[highest], value[highest]
+    score = np.minimum(value, 1)
     order = np.argsort(-score, kind="stable")
     row, column, score = row[order], column[order], score[order]
     # Equal neighbours (a saturated plateau) are one maximum: the first stands for it.
@@ -87,6 +97,28 @@ def share_pixels(particle: Mask, centres: Centres) -> npt.NDArray[np.int32]:
     return owner
 
 
+def _smoothed(probability: Floats, row: Ints, column: Ints) -> Floats:
+    """Return what the smoothed map is at some pixels; beyond its border it is mirrored."""
+    reach = round(4 * _SIGMA_PX)
+    weights = cv2.getGaussianKernel(2 * reach + 1, _SIGMA_PX, cv2.CV_32F)[:, 0]
+    height, width = probability.shape
+    steps = np.arange(-reach, reach + 1)
+    rows, columns = (
+        _mirrored(at[:, None] + steps, size) for at, size in ((row, height), (column, width))
+    )
+    windows = probability[rows[:, :, None], columns[:, None, :]]
+    smoothed: Floats = np.einsum("nij,i,j->n", windows, weights, weights)
+    return smoothed
+
+
+def _mirrored(index: Ints, size: int) -> Ints:
+    """Return where to read beyond the border; its outermost pixel is not repeated."""
+    period = max(2 * (size - 1), 1)
+    folded: Ints = np.abs((index + size - 1) % period - (size - 1))
+    return folded
+
+
+@cache
 def _least_disc() -> float:
     """Return the maximum of a perfect disc of 3 x 3 px, smoothed."""
     disc = np.zeros((15, 15), np.float32)

@@ -8,7 +8,6 @@ apart: a blob that no peak took over counts too, if the network sees anything th
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
@@ -51,12 +50,14 @@ def seeds_of(
     free = blobs.snr >= clear
     free[taken[taken >= 0]] = False
     others = blobs[free]
-    # Local maxima may lie a pixel beside what the network marked.
-    here = cv2.dilate(evidence, np.ones((3, 3), np.uint8))
     step = 2**others.level
-    row = np.minimum(others.row * step, evidence.shape[0] - 1)
-    column = np.minimum(others.column * step, evidence.shape[1] - 1)
-    seen = here[row, column]
+    row, column = others.row * step, others.column * step
+    height, width = evidence.shape
+    beside = np.arange(-1, 2)
+    # A maximum of the darkening may lie a pixel beside what the network marked.
+    rows = np.clip(row[:, None] + beside, 0, height - 1)
+    columns = np.clip(column[:, None] + beside, 0, width - 1)
+    seen = evidence[rows[:, :, None], columns[:, None, :]].max(axis=(1, 2))
     kept = seen >= _GLIMPSE
     if peaks.row.size:
         tree = cKDTree(np.column_stack([peaks.row, peaks.column]))
