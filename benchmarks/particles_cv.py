@@ -21,7 +21,8 @@ from pitflow.domains.particles.crossfit import OutOfFold, cross_fit, fold_parts
 from pitflow.domains.particles.evaluate import score_particles
 from pitflow.domains.particles.fit import How
 from pitflow.domains.particles.groups import tile_offset
-from pitflow.domains.particles.pictures import Picture, read_pictures
+from pitflow.domains.particles.picture import Picture
+from pitflow.domains.particles.pictures import read_pictures
 from pitflow.domains.particles.recipes import MOVING, PAPER
 from pitflow.domains.recipe import Recipe
 

@@ -12,7 +12,7 @@ from pitflow.domains.particles.channels import (
     full_scale,
     make_channels,
 )
-from pitflow.domains.particles.pictures import Picture
+from pitflow.domains.particles.picture import Picture
 from pitflow.domains.particles.recipes import MOVING, PAPER, SINGLE
 from pitflow.domains.particles.samples import ParticleSamples, truth_of
 from pitflow.domains.particles.stamps import clump, cut_stamps, find_specks, paste, warped

@@ -26,7 +26,7 @@ from pitflow.acquire.source import open_source
 from pitflow.config import AcquireConfig, PitConfig
 from pitflow.domains.particles.centres import draw_centres
 from pitflow.domains.particles.moving import grounds, picture_in_run
-from pitflow.domains.particles.pictures import Picture
+from pitflow.domains.particles.picture import Picture
 from pitflow.errors import UserError
 from pitflow.frame import CLASS_PARTICLE, CLASS_PIT
 from pitflow.segment.pits import find_pits

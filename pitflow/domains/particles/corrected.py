@@ -17,7 +17,7 @@ from pitflow.domains.particles.evaluate import score_particles
 from pitflow.domains.particles.fit import How, fit
 from pitflow.domains.particles.model import load_model
 from pitflow.domains.particles.moving import grounds, picture_in_run
-from pitflow.domains.particles.pictures import Picture
+from pitflow.domains.particles.picture import Picture
 from pitflow.domains.recipe import Recipe
 from pitflow.domains.training import prepare_folder
 from pitflow.errors import UserError

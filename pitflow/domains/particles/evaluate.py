@@ -10,7 +10,8 @@ import numpy as np
 
 from pitflow.compute import Progress, Silent
 from pitflow.domains.particles.model import ParticleModel, load_model
-from pitflow.domains.particles.pictures import Picture, read_pictures
+from pitflow.domains.particles.picture import Picture
+from pitflow.domains.particles.pictures import read_pictures
 from pitflow.segment.devices import choose_execution
 from pitflow.segment.score import Mask, score_masks
 

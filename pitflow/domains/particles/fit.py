@@ -11,7 +11,7 @@ from torch import nn
 
 from pitflow.compute import Progress, Silent
 from pitflow.domains.particles.model import ParticleModel, calibrated, load_model
-from pitflow.domains.particles.pictures import Picture
+from pitflow.domains.particles.picture import Picture
 from pitflow.domains.particles.samples import ParticleSamples
 from pitflow.domains.recipe import Recipe
 from pitflow.domains.training import new_card, new_network

@@ -10,7 +10,7 @@ from torch import nn
 
 from pitflow.domains.included import find_model
 from pitflow.domains.particles.channels import Floats, Views, make_channels
-from pitflow.domains.particles.pictures import Picture
+from pitflow.domains.particles.picture import Picture
 from pitflow.domains.particles.samples import truth_of
 from pitflow.errors import UserError
 from pitflow.segment.checkpoint import Card, load_checkpoint

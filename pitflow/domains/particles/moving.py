@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pitflow.acquire.background import StoredScene
 from pitflow.acquire.frames import FrameReader
 from pitflow.domains.particles.past import aligned, neighbour
-from pitflow.domains.particles.pictures import Picture
+from pitflow.domains.particles.picture import Picture
 from pitflow.segment.ground import Backgrounds, Ground
 from pitflow.segment.pits import PitMap
 from pitflow.segment.window import Window, windows

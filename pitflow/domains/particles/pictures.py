@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -14,58 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pitflow.domains.particles.centres import centres_of
-from pitflow.domains.particles.channels import Views, full_scale
+from pitflow.domains.particles.clips import read_clip
 from pitflow.domains.particles.groups import TILE_PX, overlap_groups, tile_offset
+from pitflow.domains.particles.picture import Picture
 from pitflow.errors import UserError
 from pitflow.frame import Image
 from pitflow.image_file import IMAGE_SUFFIXES, MASK_SUFFIX, read_image
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A frame with its truth.
-
-    Parameters
-    ----------
-    name:
-        File name, or recording and frame number.
-    group:
-        Pictures of one group share pixels or a recording, and belong on one side of a split.
-    frame, background, earlier:
-        (height, width) uint8 or uint16; the last two None where there is a single image.
-    truth:
-        Class name to (height, width) mask. A class that is missing is not known.
-    known:
-        (height, width) False where nobody knows the truth; None: it is known everywhere.
-    """
-
-    name: str
-    group: str
-    frame: Image
-    truth: dict[str, npt.NDArray[np.bool_]]
-    background: Image | None = None
-    earlier: Image | None = None
-    known: npt.NDArray[np.bool_] | None = None
-
-    @property
-    def is_still(self) -> bool:
-        """True for a single image, without background and past."""
-        return self.background is None and self.earlier is None
-
-    @cached_property
-    def marked(self) -> npt.NDArray[np.intp]:
-        """Flat positions where something is to be seen: near centres, else in any class."""
-        chosen = [self.truth["centre"]] if "centre" in self.truth else list(self.truth.values())
-        return np.flatnonzero(np.logical_or.reduce(chosen))
-
-    @property
-    def views(self) -> Views:
-        """The frame and its company, full scale 1."""
-        return Views(
-            full_scale(self.frame),
-            None if self.background is None else full_scale(self.background),
-            None if self.earlier is None else full_scale(self.earlier),
-        )
 
 
 def read_pictures(folders: Sequence[Path]) -> list[Picture]:
@@ -80,8 +32,6 @@ def read_pictures(folders: Sequence[Path]) -> list[Picture]:
     UserError
         If a folder is missing or holds nothing labelled, or a file cannot be read.
     """
-    from pitflow.domains.particles.clips import read_clip
-
     pictures: list[Picture] = []
     for folder in folders:
         if not folder.is_dir():

@@ -14,7 +14,8 @@ from pitflow.compute import Progress, Silent
 from pitflow.config import SegmentConfig
 from pitflow.domains.particles.fit import identity
 from pitflow.domains.particles.model import ParticleModel
-from pitflow.domains.particles.pictures import Picture, read_pictures
+from pitflow.domains.particles.picture import Picture
+from pitflow.domains.particles.pictures import read_pictures
 from pitflow.domains.particles.recipes import PAPER
 from pitflow.domains.particles.samples import ParticleSamples
 from pitflow.domains.particles.still import classical_mask

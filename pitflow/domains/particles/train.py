@@ -11,7 +11,8 @@ from pitflow.domains.particles.crossfit import cross_fit, fold_parts
 from pitflow.domains.particles.evaluate import score_particles
 from pitflow.domains.particles.fit import How, fit
 from pitflow.domains.particles.groups import split
-from pitflow.domains.particles.pictures import Picture, read_pictures
+from pitflow.domains.particles.picture import Picture
+from pitflow.domains.particles.pictures import read_pictures
 from pitflow.domains.particles.recipes import MOVING
 from pitflow.domains.recipe import Recipe
 from pitflow.domains.training import about_folder, prepare_folder
