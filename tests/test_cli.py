@@ -36,6 +36,12 @@ COMMANDS = (
     "panel",
     "panel-study",
     "train panel",
+    "annotate",
+    "sem",
+    "sem-study",
+    "train sem",
+    "calibrate",
+    "compare",
 )
 
 
@@ -111,6 +117,12 @@ def test_help_names_every_command(call: Call) -> None:
     assert outcome.code == 0
     assert all(command.split()[0] in outcome.out for command in COMMANDS)
     assert "Example:  pitflow run video.avi" in outcome.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_where_results_go_needs_not_be_said(call: Call, command: str) -> None:
+    lines = [line.strip(" │") for line in call(*command.split(), "--help").out.splitlines()]
+    assert not [line for line in lines if line.startswith("*") and "--output" in line]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])

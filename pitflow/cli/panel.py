@@ -27,7 +27,9 @@ Seed = Annotated[int | None, typer.Option(min=0, help="Seed of all chance (0).")
 @train.command("panel")
 def train_on_panels(
     data: Labelled,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")] = Path(
+        "panel-model"
+    ),
     model: Annotated[
         str, typer.Option(help="unet, et-unet, guided-et-unet, s-guided-et-unet or medt.")
     ] = "s-guided-et-unet",
@@ -71,7 +73,9 @@ def train_on_panels(
 def panel(
     images: Annotated[list[Path], typer.Argument(help="Photographs, or folders of them.")],
     scale: Annotated[float, typer.Option(help="Size of a pixel, mm.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path(
+        "panel"
+    ),
     scribe: Annotated[
         list[str] | None,
         typer.Option(
@@ -106,7 +110,9 @@ def panel(
 @app.command("panel-study")
 def panel_study(
     data: Labelled,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the study.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the study.")] = Path(
+        "panel-study"
+    ),
     models: Annotated[
         str | None,
         typer.Option(

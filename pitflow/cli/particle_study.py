@@ -13,7 +13,9 @@ from pitflow.cli.app import Data, Device, Workers, app
 @app.command("particle-study")
 def particle_study(
     data: Data,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for table and figures.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for table and figures.")
+    ] = Path("particle-study"),
     epochs: Annotated[
         list[int] | None, typer.Option(min=1, help="Repeat for more (15, 30, 50, 70, 100).")
     ] = None,

@@ -13,7 +13,9 @@ from pitflow.errors import UserError
 
 @train.command("particles")
 def train_on_particles(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")] = Path(
+        "particle-model"
+    ),
     data: Annotated[
         list[Path] | None,
         typer.Option(
@@ -92,7 +94,9 @@ def evaluate(
 def segment(
     images: Annotated[list[Path], typer.Argument(help="Images, or folders of them.")],
     model: Annotated[str, typer.Option(help="Folder of a model, or its name.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the masks.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the masks.")] = Path(
+        "masks"
+    ),
     device: Device = "auto",
     flips: Annotated[
         bool, typer.Option(help="Average over the eight symmetries of the square: slower, better.")

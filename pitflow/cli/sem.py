@@ -28,7 +28,9 @@ NoTexture = Annotated[bool, typer.Option("--no-texture", help="Leave out texture
 @app.command()
 def sem(
     images: Annotated[list[Path], typer.Argument(help="Micrographs, or folders of them.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path(
+        "sem"
+    ),
     model: Annotated[
         str | None, typer.Option(help="Model that finds the pits: its folder or name.")
     ] = None,
@@ -61,7 +63,9 @@ def sem(
 @train.command("sem")
 def train_on_micrographs(
     data: Labelled,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")] = Path(
+        "sem-model"
+    ),
     pretrain: Pretrain = None,
     task: Annotated[str, typer.Option(help="instance, or semantic: oxide and crack.")] = "instance",
     model: Annotated[str, typer.Option(help="gelan (paper 001) or mask-rcnn.")] = "gelan",
@@ -98,7 +102,9 @@ def train_on_micrographs(
 @app.command("sem-study")
 def sem_study(
     data: Labelled,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the study.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the study.")] = Path(
+        "sem-study"
+    ),
     pretrain: Pretrain = None,
     task: Annotated[str, typer.Option(help="instance, or semantic: oxide and crack.")] = "instance",
     recipe: Annotated[str | None, typer.Option(help="A recipe by name or TOML file.")] = None,
