@@ -102,12 +102,18 @@ class WarpConfig(Model):
     zoom: float = Field(
         0.2, ge=0, lt=1, description="up to this share cut off, the rest enlarged to the same size"
     )
+    shrink: float = Field(
+        0.0, ge=0, lt=1, description="made smaller by up to this share, for objects of any size"
+    )
     brightness: float = Field(
         0.25, ge=0, description="added grey, up to this share of the image's range"
     )
     exposure: float = Field(0.25, ge=0, lt=1, description="factor on the grey, up to 1 +- this")
     invert: float = Field(
         0.0, ge=0, le=1, description="chance of the negative: pits may be dark or bright"
+    )
+    noise: float = Field(
+        0.0, ge=0, description="added noise, up to this standard deviation, share of the range"
     )
 
 

@@ -186,8 +186,10 @@ def _covered(plan: tiles.TilePlan, tile: tuple[int, int]) -> Rectangle:
 
 def _placed(found: Iterable[Instance], tile: Rectangle) -> Iterable[Seen]:
     """Move instances of a tile to their place in the image, and cut off what lies beyond it."""
+    height, width = tile.bottom - tile.top, tile.right - tile.left
     for one in found:
-        inside = one.mask[: tile.bottom - tile.top - one.top, : tile.right - tile.left - one.left]
+        # Where the image is smaller than the tile, something may be found beyond it.
+        inside = one.mask[: max(height - one.top, 0), : max(width - one.left, 0)]
         placed = trimmed(tile.top + one.top, tile.left + one.left, inside, one.score, one.kind)
         if placed is not None:
             yield Seen(placed, tile)

@@ -163,6 +163,28 @@ def test_blotches_are_plain() -> None:
     assert judged(blotches / blotches.std() / 3)[0] == "plain"
 
 
+def a_texture(seed: int, grain_px: float) -> np.ndarray:
+    """Texture without any direction, of standard deviation 1."""
+    from scipy import ndimage
+
+    rng = np.random.default_rng(seed)
+    made = ndimage.gaussian_filter(rng.normal(size=(200, 220)), grain_px)
+    return made / made.std()
+
+
+@pytest.mark.parametrize("grain_px", [1.5, 3.0, 5.0])
+def test_texture_is_no_fissure(grain_px: float) -> None:
+    # One in forty of such pits may be taken for fissured.
+    names = [judged(0.5 * a_texture(seed, grain_px))[0] for seed in range(6)]
+    assert names.count("plain") >= 5
+
+
+def test_a_crosshatch_is_seen_in_a_textured_pit() -> None:
+    both = np.maximum(lines(20, 20), lines(100, 20))
+    found = [judged(both + 0.25 * a_texture(seed, 2.5))[0] for seed in (1, 2)]
+    assert found == ["crosshatch"] * 2
+
+
 @pytest.mark.parametrize("angle", [10.0, 75.0, 160.0])
 def test_parallel_lines_are_fissures(angle: float) -> None:
     name, direction, crossing = judged(lines(angle, 22))

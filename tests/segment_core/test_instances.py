@@ -81,6 +81,16 @@ def test_images_of_any_size_are_covered(shape: tuple[int, int]) -> None:
     assert found_in(np.zeros(shape, bool)) == []
 
 
+def test_what_is_found_beyond_a_small_image_is_dropped() -> None:
+    class Everywhere(Bright):
+        def detect(self, images: torch.Tensor, limits: Limits) -> list[list[Instance]]:
+            return [[Instance(y, x, np.ones((4, 4), bool), 0.9) for y, x in ((8, 8), (8, 52))]]
+
+    predictor = InstancePredictor(Everywhere(), 64, overlap=16)
+    (found,) = predictor.predict(np.zeros((40, 50), np.uint8), as_channels)
+    assert (found.top, found.left) == (8, 8)
+
+
 def test_no_tile_is_larger_than_asked() -> None:
     network = Bright()
     predictor = InstancePredictor(network, 64, overlap=16)

@@ -402,9 +402,10 @@ _METHODS = (
         "morphology",
         (
             "Dark lines inside, from the Hessian at 1.5 and 3 px: five times the noise, deeper "
-            "than a quarter of the step from surface to pit, longer than a third of the diameter "
-            "and four times longer than wide. Two families of directions at 30° or more make a "
-            "crosshatch, anything else fissures."
+            "than a quarter of the step from surface to pit, straight over a third of the "
+            "diameter, four times longer than wide, and longer than any such line in 39 textures "
+            "made by chance with the pit's own greys and wavelengths. Two families of directions "
+            "at 30° or more make a crosshatch, anything else fissures."
         ),
     ),
 )

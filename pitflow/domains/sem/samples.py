@@ -16,6 +16,12 @@ from pitflow.segment.instance_samples import InstanceSample
 from pitflow.segment.learn import Sample
 
 _AIMED = 0.5
+_RANGE = 4.0
+"""Of the greys of most of an image, as `make_channels` makes them."""
+
+_BLUR_PX = 0.5
+"""Standard deviation of what a pixel averages over, about."""
+
 _LEAST_PX = 9
 _LEAST_SHARE = 0.1
 """Of an object of which the crop shows less than this, nobody could tell what it is."""
@@ -84,7 +90,8 @@ def warped(
         Label where the micrograph does not reach; the channels are 0 there.
     """
     height, width = micrograph.image.shape
-    zoom = 1 / (1 - warp.zoom * rng.random())
+    least, most = math.log(1 - warp.shrink), -math.log(1 - warp.zoom)
+    zoom = math.exp(least + (most - least) * rng.random())
     turn = _turn(warp, zoom, rng)
     centre = _centre(micrograph.labels, side / zoom, rng)
     # From the view to the micrograph: what is drawn is looked up there.
@@ -92,6 +99,9 @@ def warped(
     offset = centre - back @ np.array([(side - 1) / 2, (side - 1) / 2])
     matrix = np.column_stack([back, offset])
     channels = make_channels(micrograph.image)(micrograph.image)[0]
+    if zoom < 1:
+        # What is finer than the view's pixels would only be noise in it.
+        channels = cv2.GaussianBlur(channels, (0, 0), _BLUR_PX * math.sqrt(zoom**-2 - 1) + 1e-3)
     size = (side, side)
     nearest = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
     smooth = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -102,11 +112,13 @@ def warped(
         micrograph.labels.astype(np.float32), matrix, size, flags=nearest, borderValue=beyond
     )
     exposure = 1 + warp.exposure * rng.uniform(-1, 1)
-    # The range is 4, see `make_channels`.
-    brightness = 4 * warp.brightness * rng.uniform(-1, 1)
+    brightness = _RANGE * warp.brightness * rng.uniform(-1, 1)
     view = view * np.float32(exposure) + np.float32(brightness)
     if rng.random() < warp.invert:
         view = -view
+    if warp.noise:
+        sigma = np.float32(_RANGE * warp.noise * rng.random())
+        view += sigma * rng.standard_normal(view.shape, dtype=np.float32)
     view[~inside] = 0
     return view[None].astype(np.float32), drawn.astype(np.int32), zoom
 

@@ -46,6 +46,25 @@ BASELINE = "Mask R-CNN"
 
 
 @dataclass(frozen=True, slots=True)
+class Seconds:
+    """A time on the wall, and of all processors: what a busy machine does not lengthen."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+
+    @classmethod
+    def now(cls) -> Seconds:
+        """Return both clocks; only differences have a meaning."""
+        return cls(time.perf_counter(), time.process_time())
+
+    def __add__(self, other: Seconds) -> Seconds:
+        return Seconds(self.wall + other.wall, self.cpu + other.cpu)
+
+    def __sub__(self, other: Seconds) -> Seconds:
+        return Seconds(self.wall - other.wall, self.cpu - other.cpu)
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One training and its test; small, so that it can be sent to another machine.
 
@@ -235,7 +254,7 @@ def run_task(task: Task) -> dict[str, Any]:
         if earlier["identity"] == key and earlier["pretrain"] == [str(p) for p in task.pretrain]:
             return earlier
     model, history, before = _trained(task, for_fit, aside)
-    found, seconds = timed(model, tested)
+    found, each = timed(model, tested)
     scores = score_instances(found, [one.labels for one in tested], model.threshold)
     result = {
         "identity": key,
@@ -245,8 +264,10 @@ def run_task(task: Task) -> dict[str, Any]:
         "n_train": len(for_fit),
         "n_aside": len(aside),
         "scores": scores,
-        "seconds_per_image": seconds,
-        "training_seconds": before,
+        "seconds_per_image": each.wall,
+        "cpu_seconds_per_image": each.cpu,
+        "training_seconds": before.wall,
+        "training_cpu_seconds": before.cpu,
         "device": device_name(task.device),
         "history": [
             {"epoch": one.epoch, "loss": one.loss}
@@ -280,13 +301,14 @@ def test_split(
     return first, second
 
 
-def timed(model: InstanceModel, micrographs: Sequence[Micrograph]) -> tuple[list[Any], float]:
-    """Return what a model finds, and the mean seconds per image."""
+def timed(model: InstanceModel, micrographs: Sequence[Micrograph]) -> tuple[list[Any], Seconds]:
+    """Return what a model finds, and the mean time per image."""
     # The first image also pays for what is set up once.
     model.find(micrographs[0].image, SCORED_FROM)
-    start = time.perf_counter()
+    start = Seconds.now()
     found = [model.find(one.image, SCORED_FROM) for one in micrographs]
-    return found, (time.perf_counter() - start) / len(micrographs)
+    spent = Seconds.now() - start
+    return found, Seconds(spent.wall / len(micrographs), spent.cpu / len(micrographs))
 
 
 def device_name(device: str) -> str:
@@ -308,11 +330,11 @@ def history_table(result: dict[str, Any]) -> pd.DataFrame:
 
 def _trained(
     task: Task, for_fit: Sequence[Micrograph], aside: Sequence[Micrograph]
-) -> tuple[InstanceModel, tuple[Epoch, ...], float]:
-    """Pretrain and train, or go on with it; also return the seconds both took in all."""
+) -> tuple[InstanceModel, tuple[Epoch, ...], Seconds]:
+    """Pretrain and train, or go on with it; also return the time both took in all."""
     start = None
     history: tuple[Epoch, ...] = ()
-    seconds = 0.0
+    seconds = Seconds()
     options: dict[str, Any] = {"device": task.device, "progress": Silent()}
     if task.pretrain:
         folder = task.out / TRAININGS / f"pretrain-{task.recipe.name}"
@@ -335,20 +357,20 @@ class _Clock:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "seconds.json"
         kept = json.loads(self._path.read_bytes()) if self._path.is_file() else {}
-        self.total = float(kept.get("seconds", 0.0))
+        self.total = Seconds(float(kept.get("wall", 0.0)), float(kept.get("cpu", 0.0)))
         self._is_over = bool(kept.get("over", False))
 
     def __enter__(self) -> _Clock:
-        self._start = time.perf_counter()
+        self._start = Seconds.now()
         return self
 
     def __exit__(self, kind: object, *error: object) -> None:
         # Looking up a training that was over before takes time too, but is no training.
         if self._is_over:
             return
-        self.total += time.perf_counter() - self._start
+        self.total += Seconds.now() - self._start
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        kept = {"seconds": round(self.total, 1), "over": kind is None}
+        kept = {"wall": self.total.wall, "cpu": self.total.cpu, "over": kind is None}
         self._path.write_text(json.dumps(kept) + "\n", encoding="utf-8")
 
 
@@ -382,5 +404,7 @@ def summary_row(result: dict[str, Any]) -> dict[str, Any]:
         "ap50_95": scores["ap50_95"],
         "per_image_ap50": scores["per_image_ap50"],
         "seconds_per_image": result["seconds_per_image"],
+        "cpu_seconds_per_image": result["cpu_seconds_per_image"],
         "training_seconds": result["training_seconds"],
+        "training_cpu_seconds": result["training_cpu_seconds"],
     }
