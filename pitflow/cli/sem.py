@@ -32,7 +32,11 @@ def sem(
         "sem"
     ),
     model: Annotated[
-        str | None, typer.Option(help="Model that finds the pits: its folder or name.")
+        str | None,
+        typer.Option(
+            help="Model that finds the pits: its folder or name (default: micrographs, which comes "
+            "with the program)."
+        ),
     ] = None,
     labels: Annotated[
         Path | None, typer.Option(help="Folder of label images made elsewhere, instead of a model.")
@@ -49,7 +53,7 @@ def sem(
 
     Writes a label image and an overlay per micrograph, pits.csv with a row per pit, and sem.html.
 
-    Example:  pitflow sem images/ --model model --um-per-px 0.05 -o pits
+    Example:  pitflow sem images/ --um-per-px 0.05 -o pits
     """
     from pitflow.console.sem import analyse_with_progress
 

@@ -103,15 +103,19 @@ def analyse_with_progress(
     -------
     0, or 2 if an image could not be analysed.
     """
-    from pitflow.domains.sem.analyse import analyse_micrographs, label_finder, model_finder
+    from pitflow.domains.sem.analyse import (
+        INCLUDED_MODEL,
+        analyse_micrographs,
+        label_finder,
+        model_finder,
+    )
 
-    if (model is None) == (labels is None):
-        raise UserError("needs either --model or --labels", where="pitflow sem")
+    if model is not None and labels is not None:
+        raise UserError("takes either --model or --labels, not both", where="pitflow sem")
     if labels is not None:
         find, about = label_finder(labels), {"labels": str(labels)}
     else:
-        find = model_finder(str(model), device=device, min_score=min_score)
-        about = {"model": str(model)}
+        find, about = model_finder(model or INCLUDED_MODEL, device=device, min_score=min_score)
     with Bar() as bar:
         analysis = analyse_micrographs(
             images,

@@ -105,6 +105,12 @@ class WarpConfig(Model):
     shrink: float = Field(
         0.0, ge=0, lt=1, description="made smaller by up to this share, for objects of any size"
     )
+    object_px: float = Field(
+        0.0,
+        ge=0,
+        description="diameter to which a micrograph's median object is brought first; at inference "
+        "it is then looked at from several distances. 0: as it is",
+    )
     brightness: float = Field(
         0.25, ge=0, description="added grey, up to this share of the image's range"
     )

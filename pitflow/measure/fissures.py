@@ -224,7 +224,6 @@ def _straight(found: Mask, angle: Floats, least_px: float) -> list[_Line]:
     lines: list[_Line] = []
     if np.count_nonzero(found) < least_px:
         return lines
-    rows, columns = np.indices(found.shape)
     for direction in np.arange(0.0, 180.0, _STRAIGHT_DEG):
         turn = math.radians(direction)
         off = np.abs((angle - turn + np.pi / 2) % np.pi - np.pi / 2)
@@ -235,12 +234,14 @@ def _straight(found: Mask, angle: Floats, least_px: float) -> list[_Line]:
             along.astype(np.uint8), cv2.MORPH_CLOSE, _stroke(turn, _GAP * SCALES_PX[-1])
         )
         labels, _ = ndimage.label(bridged, np.ones((3, 3)))
-        for value, window in enumerate(ndimage.find_objects(labels), start=1):
+        boxes: list[tuple[slice, slice]] = ndimage.find_objects(labels)
+        for value, window in enumerate(boxes, start=1):
             one = (labels[window] == value) & along[window]
             n = int(np.count_nonzero(one))
             if n < least_px:
                 continue
-            far = columns[window][one] * math.cos(turn) + rows[window][one] * math.sin(turn)
+            y, x = np.nonzero(one)
+            far = x * math.cos(turn) + y * math.sin(turn)
             length = float(np.ptp(far)) + 1
             if length >= least_px and length >= MIN_SLENDERNESS * n / length:
                 pixels = np.zeros_like(found)
@@ -265,9 +266,9 @@ def _surrogates(grey: Floats, mask: Mask) -> Iterator[Floats]:
     Its shading is a paraboloid. What is left of the grey has, by the Fourier transform, some power
     at every wavelength; a surrogate has it too, but with random phases and in all directions alike.
     """
+    grid: Floats = np.indices(grey.shape).astype(np.float64)
     rows, columns = (
-        (part - part[mask].mean()) / max(float(np.ptp(part[mask])), 1.0)
-        for part in np.indices(grey.shape).astype(np.float64)
+        (part - part[mask].mean()) / max(float(np.ptp(part[mask])), 1.0) for part in grid
     )
     terms = np.stack(
         [np.ones_like(rows), columns, rows, columns**2, columns * rows, rows**2], axis=-1

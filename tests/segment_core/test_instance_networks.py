@@ -16,6 +16,7 @@ from pitflow.segment.networks.reversible import CBFuse, CBLinear
 from pitflow.segment.networks.suppression import best_instances
 from pitflow.segment.networks.texture import TextureRefinement
 
+SMALL_MASK_RCNN = MaskRcnnConfig(backbone="resnet18", maps=8, hidden=8)
 SMALL = GelanConfig(stem=(8, 8), widths=(8, 8, 12), prototypes=4)
 
 
@@ -116,7 +117,7 @@ def test_bfloat16_is_close(network: Gelan) -> None:
     assert (exact.scores.sigmoid() - rounded.scores.float().sigmoid()).abs().mean() < 0.03
 
 
-@pytest.mark.parametrize("config", [SMALL, MaskRcnnConfig(backbone="resnet18")], ids=str)
+@pytest.mark.parametrize("config", [SMALL, SMALL_MASK_RCNN], ids=str)
 def test_a_wrong_size_is_refused_with_the_right_one(config: GelanConfig | MaskRcnnConfig) -> None:
     network = build_network(config, 1, 1).eval()
     with pytest.raises(ValueError, match="pad to 64 x 96"):
@@ -224,7 +225,7 @@ def test_of_many_boxes_on_an_object_the_best_stays() -> None:
 
 def test_mask_rcnn_gives_its_losses_in_training_and_instances_after() -> None:
     torch.manual_seed(0)
-    network = build_network(MaskRcnnConfig(backbone="resnet18"), 1, 1)
+    network = build_network(SMALL_MASK_RCNN, 1, 1)
     assert isinstance(network, MaskRcnn)
     labels = torch.zeros(1, 64, 64)
     labels[0, 8:40, 10:50] = 1

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pitflow.domains.particles.groups import folds, overlap_groups, split, tile_offset
+from pitflow.domains.particles.groups import overlap_groups, tile_offset
+from pitflow.domains.splits import folds, split
 from pitflow.errors import UserError
 
 

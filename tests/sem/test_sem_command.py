@@ -80,8 +80,7 @@ def test_nothing_found_is_a_result(tmp_path: Path, write_micrographs: Callable[.
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "either --model or --labels"),
-        (("--model", "m", "--labels", "."), "either --model or --labels"),
+        (("--model", "m", "--labels", "."), "not both"),
         (("--labels", "nowhere"), "no such folder"),
         (("--labels", "."), "has no labels"),
         (("--model", "nowhere"), "no model"),

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from pitflow.domains.particles.evaluate import score_particles
 from pitflow.domains.particles.fit import How, fit
-from pitflow.domains.particles.groups import folds
 from pitflow.domains.particles.model import curves_of
 from pitflow.domains.particles.picture import Picture
 from pitflow.domains.recipe import Recipe
+from pitflow.domains.splits import folds
 from pitflow.segment.score import Mask
 from pitflow.segment.threshold import Curve, nothing
 

@@ -10,11 +10,11 @@ from pitflow.compute import Progress, Silent
 from pitflow.domains.particles.crossfit import cross_fit, fold_parts
 from pitflow.domains.particles.evaluate import score_particles
 from pitflow.domains.particles.fit import How, fit
-from pitflow.domains.particles.groups import split
 from pitflow.domains.particles.picture import Picture
 from pitflow.domains.particles.pictures import read_pictures
 from pitflow.domains.particles.recipes import MOVING
 from pitflow.domains.recipe import Recipe
+from pitflow.domains.splits import split
 from pitflow.domains.training import about_folder, prepare_folder
 from pitflow.segment.checkpoint import Card, save_checkpoint
 

@@ -25,6 +25,9 @@ from pitflow.schema import MICROGRAPH_PITS, empty_table
 
 Labels = npt.NDArray[np.uint16]
 
+INCLUDED_MODEL = "micrographs"
+"""The model that comes with the program."""
+
 PITS, PAGE, RECORD = "pits.csv", "sem.html", "sem.json"
 OVERLAY_SUFFIX = "_overlay"
 
@@ -146,15 +149,17 @@ def analyse_micrographs(
     return Analysis(pits, page, tuple(failed))
 
 
-def model_finder(name: str, *, device: str = "auto", min_score: float | None = None) -> Finder:
-    """Return a finder that asks a model, by name or path.
+def model_finder(
+    name: str, *, device: str = "auto", min_score: float | None = None
+) -> tuple[Finder, dict[str, str]]:
+    """Return a finder that asks a model, by name or path, and what the model says of itself.
 
     Raises
     ------
     UserError
         If there is no such model or device.
     """
-    from pitflow.domains.sem.model import load_instance_model
+    from pitflow.domains.sem.model import describe_card, load_instance_model
     from pitflow.segment.devices import choose_execution
     from pitflow.segment.instance import paint_labels
 
@@ -167,7 +172,7 @@ def model_finder(name: str, *, device: str = "auto", min_score: float | None = N
             raise UserError(str(error), where=path, hint="raise --min-score") from error
         return Found(labels, {number: one.score for number, one in enumerate(kept, start=1)})
 
-    return find
+    return find, {"model": name} | describe_card(model.card)
 
 
 def label_finder(folder: Path) -> Finder:

@@ -11,6 +11,7 @@ from torch import nn
 
 from pitflow.domains.included import find_model
 from pitflow.domains.sem.channels import make_channels
+from pitflow.domains.sem.scales import find_at_scales
 from pitflow.errors import UserError
 from pitflow.frame import Image
 from pitflow.segment.checkpoint import Card, load_checkpoint
@@ -60,8 +61,9 @@ class InstanceModel:
         advance:
             Called with the number of tiles done.
         """
+        least = self.threshold if min_score is None else min_score
         limits = Limits(
-            min_score=self.threshold if min_score is None else min_score,
+            min_score=least,
             max_overlap=float(self.card.recipe.get("max_overlap", DEFAULT_OVERLAP)),
         )
         if limits not in self._predictors:
@@ -72,7 +74,15 @@ class InstanceModel:
                 execution=self.execution,
                 limits=limits,
             )
-        return self._predictors[limits].predict(image, make_channels(image), advance)
+        predictor = self._predictors[limits]
+
+        def look(part: Image) -> list[Instance]:
+            return predictor.predict(part, make_channels(part), advance)
+
+        object_px = self.card.recipe.get("warp", {}).get("object_px")
+        if not object_px:
+            return look(image)
+        return find_at_scales(look, image, float(object_px), least)
 
 
 class ClassModel:
@@ -96,6 +106,24 @@ class ClassModel:
         best: npt.NDArray[np.uint8] = (likely.argmax(axis=0) + 1).astype(np.uint8)
         best[~likely.any(axis=0)] = 0
         return best
+
+
+def describe_card(card: Card) -> dict[str, str]:
+    """Return what a reader of results should know of the model they come from, heading by text."""
+    said = {"score from": f"{card.thresholds[0]:.2f}"}
+    if card.data:
+        said["learned from"] = ", ".join(
+            dict.fromkeys(str(one.get("folder", "?")) for one in card.data)
+        )
+    for name, scores in card.scores.items():
+        numbers = [
+            f"{heading} {100 * scores[key]:.0f} %"
+            for key, heading in (("ap50", "AP50"), ("precision", "precision"), ("recall", "recall"))
+            if isinstance(scores, dict) and scores.get(key) is not None
+        ]
+        if numbers:
+            said[name] = f"{', '.join(numbers)}, {scores['n_images']} images"
+    return said
 
 
 def load_instance_model(name: str, *, execution: Execution = CPU) -> InstanceModel:

@@ -29,19 +29,31 @@ SEM = InstanceRecipe(
     network=GelanConfig(),
     training=TrainConfig(
         epochs=300,
-        batch=8,
+        batch=4,
         learning_rate=1e-3,
         weight_decay=5e-4,
         schedule="cosine",
         clip_norm=10.0,
         ema=0.99,
-        validate_every=10,
+        validate_every=20,
     ),
-    crop_px=512,
+    warp=WarpConfig(
+        object_px=48,
+        rotate_deg=5,
+        shear_deg=0,
+        zoom=0.3,
+        shrink=0.3,
+        brightness=0.1,
+        exposure=0.15,
+        noise=0.02,
+    ),
+    crop_px=256,
     tile_px=512,
-    overlap_px=128,
+    overlap_px=192,
+    max_overlap=0.5,
+    validation_share=0.1,
 )
-"""Paper 001: GELAN with texture refinement, 300 epochs, batch 8, Adam at 1e-3, decay 5e-4."""
+"""GELAN with texture refinement as in paper 001, every micrograph at the zoom of its objects."""
 
 NO_TEXTURE = SEM.model_copy(
     update={"name": "sem-no-texture", "network": GelanConfig(texture="none")}

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pitflow.domains.recipe import WarpConfig
 from pitflow.domains.sem.channels import Floats, make_channels
 from pitflow.domains.sem.micrographs import Labels, Micrograph
+from pitflow.domains.sem.scales import usual_zoom
 from pitflow.segment.instance_samples import InstanceSample
 from pitflow.segment.learn import Sample
 
@@ -33,13 +34,17 @@ class InstanceSamples:
     def __init__(self, micrographs: Sequence[Micrograph], warp: WarpConfig, side: int) -> None:
         self.micrographs, self.warp, self.side = list(micrographs), warp, side
         self._areas = [np.bincount(one.labels.ravel()) for one in self.micrographs]
+        usual = warp.object_px
+        self._zooms = [usual_zoom(one.labels, usual) if usual else 1.0 for one in self.micrographs]
 
     def __len__(self) -> int:
         return len(self.micrographs)
 
     def draw(self, index: int, rng: np.random.Generator) -> InstanceSample:
         """Return a view of micrograph ``index``, varied by chance."""
-        channels, labels, zoom = warped(self.micrographs[index], self.warp, self.side, rng)
+        channels, labels, zoom = warped(
+            self.micrographs[index], self.warp, self.side, rng, zoom=self._zooms[index]
+        )
         shown = np.bincount(labels.ravel(), minlength=len(self._areas[index]))
         least = np.maximum(_LEAST_PX, _LEAST_SHARE * zoom**2 * self._areas[index])
         sliver = shown < least
@@ -80,18 +85,21 @@ def warped(
     side: int,
     rng: np.random.Generator,
     *,
+    zoom: float = 1.0,
     beyond: int = 0,
 ) -> tuple[Floats, Labels, float]:
     """Return a square view of a micrograph as channels and labels, and its magnification.
 
     Parameters
     ----------
+    zoom:
+        Magnification before variation.
     beyond:
         Label where the micrograph does not reach; the channels are 0 there.
     """
     height, width = micrograph.image.shape
     least, most = math.log(1 - warp.shrink), -math.log(1 - warp.zoom)
-    zoom = math.exp(least + (most - least) * rng.random())
+    zoom *= math.exp(least + (most - least) * rng.random())
     turn = _turn(warp, zoom, rng)
     centre = _centre(micrograph.labels, side / zoom, rng)
     # From the view to the micrograph: what is drawn is looked up there.

@@ -16,7 +16,6 @@ from typing import Any
 import pandas as pd
 
 from pitflow.compute import Compute, Progress, Silent
-from pitflow.domains.particles.groups import split
 from pitflow.domains.recipe import InstanceRecipe
 from pitflow.domains.sem.labels import read_labelled
 from pitflow.domains.sem.micrographs import Micrograph
@@ -28,6 +27,7 @@ from pitflow.domains.sem.train import (
     save_instance_model,
     split_micrographs,
 )
+from pitflow.domains.splits import split
 from pitflow.errors import UserError
 from pitflow.segment.devices import choose_device
 from pitflow.segment.instance_score import score_instances

@@ -11,13 +11,13 @@ import numpy as np
 from torch import nn
 
 from pitflow.compute import Progress, Silent
-from pitflow.domains.particles.groups import split
 from pitflow.domains.recipe import AnyRecipe, InstanceRecipe
 from pitflow.domains.sem.labels import read_labelled
 from pitflow.domains.sem.micrographs import Micrograph
 from pitflow.domains.sem.model import SCORED_FROM, ClassModel, InstanceModel
 from pitflow.domains.sem.recipes import SEM, AnySemRecipe, ClassRecipe
 from pitflow.domains.sem.samples import ClassSamples, InstanceSamples, class_masks
+from pitflow.domains.splits import split
 from pitflow.domains.training import about_folder, new_card, new_network, prepare_folder
 from pitflow.errors import UserError
 from pitflow.segment.checkpoint import Card, load_checkpoint, save_checkpoint
@@ -65,15 +65,18 @@ def train_sem(
     UserError
         If the data cannot be read or split, or ``out`` or ``initial`` hold something else.
     """
+    if pretrain and not isinstance(recipe, InstanceRecipe):
+        raise UserError("pretraining is for instances", where="--pretrain", hint="use --initial")
+    choose_execution(device)
     micrographs = read_labelled(data)
     before = read_labelled(pretrain) if pretrain else []
+    for_training, aside = split_micrographs(micrographs, recipe)
+    start = None if initial is None else load_initial(initial, recipe)
     progress = progress or Silent()
     prepare_folder(out, overwrite=overwrite)
     if before:
         prepare_folder(out / "pretrain", overwrite=overwrite)
-    for_training, aside = split_micrographs(micrographs, recipe)
     options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress}
-    start = None if initial is None else load_initial(initial, recipe)
     if isinstance(recipe, InstanceRecipe):
         if before:
             earlier, _ = fit_instances(
@@ -96,8 +99,6 @@ def train_sem(
                 "command": command,
             },
         )
-    if before:
-        raise UserError("pretraining is for instances", where="--pretrain", hint="use --initial")
     classes, _ = fit_classes(for_training, aside, recipe, out, initial=start, **options)
     card = classes.card.model_copy(
         update={

@@ -127,6 +127,9 @@ def draw_histogram(ax: Axes, values: npt.NDArray[np.float64], label: str) -> dic
     median = float(np.median(values))
     ax.axvline(median, color=INK, ls="--", lw=1.0)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    # Nearly equal values would be labelled by their difference to a number written elsewhere.
+    ax.ticklabel_format(axis="x", useOffset=False)
+    ax.xaxis.set_major_locator(MaxNLocator(4))
     return {"n": int(values.size), "median": median}
 
 

@@ -24,6 +24,7 @@ from torch import nn
 from pitflow.segment.instance import Instance, Limits
 from pitflow.segment.networks.axial import MedT, MedTConfig
 from pitflow.segment.networks.edge import EdgeUNet, EdgeUNetConfig
+from pitflow.segment.networks.elan import fold_into
 from pitflow.segment.networks.gelan import Gelan, GelanConfig
 from pitflow.segment.networks.guided import Guided
 from pitflow.segment.networks.mask_rcnn import MaskRcnnConfig, build_mask_rcnn
@@ -104,6 +105,6 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
             continue
         for first, second in zip(range(len(module)), range(1, len(module)), strict=False):
             if isinstance(module[first], nn.Conv2d) and type(module[second]) is nn.BatchNorm2d:
-                module[first] = torch.nn.utils.fuse_conv_bn_eval(module[first], module[second])
+                fold_into(module[first], module[second])
                 module[second] = nn.Identity()
     return folded

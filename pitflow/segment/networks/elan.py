@@ -6,6 +6,8 @@ Sources: Wang, Yeh, Liao 2024 (YOLOv9: GELAN, SPP-ELAN), Wang et al. 2020 (CSPNe
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -20,6 +22,19 @@ class ConvUnit(nn.Sequential):
             nn.BatchNorm2d(width),
             nn.SiLU(inplace=True),
         )
+
+
+def fold_into(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    """Let a convolution do what the batch norm behind it does in evaluation, too."""
+    convolution.weight, convolution.bias = torch.nn.utils.fuse_conv_bn_weights(
+        convolution.weight,
+        convolution.bias,
+        norm.running_mean,
+        norm.running_var,
+        norm.eps,
+        norm.weight,
+        norm.bias,
+    )
 
 
 class RepConv(nn.Module):
@@ -43,10 +58,9 @@ class RepConv(nn.Module):
 
     def folded(self) -> nn.Sequential:
         """Return the same as a single convolution with bias, in evaluation."""
-        wide, narrow = (
-            torch.nn.utils.fuse_conv_bn_eval(part[0].eval(), part[1].eval())
-            for part in (self.wide, self.narrow)
-        )
+        wide, narrow = copy.deepcopy(self.wide[0]), copy.deepcopy(self.narrow[0])
+        fold_into(wide, self.wide[1])
+        fold_into(narrow, self.narrow[1])
         with torch.no_grad():
             wide.weight += functional.pad(narrow.weight, (1, 1, 1, 1))
             wide.bias += narrow.bias

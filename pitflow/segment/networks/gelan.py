@@ -159,10 +159,11 @@ class Gelan(nn.Module):
         return [best_instances(predictions, k, shape, limits) for k in range(len(images))]
 
     def without_auxiliary(self) -> Gelan:
-        """Return a copy that lacks what inference does not need."""
-        copied = copy.deepcopy(self)
-        copied.auxiliary = copied.auxiliary_head = None
-        return copied
+        """Return the network without what inference does not need; it shares the other parts."""
+        bare = copy.copy(self)
+        bare._modules = dict(self._modules)
+        bare.auxiliary = bare.auxiliary_head = None
+        return bare
 
 
 def _twice(features: torch.Tensor) -> torch.Tensor:

@@ -22,6 +22,13 @@ _LOSSES = (
 )
 
 
+_BOX_CELLS = 7
+"""A box is judged by features on a grid of as many cells each way."""
+
+_MASK_MAPS = 256
+"""Feature maps of torchvision's mask head."""
+
+
 class MaskRcnnConfig(Model):
     """Which Mask R-CNN."""
 
@@ -29,6 +36,8 @@ class MaskRcnnConfig(Model):
     backbone: Literal["resnet18", "resnet34", "resnet50"] = Field(
         "resnet50", description="backbone with a feature pyramid"
     )
+    maps: int = Field(256, ge=1, description="feature maps of the pyramid")
+    hidden: int = Field(1024, ge=1, description="width of the layers that judge a box")
     backbone_weights: str | None = Field(
         None, description="weights to start from, such as DEFAULT (downloaded); None: random"
     )
@@ -105,24 +114,26 @@ def build_mask_rcnn(config: MaskRcnnConfig, classes: int, *, trained: bool) -> M
     UserError
         If the weights cannot be had.
     """
+    from torchvision.models import get_model
     from torchvision.models.detection import MaskRCNN
-    from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+    from torchvision.models.detection.backbone_utils import BackboneWithFPN
+    from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+    from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
 
     try:
-        backbone = resnet_fpn_backbone(
-            backbone_name=config.backbone,
-            weights=None if trained else config.backbone_weights,
-            norm_layer=nn.BatchNorm2d,
-            trainable_layers=5,
-        )
+        resnet = get_model(config.backbone, weights=None if trained else config.backbone_weights)
     except (OSError, KeyError, ValueError) as error:
         raise UserError(
             f"the weights {config.backbone_weights!r} of {config.backbone} could not be had",
             hint="go online once, or train from random weights (backbone_weights = None)",
         ) from error
+    stages = {f"layer{level}": str(level - 1) for level in range(1, 5)}
+    widths = [resnet.inplanes // 2**level for level in (3, 2, 1, 0)]
     inner = MaskRCNN(
-        backbone,
-        num_classes=1 + classes,
+        BackboneWithFPN(resnet, stages, widths, config.maps),
+        box_head=TwoMLPHead(config.maps * _BOX_CELLS**2, config.hidden),
+        box_predictor=FastRCNNPredictor(config.hidden, 1 + classes),
+        mask_predictor=MaskRCNNPredictor(_MASK_MAPS, _MASK_MAPS, 1 + classes),
         # Images come normalised and in the size they are trained in.
         image_mean=[0.0] * 3,
         image_std=[1.0] * 3,
