@@ -7,7 +7,6 @@ growth.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -15,11 +14,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import fft
 from scipy.ndimage import gaussian_filter1d
-from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from pitflow.config import CorrelationConfig
 from pitflow.measure.circular import rayleigh_test, wrap_angle
+from pitflow.measure.surrogates import Series, direction_surrogates, learn_memory
 from pitflow.schema import CORRELATION, empty_table, validate_table
 
 Floats = npt.NDArray[np.float64]
@@ -32,17 +30,6 @@ _LARGEST_LAG = 0.25
 """Largest lag as a share of a pit's life; beyond, too little of it overlaps, and r is empty."""
 
 EXTRA_COLUMNS = ("n_pairs", "n_effective")
-
-
-@dataclass(frozen=True)
-class Series:
-    """A direction over frames: angle (rad) and how much it is worth, 0 where it is missing.
-
-    Frames are on the last axis; a first one, if any, counts surrogates.
-    """
-
-    angle: Floats
-    weight: Floats
 
 
 class Coefficient(Protocol):
@@ -192,11 +179,11 @@ def compute_correlation(
     Every lag counts by itself. Pooling neighbouring lags finds weak relations more often, but on
     short series also finds some where there is none: their memory is known too badly.
 
-    The null law comes from surrogates of each pit's growth direction that keep its values and its
-    autocorrelation, see `growth_surrogates`. ``p`` at a lag is the share of surrogates whose
-    largest ``|r|`` over all lags is at least the ``|r|`` there, each relative to its standard
-    deviation over the surrogates at its own lag (long lags have fewer pairs); so it holds for all
-    lags together.
+    The null law comes from surrogates of each pit's growth direction that keep its values and the
+    autocorrelation that the pits have in common (`pitflow.measure.surrogates`). ``p`` at a lag is
+    the share of surrogates whose largest ``|r|`` over all lags is at least the ``|r|`` there, each
+    relative to its standard deviation over the surrogates at its own lag (long lags have fewer
+    pairs); so it holds for all lags together.
 
     Further columns: ``n_pairs`` (pairs of frames) and ``n_effective`` (worth that many independent
     pairs: ``1 / variance`` of ``r`` over the surrogates).
@@ -210,29 +197,29 @@ def compute_correlation(
     lags = np.arange(-config.max_lag, config.max_lag + 1)
     smooth = config.smooth_frames if config.method == "circular" else 0.0
     by_pit = {int(str(pit)): group for pit, group in ejections.groupby("pit")}
-    pits: list[int] = []
+    pairs_of: dict[int, tuple[Series, Series]] = {}
+    for pit, grown in growth.groupby("pit", sort=True):
+        number = int(str(pit))
+        if number in by_pit:
+            frames = grown["frame"].to_numpy(dtype=np.int64)
+            g = growth_series(grown, frames, smooth)
+            pairs_of[number] = g, ejection_series(by_pit[number], frames)
+    memory = learn_memory([g for g, _ in pairs_of.values()])
     observed: list[tuple[Floats, Floats]] = []
     surrogate: list[tuple[Floats, Floats]] = []
     n_pairs: list[Floats] = []
-    for pit, grown in growth.groupby("pit", sort=True):
-        number = int(str(pit))
-        if number not in by_pit:
-            continue
-        frames = grown["frame"].to_numpy(dtype=np.int64)
-        g = growth_series(grown, frames, smooth)
-        e = ejection_series(by_pit[number], frames)
+    for number, (g, e) in pairs_of.items():
         seen = Series(g.angle[None], g.weight[None])
         pairs = _lagged((np.sign(seen.weight),), (np.sign(e.weight),), lags)[0][0]
-        pits.append(number)
-        admitted = np.where(np.abs(lags) <= _LARGEST_LAG * frames.size, 1.0, 0.0)
+        admitted = np.where(np.abs(lags) <= _LARGEST_LAG * g.angle.size, 1.0, 0.0)
         n_pairs.append(admitted * np.rint(pairs))
         top, bottom = coefficient.combine(_lagged(*coefficient.terms(seen, e), lags))
         observed.append((admitted * top[0], admitted * bottom[0]))
         rng = np.random.default_rng([seed, number])
-        drawn = growth_surrogates(g, config.surrogates, rng)
+        drawn = direction_surrogates(g, memory, config.surrogates, rng)
         top, bottom = coefficient.combine(_lagged(*coefficient.terms(drawn, e), lags))
         surrogate.append((admitted * top, admitted * bottom))
-    if not pits:
+    if not pairs_of:
         extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
         return empty_table(CORRELATION).assign(**extra)
     pooled = _pool(observed), _pool(surrogate)
@@ -240,48 +227,9 @@ def compute_correlation(
     blocks = [_block(-1, lags, *pooled, pairs_of_all)]
     blocks += [
         _block(pit, lags, seen, null, pairs)
-        for pit, seen, null, pairs in zip(pits, observed, surrogate, n_pairs, strict=True)
+        for pit, seen, null, pairs in zip(pairs_of, observed, surrogate, n_pairs, strict=True)
     ]
     return validate_table(pd.concat(blocks, ignore_index=True), CORRELATION)
-
-
-def growth_surrogates(growth: Series, draws: int, rng: np.random.Generator) -> Series:
-    """Return random series of directions with the values and the autocorrelation of ``growth``.
-
-    A Gaussian process with the autocovariance of the directions' normal scores, given the values of
-    the directions in the order of its own (amplitude adjustment, Theiler et al., Physica D 58
-    (1992) 77). Circular shifts of the series would do the same, but a recording holds few shifts
-    that are independent: with a memory of 10 frames and lags of +-20, a life of 150 frames holds
-    four, and the level of the test is then near 1/5 whatever the number of shifts drawn. The
-    process is drawn over twice the life and cut, so that its ends do not join.
-
-    Returns
-    -------
-    Series
-        Angle and weight (draws, n); missing frames and weights stay where they are.
-    """
-    known = growth.weight > 0
-    n, n_known = growth.angle.size, int(known.sum())
-    if n_known < _MIN_PAIRS:
-        return Series(np.tile(growth.angle, (draws, 1)), np.tile(growth.weight, (draws, 1)))
-    mean = np.angle(np.sum(growth.weight * np.exp(1j * growth.angle)))
-    deviation = np.angle(np.exp(1j * (growth.angle[known] - mean)))
-    score = np.zeros(n)
-    score[known] = ndtri((rankdata(deviation) - 0.5) / n_known)
-    size = 2 * n
-    pairs = fft.irfft(np.abs(fft.rfft(known.astype(np.float64), size)) ** 2, size)
-    products = fft.irfft(np.abs(fft.rfft(score, size)) ** 2, size)
-    lag = np.minimum(np.arange(size), size - np.arange(size))
-    covariance = products / np.maximum(np.rint(pairs), 1.0) * (1.0 - lag / n)
-    power = np.maximum(fft.rfft(covariance).real, 0.0)
-    # Taking the mean off took the slowest power with it.
-    power[:2] = np.maximum(power[:2], power[2])
-    noise = rng.normal(size=(draws, power.size)) + 1j * rng.normal(size=(draws, power.size))
-    process = fft.irfft(noise * np.sqrt(power), size)[:, :n][:, known]
-    rank = np.argsort(np.argsort(process, axis=1), axis=1)
-    angle = np.zeros((draws, n))
-    angle[:, known] = mean + np.sort(deviation)[rank]
-    return Series(angle, np.tile(growth.weight, (draws, 1)))
 
 
 def _lagged(

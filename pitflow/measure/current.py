@@ -16,7 +16,7 @@ from scipy import fft
 from scipy.ndimage import gaussian_filter1d, median_filter
 
 from pitflow.config import CorrelationConfig, CurrentConfig
-from pitflow.measure.correlation import Series, growth_surrogates
+from pitflow.measure.surrogates import value_surrogates
 from pitflow.schema import (
     CURRENT,
     CURRENT_CORRELATION,
@@ -201,7 +201,7 @@ def correlate_current(
     window of ``smooth_frames``, since an event is seen a frame early or late, and their mean over
     ``max_lag`` frames is taken off, for anything slower cannot tell a lag and would make any two
     series that drift go together. The null law comes from surrogates of the current with its values
-    and its autocorrelation (`pitflow.measure.correlation.growth_surrogates`); ``p`` is for the
+    and its autocorrelation (`pitflow.measure.surrogates`); ``p`` is for the
     largest ``|r|`` over all lags, each relative to its own band.
 
     Parameters
@@ -221,7 +221,7 @@ def correlate_current(
         return empty_table(CURRENT_CORRELATION)
     lags = np.arange(-reach, reach + 1)
     fast = _fast_part(value, known, config.smooth_frames, reach)
-    drawn = linear_surrogates(fast, known, config.surrogates, np.random.default_rng([seed, 7]))
+    drawn = value_surrogates(fast, known, config.surrogates, np.random.default_rng([seed, 7]))
     blocks = []
     for name, other in series.items():
         seen = np.isfinite(other)
@@ -234,22 +234,6 @@ def correlate_current(
     if not blocks:
         return empty_table(CURRENT_CORRELATION)
     return validate_table(pd.concat(blocks, ignore_index=True), CURRENT_CORRELATION)
-
-
-def linear_surrogates(value: Floats, known: Bools, draws: int, rng: np.random.Generator) -> Floats:
-    """Return (draws, n) random series with the values and the autocorrelation of ``value``.
-
-    The surrogates of directions serve, for a rank is a direction on a half circle.
-    """
-    order = np.sort(value[known])
-    rank = np.argsort(np.argsort(value[known], kind="stable"), kind="stable")
-    angle = np.zeros(value.size)
-    angle[known] = np.pi * ((rank + 1.0) / (order.size + 1.0) - 0.5)
-    drawn = growth_surrogates(Series(angle, known.astype(np.float64)), draws, rng).angle
-    place = np.rint((drawn[:, known] / np.pi + 0.5) * (order.size + 1.0)).astype(np.int64) - 1
-    surrogate = np.zeros((draws, value.size))
-    surrogate[:, known] = order[np.clip(place, 0, order.size - 1)]
-    return surrogate
 
 
 @dataclass(frozen=True, slots=True)

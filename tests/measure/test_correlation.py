@@ -114,6 +114,26 @@ def test_unrelated_directions_are_called_related_at_the_level():
     assert stats.binomtest(rejected, n, 0.05).pvalue > 0.001
 
 
+def test_uniform_ejection_from_pits_that_wander_and_stop_is_called_at_the_level():
+    config = CorrelationConfig(surrogates=59, max_lag=30)
+    p = []
+    for k in range(30):
+        rng = np.random.default_rng(9000 + k)
+        parts = []
+        for pit in range(6):
+            grown, left = tables(
+                wandering(200, rng, memory=12.0), rng.uniform(0, 360, 200), rate=0.2, rng=rng
+            )
+            grown.loc[grown["frame"] > rng.uniform(80, 400), ["new_px", "angle_deg"]] = [0, np.nan]
+            parts.append((grown.assign(pit=pit), left.assign(pit=pit)))
+        growth, ejections = (pd.concat(t, ignore_index=True) for t in zip(*parts, strict=True))
+        table = compute_correlation(growth, ejections, config=config, seed=k)
+        answers = [find_lag(table, pit) for pit in range(6)]
+        p += [answer.p for answer in answers if answer is not None]
+    assert len(p) > 150
+    assert stats.binomtest(int(np.sum(np.array(p) <= 0.05)), len(p), 0.05).pvalue > 0.01
+
+
 def test_frames_without_growth_or_ejection_are_missing_not_zero():
     growth, ejections = planted(10, seed=9, rate=0.3)
     growth.loc[growth["frame"].between(100, 140), ["new_px", "angle_deg"]] = [0.0, np.nan]

@@ -1,0 +1,202 @@
+"""Random series that are like a given one, but know nothing of any other: null laws over lag.
+
+Circular shifts of a series would do, but a recording holds few shifts that are independent: with a
+memory of 10 frames and lags of +-20, a life of 150 frames holds four, and the level of a test is
+then near 1/5 whatever the number of shifts drawn. So Gaussian processes are drawn instead, over
+twice the length and cut, so that their ends do not join, and given the values of the series in the
+order of their own (amplitude adjustment, Theiler et al., Physica D 58 (1992) 77).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft
+from scipy.special import ndtri
+
+Floats = npt.NDArray[np.float64]
+
+_LEAST_KNOWN = 8
+"""A series known at fewer places is left as it is."""
+_LEAST_PAIRS = 1e-3
+"""Autocorrelation at a lag with a smaller share of the pairs at lag 0 is not known."""
+_FAR = 2.0
+"""Autocorrelation is noise beyond this many times the lag at which it first crosses zero."""
+_ROUNDS, _ROUND_DRAWS = 2, 100
+_MOST_CHANGE = 3.0
+"""Factor by which one round may change the power at a frequency."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """A direction over frames: angle (rad) and how much it is worth, 0 where it is missing.
+
+    Frames are on the last axis; a first one, if any, counts surrogates.
+    """
+
+    angle: Floats
+    weight: Floats
+
+
+def learn_memory(series: Sequence[Series]) -> Floats:
+    """Return the autocorrelation, over lag from 0, that series of directions have in common.
+
+    That of the unit vectors about their weighted mean, each pair of frames weighted by what its
+    directions are worth, each series by its variance, up to half the longest series. Pooled: one
+    series holds a few times its memory, and a spectrum estimated from it is the spectrum it
+    happened to have, more than that of the process; surrogates with it follow the other series too
+    closely where the series itself does, and a test against them calls too little.
+    """
+    reach = max((one.angle.size for one in series), default=0) // 2 + 1
+    top, pairs = np.zeros(reach), np.zeros(reach)
+    for one in series:
+        parts, known = _products(one.weight, _about_mean(one)[1], min(reach, one.angle.size))
+        variance = (parts[0] + parts[1])[0] / max(known[0], 1e-12)
+        if variance > 1e-9:
+            top[: known.size] += (parts[0] + parts[1]) / variance
+            pairs[: known.size] += known
+    return _correlation(top, pairs)
+
+
+def direction_surrogates(
+    series: Series, memory: Floats, draws: int, rng: np.random.Generator
+) -> Series:
+    """Return random series of directions with the values of ``series`` and a given memory.
+
+    The vectors' parts along and across the mean direction are Gaussian processes; their direction
+    then takes the observed values, each as often as its weight says. That loosens the memory, so
+    the power of the processes is first adjusted until the surrogates have it (Schreiber and
+    Schmitz, Phys. Rev. Lett. 77 (1996) 635).
+
+    Parameters
+    ----------
+    memory:
+        Autocorrelation over lag from 0, see `learn_memory`.
+
+    Returns
+    -------
+    Series
+        Angle and weight (draws, n); missing frames and weights stay where they are.
+    """
+    weight, known = series.weight, series.weight > 0
+    n = weight.size
+    weights = np.tile(weight, (draws, 1))
+    if known.sum() < _LEAST_KNOWN:
+        return Series(np.tile(series.angle, (draws, 1)), weights)
+    mean, deviation = _about_mean(series)
+    memory = memory[: min(memory.size, n)]
+    window = _window(memory)
+    target = _power(memory * window, 2 * n)
+    power = target.copy()
+    parts = np.array([np.cos(deviation), np.sin(deviation)])
+    middle = parts @ weight / weight.sum()
+    spread = np.sqrt((parts - middle[:, None]) ** 2 @ weight / weight.sum())
+    order = np.argsort(deviation[known])
+    value, rank = deviation[known][order], _weighted_rank(weight[known][order])
+
+    def draw(size: int) -> Floats:
+        process = _processes(power, (2, size), n, rng)
+        along, across = middle[:, None, None] + spread[:, None, None] * process
+        turn = np.arctan2(across, along)[:, known]
+        place = np.argsort(turn, axis=1)
+        drawn = np.empty_like(turn)
+        ranks = _weighted_rank(weight[known][place])
+        np.put_along_axis(drawn, place, np.interp(ranks, rank, value), axis=1)
+        angle = np.zeros((size, n))
+        angle[:, known] = drawn
+        return angle
+
+    for _ in range(_ROUNDS):
+        seen, pairs = _products(weight, draw(min(draws, _ROUND_DRAWS)), memory.size)
+        reached = _power(_correlation(seen[0] + seen[1], pairs) * window, 2 * n)
+        # What is hardly there is not divided by.
+        ratio = (target + 1e-9 * target.max()) / (reached + 1e-3 * reached.max())
+        power *= np.clip(ratio, 1.0 / _MOST_CHANGE, _MOST_CHANGE)
+    return Series(np.where(known, mean + draw(draws), 0.0), weights)
+
+
+def value_surrogates(
+    value: Floats, known: npt.NDArray[np.bool_], draws: int, rng: np.random.Generator
+) -> Floats:
+    """Return (draws, n) random series with the values and the autocorrelation of ``value``.
+
+    Gaussian processes with the autocorrelation of the values' normal scores.
+    """
+    n, n_known = value.size, int(known.sum())
+    if n_known < _LEAST_KNOWN:
+        return np.tile(np.where(known, value, 0.0), (draws, 1))
+    order = np.argsort(value[known], kind="stable")
+    score = np.zeros(n)
+    score[np.flatnonzero(known)[order]] = ndtri((np.arange(n_known) + 0.5) / n_known)
+    size = 2 * n
+    products = fft.irfft(np.abs(fft.rfft(score, size)) ** 2, size)[:n]
+    pairs = fft.irfft(np.abs(fft.rfft(known.astype(np.float64), size)) ** 2, size)[:n]
+    memory = products / np.maximum(np.rint(pairs), 1.0) * (1.0 - np.arange(n) / n)
+    process = _processes(_power(memory, size), (draws,), n, rng)[:, known]
+    surrogate = np.zeros((draws, n))
+    surrogate[:, known] = value[known][order][np.argsort(np.argsort(process, axis=1), axis=1)]
+    return surrogate
+
+
+def _about_mean(series: Series) -> tuple[float, Floats]:
+    """Return the weighted mean direction, and the deviations from it, 0 where missing (rad)."""
+    mean = float(np.angle(np.sum(series.weight * np.exp(1j * series.angle))))
+    deviation = np.angle(np.exp(1j * (series.angle - mean)))
+    return mean, np.where(series.weight > 0, deviation, 0.0)
+
+
+def _products(weight: Floats, deviation: Floats, reach: int) -> tuple[list[Floats], Floats]:
+    """Return summed lagged products of both vector parts, mean over rows, and of the weights."""
+    size = fft.next_fast_len(weight.size + reach, real=True)
+
+    def lagged(values: Floats) -> Floats:
+        square = np.abs(fft.rfft(np.atleast_2d(values), size)) ** 2
+        return np.asarray(fft.irfft(square.mean(axis=0), size)[:reach])
+
+    parts = []
+    for part in (np.cos(deviation), np.sin(deviation)):
+        mean = (weight * part).sum(axis=-1, keepdims=True) / max(float(weight.sum()), 1e-12)
+        parts.append(lagged(weight * (part - mean)))
+    return parts, np.maximum(lagged(weight), 0.0)
+
+
+def _correlation(top: Floats, pairs: Floats) -> Floats:
+    """Return sums of products over pairs as a correlation, 0 where pairs are too few."""
+    least = max(_LEAST_PAIRS * float(pairs[0]), 1e-12) if pairs.size else 0.0
+    covariance = np.where(pairs > least, top / np.maximum(pairs, least), 0.0)
+    if not covariance.size or covariance[0] <= 0:
+        covariance = np.zeros(max(covariance.size, 1))
+        covariance[0] = 1.0
+    return np.asarray(covariance / covariance[0])
+
+
+def _window(memory: Floats) -> Floats:
+    """Return a cosine taper that ends where the memory is noise."""
+    below = np.flatnonzero(memory <= 0)
+    reach = min(_FAR * (below[0] if below.size else memory.size), memory.size)
+    lag = np.arange(memory.size)
+    return np.asarray(np.where(lag < reach, 0.5 + 0.5 * np.cos(np.pi * lag / reach), 0.0))
+
+
+def _power(memory: Floats, size: int) -> Floats:
+    """Return the power over frequency of an autocorrelation over lag from 0, none negative."""
+    both = np.zeros(size)
+    both[: memory.size] = memory
+    both[size - memory.size + 1 :] = memory[1:][::-1]
+    return np.asarray(np.maximum(fft.rfft(both).real, 0.0))
+
+
+def _processes(power: Floats, shape: tuple[int, ...], n: int, rng: np.random.Generator) -> Floats:
+    """Return Gaussian processes of unit variance: the given shape by n."""
+    noise = rng.normal(size=(*shape, power.size)) + 1j * rng.normal(size=(*shape, power.size))
+    process = fft.irfft(noise * np.sqrt(power), 2 * (power.size - 1))[..., :n]
+    return np.asarray(process / max(float(np.sqrt(np.mean(process**2))), 1e-300))
+
+
+def _weighted_rank(weight: Floats) -> Floats:
+    """Return the rank, 0 to 1, of each of ordered values along the last axis."""
+    total = np.cumsum(weight, axis=-1)
+    return np.asarray((total - weight / 2.0) / total[..., -1:])
