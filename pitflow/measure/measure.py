@@ -129,6 +129,7 @@ def measure_all(
         um_per_px=um_per_px,
         fps=fps,
         mass=particles["mass"].to_numpy(dtype=np.float64)[tracks.row],
+        contrast=particles["contrast"].to_numpy(dtype=np.float64)[tracks.row],
     )
     vx, vy = compute_velocity(tracks)
     to_um_s = um_per_px * fps
@@ -226,11 +227,12 @@ def _complete_particles(
     dx, dy = x - centres[:, 0], y - centres[:, 1]
     width = particles["blur_px"].to_numpy(dtype=np.float64)
     mass = particles["mass"].to_numpy(dtype=np.float64)
+    contrast = particles["contrast"].to_numpy(dtype=np.float64)
     typical = spread(tracks.median(mass[tracks.row]))
     share = learn_size_share(tracks, width[tracks.row], mass[tracks.row])
     blur, blur_err = remove_size(
         width,
-        spread(estimate_blur_error(tracks, width[tracks.row])),
+        spread(estimate_blur_error(tracks, width[tracks.row], contrast[tracks.row])),
         np.where(np.isfinite(typical), typical, mass),
         share,
     )

@@ -119,3 +119,29 @@ def lookup_frame(frames: pd.DataFrame, column: str, frame: Ints) -> Floats:
     if known.size == 0 or not np.array_equal(known[found], frame):
         raise ValueError("particles lie in frames that the frames table does not hold")
     return np.asarray(frames[column].to_numpy(dtype=np.float64)[found])
+
+
+def local_line(
+    tracks: Tracks, values: Floats, half_width: int, weights: Floats
+) -> tuple[Floats, Floats]:
+    """Return slope per frame and level of a local line around each detection.
+
+    The kernel is tricube over time; detections with weight 0 do not count.
+    """
+    n = tracks.frame.size
+    sums = np.zeros((5, n))
+    for offset in range(-half_width, half_width + 1):
+        index, valid = tracks.neighbours(offset)
+        t = (tracks.frame[index] - tracks.frame).astype(np.float64)
+        kernel = np.clip(1.0 - (np.abs(t) / (half_width + 1.0)) ** 3, 0.02, None)
+        w = np.where(valid, kernel * weights[index], 0.0)
+        value = np.where(w > 0, values[index], 0.0)
+        for k, term in enumerate((1.0, t, t * t, value, t * value)):
+            sums[k] += w * term
+    total, t1, t2, v0, v1 = sums
+    determinant = total * t2 - t1 * t1
+    solvable = determinant > 1e-9 * np.maximum(total, 1e-12) ** 2
+    safe = np.where(solvable, determinant, 1.0)
+    slope = np.where(solvable, (total * v1 - t1 * v0) / safe, np.nan)
+    level = np.where(solvable, (t2 * v0 - t1 * v1) / safe, v0 / np.where(total > 0, total, np.nan))
+    return slope, level

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from pitflow.config import VelocityConfig
-from pitflow.measure.tracks import Floats, Ints, Tracks
+from pitflow.measure.classes import learn_by_class
+from pitflow.measure.tracks import Floats, Ints, Tracks, local_line
 from pitflow.schema import CLUSTERING, OUTLIERS, empty_table, validate_table
 
 _SMOOTH = 2
@@ -38,35 +39,9 @@ def compute_velocity(tracks: Tracks) -> tuple[Floats, Floats]:
     full grid), weighted down with their distance in time, so that missed frames do no harm. NaN
     for a track of one detection.
     """
-    vx, _ = _local_line(tracks, tracks.x, _SMOOTH, np.ones(tracks.frame.size))
-    vy, _ = _local_line(tracks, tracks.y, _SMOOTH, np.ones(tracks.frame.size))
+    vx, _ = local_line(tracks, tracks.x, _SMOOTH, np.ones(tracks.frame.size))
+    vy, _ = local_line(tracks, tracks.y, _SMOOTH, np.ones(tracks.frame.size))
     return vx, vy
-
-
-def _local_line(
-    tracks: Tracks, values: Floats, half_width: int, weights: Floats
-) -> tuple[Floats, Floats]:
-    """Return slope per frame and level of a local line around each detection.
-
-    The kernel is tricube over time; detections with weight 0 do not count.
-    """
-    n = tracks.frame.size
-    sums = np.zeros((5, n))
-    for offset in range(-half_width, half_width + 1):
-        index, valid = tracks.neighbours(offset)
-        t = (tracks.frame[index] - tracks.frame).astype(np.float64)
-        kernel = np.clip(1.0 - (np.abs(t) / (half_width + 1.0)) ** 3, 0.02, None)
-        w = np.where(valid, kernel * weights[index], 0.0)
-        value = np.where(w > 0, values[index], 0.0)
-        for k, term in enumerate((1.0, t, t * t, value, t * value)):
-            sums[k] += w * term
-    total, t1, t2, v0, v1 = sums
-    determinant = total * t2 - t1 * t1
-    solvable = determinant > 1e-9 * np.maximum(total, 1e-12) ** 2
-    safe = np.where(solvable, determinant, 1.0)
-    slope = np.where(solvable, (total * v1 - t1 * v0) / safe, np.nan)
-    level = np.where(solvable, (t2 * v0 - t1 * v1) / safe, v0 / np.where(total > 0, total, np.nan))
-    return slope, level
 
 
 @dataclass(frozen=True)
@@ -90,14 +65,22 @@ class VelocityScore:
     scale_px: Floats
 
 
-def score_velocity(tracks: Tracks) -> VelocityScore:
+def score_velocity(tracks: Tracks, contrast: Floats | None = None) -> VelocityScore:
     """Score how far each step between detections departs from the track's own trend.
 
     The trend is a robust local line (Cleveland 1979) through the steps' velocity, 21 steps wide.
-    Residuals count in their robust scale, the track's own drawn towards that of all tracks. A
-    single misplaced detection makes two residuals that cancel, a real burst does not: so a step
-    scores the least of itself and of its sums with either neighbour, each of which has the same
-    variance (the position between drops out), and nothing where those differ in sign.
+    Residuals count in their robust scale: the track's own, drawn towards that of all tracks, and
+    more where the particle is fainter than in the rest of its track, for then its place is known
+    the worse. (Not less where it is sharper: what displaces a sharp one, touching another or a
+    scratch, does so by pixels.) A single misplaced detection makes two residuals that cancel, a
+    real burst does not: so a step scores the least of itself and of its sums with either neighbour,
+    each of which has the same variance (the position between drops out), and nothing where those
+    differ in sign.
+
+    Parameters
+    ----------
+    contrast:
+        (n,) of each detection; None: not known.
 
     Returns
     -------
@@ -112,12 +95,22 @@ def score_velocity(tracks: Tracks) -> VelocityScore:
     weights = has_before.astype(np.float64)
     rx, ry, tx, ty = (np.full(tracks.frame.size, np.nan) for _ in range(4))
     scale = np.ones(tracks.frame.size)
-    for _ in range(4):
-        _, tx = _local_line(tracks, np.where(has_before, sx, 0.0), _TREND, weights)
-        _, ty = _local_line(tracks, np.where(has_before, sy, 0.0), _TREND, weights)
+    # Of a short track, a burst is too large a part for a line that is not robust from the start.
+    short = tracks.count[tracks.track] <= _TREND
+    for turn in range(4):
+        _, tx = local_line(tracks, np.where(has_before, sx, 0.0), _TREND, weights)
+        _, ty = local_line(tracks, np.where(has_before, sy, 0.0), _TREND, weights)
+        if turn == 0:
+            tx, ty = (
+                np.where(short, tracks.median(np.where(has_before, step, np.nan)), line)
+                for step, line in ((sx, tx), (sy, ty))
+            )
         # Noise is that of two positions, whatever the gap between them.
         rx, ry = (sx - tx) * gap, (sy - ty) * gap
-        scale = _scale(tracks, np.hypot(rx, ry), has_before)
+        length = np.hypot(rx, ry)
+        usual = _usual(length, contrast, before, has_before)
+        own = _scale(tracks, length, has_before)
+        scale = np.maximum(own, usual * _scale(tracks, length / usual, has_before))
         reach = np.nan_to_num(np.hypot(rx, ry) / (4.685 * scale))
         weights = np.where(has_before, np.clip(1.0 - reach**2, 0.0, None) ** 2, 0.0)
     trend = np.hypot(tx, ty)
@@ -194,6 +187,18 @@ def _begins(tracks: Tracks, rows: Ints) -> npt.NDArray[np.bool_]:
     return begins
 
 
+def _usual(
+    length: Floats, contrast: Floats | None, before: Ints, has_before: npt.NDArray[np.bool_]
+) -> Floats:
+    """Return the scale (per coordinate) usual at the contrast of each step's fainter end, px."""
+    steps = np.flatnonzero(has_before)
+    if contrast is None or steps.size == 0:
+        return np.ones(length.size)
+    faintest = np.maximum(np.fmin(contrast, contrast[before]), 1e-4)
+    usual = learn_by_class(length, faintest, steps, lambda own: float(np.median(own)) / 1.1774)
+    return np.maximum(usual, 1e-3)
+
+
 def _scale(tracks: Tracks, length: Floats, has_before: npt.NDArray[np.bool_]) -> Floats:
     """Return the robust scale (per coordinate) of residual lengths, by track, per detection.
 
@@ -225,13 +230,15 @@ def compute_outliers(
     um_per_px: float,
     fps: float,
     mass: Floats | None = None,
+    contrast: Floats | None = None,
 ) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:
     """Return the outliers table, one row per event, and which detections are part of one.
 
     A step is an outlier if it leaves the trend forward by a score beyond ``threshold`` and by more
     than ``min_excess`` of the trend's speed. It does not count where it is faster than
     ``max_speed_um_s``, or where the particle's mass, which height and focus leave alone, is another
-    by more than ``max_mass_change`` after it: that is a wrong link, not a motion. Outliers of one
+    by more than ``max_mass_change`` after it, or is so far from the track's at either end of it:
+    that is a wrong link or half a particle, not a motion. Outliers of one
     track within 3 frames of each other are one event, whose row is its highest score; events whose
     highest score is not beyond that of `choose_threshold` are dropped.
 
@@ -244,10 +251,10 @@ def compute_outliers(
         (n_tracks,) source pit of each track, -1 none.
     pits:
         ``pit``, ``x``, ``y``, ``onset_frame``.
-    mass:
-        (n,) darkening summed over each detection; None: not known.
+    mass, contrast:
+        (n,) darkening summed over each detection, and its contrast; None: not known.
     """
-    scored = score_velocity(tracks)
+    scored = score_velocity(tracks, contrast)
     score, sideways = scored.forward, np.abs(scored.sideways)
     step, trend = scored.step_px, scored.trend_px
     usable = np.nan_to_num(step, nan=np.inf) * um_per_px * fps <= config.max_speed_um_s
@@ -255,6 +262,7 @@ def compute_outliers(
     usable &= np.arange(step.size) - tracks.start[tracks.track] >= _KNOWN_BEFORE
     if mass is not None:
         usable &= mass_change(tracks, mass) <= config.max_mass_change
+        usable &= _mass_off(tracks, mass) <= config.max_mass_change
     most = np.maximum(np.abs(score), sideways)
     usable &= most * scored.scale_px > config.min_excess * trend
     usable &= np.minimum(np.abs(score), sideways) < _CONE * most
@@ -312,6 +320,18 @@ def mass_change(tracks: Tracks, mass: Floats) -> Floats:
         sides.append(np.full(value.size, np.nan))
         sides[-1][known] = np.nanmedian(near[:, known], axis=0)
     return np.asarray(np.exp(np.nan_to_num(np.abs(sides[1] - sides[0]))))
+
+
+def _mass_off(tracks: Tracks, mass: Floats) -> Floats:
+    """Return the factor, 1 or more, by which the mass at either end of a step is off the track's.
+
+    The track's is its median. 1 where it is not known.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        off = np.abs(np.log(mass / tracks.median(mass)))
+    off = np.where(np.isfinite(off), off, 0.0)
+    before, known = tracks.neighbours(-1)
+    return np.asarray(np.exp(np.maximum(off, np.where(known, off[before], 0.0))))
 
 
 def nearest_foreign_pit(

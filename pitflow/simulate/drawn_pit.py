@@ -34,7 +34,9 @@ class DrawnPit:
         onset = world.pits.onset[pit].astype(np.int64)
         self._front = world.pits.front[pit]
         self._pixel_frames = pixels["frame"].to_numpy()
-        reach = int(np.ceil(self._front.max())) + 8
+        # A lacy rim has pixels beyond the front.
+        furthest = np.abs(pixels[["x", "y"]].to_numpy() - onset).max(initial=0)
+        reach = max(int(np.ceil(self._front.max())) + 8, int(furthest) + 4)
         self._left, self._top = int(onset[0]) - reach, int(onset[1]) - reach
         side = 2 * reach + 1
         self._rows = pixels["y"].to_numpy() - self._top

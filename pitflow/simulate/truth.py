@@ -243,7 +243,9 @@ def correlation_table(config: SimulateConfig) -> pd.DataFrame:
 
 def outliers_table(config: SimulateConfig, particles: pd.DataFrame, centre: Floats) -> pd.DataFrame:
     """Return one row per frame of a burst, with the nearest pit other than the source."""
-    bursts = particles[particles["is_outlier"]]
+    # Where the last frame is, what would be seen in the next one is not seen at all.
+    seen = particles["frame"] < config.frames - 1
+    bursts = particles[particles["is_outlier"] & seen]
     x, y, source = (bursts[name].to_numpy() for name in ("x", "y", "pit"))
     distance = np.hypot(x[:, None] - centre[:, 0], y[:, None] - centre[:, 1])
     distance = np.where(np.arange(len(centre)) == source[:, None], np.inf, distance)

@@ -76,16 +76,20 @@ def test_useless_stacks_are_refused(z, blur, message):
 
 def test_blur_error_is_read_from_the_tracks():
     rng = np.random.default_rng(1)
-    t = np.tile(np.arange(40), 20)
+    t = np.tile(np.arange(40), 60)
     true = 6.0 - 0.1 * t
+    contrast = np.where(np.repeat(np.arange(60), 40) % 2, 0.05, 0.5)
+    spread = np.where(contrast < 0.1, 0.1, 0.02)
     table = as_detections(
-        pd.DataFrame({"particle": np.repeat(np.arange(20), 40), "frame": t, "x": 1.0 * t, "y": 0.0})
-    ).assign(blur_px=true * (1 + rng.normal(0, 0.05, t.size)))
+        pd.DataFrame({"particle": np.repeat(np.arange(60), 40), "frame": t, "x": 1.0 * t, "y": 0.0})
+    ).assign(blur_px=true * np.exp(rng.normal(0, spread)))
     tracks = sort_tracks(table, still_frames(40))
-    error = estimate_blur_error(tracks, table["blur_px"].to_numpy()[tracks.row])
-    assert np.median(error / true) == pytest.approx(0.05, rel=0.15)
+    error = estimate_blur_error(tracks, table["blur_px"].to_numpy()[tracks.row], contrast)
+    for own in (0.02, 0.1):
+        relative = np.median((error / true)[spread == own])
+        assert relative == pytest.approx(own, rel=0.15)
     alone = sort_tracks(table.head(2), still_frames(40))
-    assert np.isnan(estimate_blur_error(alone, np.ones(2))).all()
+    assert np.isnan(estimate_blur_error(alone, np.ones(2), np.ones(2))).all()
 
 
 def flights(curve, n=40, noise=0.3):

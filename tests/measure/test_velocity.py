@@ -149,6 +149,49 @@ def test_a_burst_keeps_its_mass_and_a_wrong_link_does_not():
         assert len(outliers) == events
 
 
+def test_half_a_particle_is_no_event():
+    """One that is hidden bit by bit seems to leap; its mass at the leap is not its own."""
+    particles = bursting()
+    mass = np.full(len(particles), 30.0)
+    own = np.flatnonzero((particles["particle"] == 7) & (particles["frame"] >= 56))
+    mass[own] = np.maximum(30.0 * 0.8 ** np.arange(1, own.size + 1), 10.0)
+    tracks = tracks_of(particles)
+    source = np.zeros(tracks.n_tracks, dtype=np.int64)
+    outliers, _ = compute_outliers(
+        tracks, source, PITS, config=CONFIG, um_per_px=0.5, fps=10.0, mass=mass[tracks.row]
+    )
+    assert outliers.empty
+
+
+def test_a_faint_stretch_of_a_track_is_no_event():
+    rng = np.random.default_rng(3)
+    particles = bursting(noise=0.05)
+    faint = particles["frame"].between(20, 40) & (particles["particle"] % 2 == 0)
+    noise = rng.normal(0.0, 1.0, (len(particles), 2)) * faint.to_numpy()[:, None]
+    particles = particles.assign(x=particles["x"] + noise[:, 0], y=particles["y"] + noise[:, 1])
+    contrast = np.where(faint, 0.03, 0.5)
+    tracks = tracks_of(particles)
+    known = score_velocity(tracks, contrast[tracks.row])
+    rows = faint.to_numpy()[tracks.row]
+    assert np.std(known.sideways[rows]) < 2.5
+    burst = (tracks.particle[tracks.track] == 7) & (np.abs(tracks.frame - 61) <= 2)
+    assert np.nanmax(known.forward[burst]) > 20
+
+
+def test_a_burst_of_a_short_track_is_found():
+    parts = []
+    for particle in range(20):
+        speed = np.full(9, 2.0)
+        if particle == 7:
+            speed[[3, 4]] = 9.0
+        noise = np.random.default_rng(particle).normal(0, 0.1, (2, 9))
+        x, y = np.cumsum(speed) + noise[0], 40.0 * particle + noise[1]
+        frame = np.arange(9)
+        parts.append(pd.DataFrame({"particle": particle, "frame": frame, "x": x, "y": y}))
+    outliers, _ = outliers_of(as_detections(pd.concat(parts, ignore_index=True)))
+    assert outliers["particle"].tolist() == [7]
+
+
 def test_change_of_mass_is_a_factor_of_medians():
     tracks = tracks_of(bursting(n_tracks=1, factor=1.0))
     mass = np.where(tracks.frame < 50, 3.0, 6.0)

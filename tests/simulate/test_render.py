@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ import pytest
 
 from pitflow.frame import CLASS_PARTICLE, CLASS_PIT
 from pitflow.simulate.config import SimulateConfig
+from pitflow.simulate.drawn_pit import DrawnPit
 from pitflow.simulate.exposure import Camera
 from pitflow.simulate.render import classes, render, scenes
 from pitflow.simulate.world import World, simulate_world
@@ -162,3 +165,15 @@ def test_noise_depends_on_the_frame_not_on_the_order() -> None:
     camera = Camera(world)
     backward = [camera.expose(scene) for scene in all_scenes[::-1]][::-1]
     np.testing.assert_array_equal(forward, backward)
+
+
+def test_a_lacy_rim_may_reach_beyond_the_front():
+    world = simulate_world(_plain(frames=100), 3)
+    pixels = world.tables["pit_pixels"]
+    own = pixels[pixels["pit"] == 0]
+    far = own.iloc[-1:].assign(x=int(world.pits.onset[0][0]) + int(world.pits.front[0].max()) + 12)
+    tables = world.tables | {"pit_pixels": pd.concat([pixels, far], ignore_index=True)}
+    pit = DrawnPit(replace(world, tables=tables), 0, np.random.default_rng(0))
+    light = np.ones((260, 300), dtype=np.float32)
+    pit.draw(light, 99, (0.0, 0.0))
+    assert light.min() < 0.5
