@@ -26,8 +26,9 @@ from pitflow.schema import FLIGHTS, validate_table
 _OPAQUE = 1.0 / (4.0 * np.pi)
 """Variance of an opaque disc over its mass; of a particle that lets light through it is more."""
 _LEAST_OPACITY = 1.0 / 3.0
-_SIZE_ERROR = 0.35
-"""How much of its variance a particle's size is uncertain by: opacity and outline differ."""
+_SIZE_ERROR = 0.45
+"""How much of its variance a particle's size is uncertain by: opacity and outline differ, and what
+they add to the width is learnt from one recording."""
 _LEAST_BLUR_SHARE = 0.05
 """Of the variance seen, at least this share is blur."""
 _LEAST_FLIGHT = 8

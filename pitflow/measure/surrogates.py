@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import fft
-from scipy.special import ndtri
 
 Floats = npt.NDArray[np.float64]
 
@@ -112,9 +111,7 @@ def direction_surrogates(
     for _ in range(_ROUNDS):
         seen, pairs = _products(weight, draw(min(draws, _ROUND_DRAWS)), memory.size)
         reached = _power(_correlation(seen[0] + seen[1], pairs) * window, 2 * n)
-        # What is hardly there is not divided by.
-        ratio = (target + 1e-9 * target.max()) / (reached + 1e-3 * reached.max())
-        power *= np.clip(ratio, 1.0 / _MOST_CHANGE, _MOST_CHANGE)
+        power *= _lacking(target, reached)
     return Series(np.where(known, mean + draw(draws), 0.0), weights)
 
 
@@ -123,22 +120,29 @@ def value_surrogates(
 ) -> Floats:
     """Return (draws, n) random series with the values and the autocorrelation of ``value``.
 
-    Gaussian processes with the autocorrelation of the values' normal scores.
+    Gaussian processes given the values in the order of their own, adjusted as in
+    `direction_surrogates`.
     """
-    n, n_known = value.size, int(known.sum())
-    if n_known < _LEAST_KNOWN:
+    n, weight = value.size, known.astype(np.float64)
+    if known.sum() < _LEAST_KNOWN:
         return np.tile(np.where(known, value, 0.0), (draws, 1))
-    order = np.argsort(value[known], kind="stable")
-    score = np.zeros(n)
-    score[np.flatnonzero(known)[order]] = ndtri((np.arange(n_known) + 0.5) / n_known)
-    size = 2 * n
-    products = fft.irfft(np.abs(fft.rfft(score, size)) ** 2, size)[:n]
-    pairs = fft.irfft(np.abs(fft.rfft(known.astype(np.float64), size)) ** 2, size)[:n]
-    memory = products / np.maximum(np.rint(pairs), 1.0) * (1.0 - np.arange(n) / n)
-    process = _processes(_power(memory, size), (draws,), n, rng)[:, known]
-    surrogate = np.zeros((draws, n))
-    surrogate[:, known] = value[known][order][np.argsort(np.argsort(process, axis=1), axis=1)]
-    return surrogate
+    ordered = np.sort(value[known])
+    middle = weight * float(ordered.mean())
+    pairs = _lagged(weight, n)
+    fading = 1.0 - np.arange(n) / n
+    target = _power(_correlation(_lagged(weight * value - middle, n), pairs) * fading, 2 * n)
+    power = target.copy()
+
+    def draw(size: int) -> Floats:
+        process = _processes(power, (size,), n, rng)[:, known]
+        drawn = np.zeros((size, n))
+        drawn[:, known] = ordered[np.argsort(np.argsort(process, axis=1), axis=1)]
+        return drawn
+
+    for _ in range(_ROUNDS):
+        seen = _lagged(draw(min(draws, _ROUND_DRAWS)) - middle, n)
+        power *= _lacking(target, _power(_correlation(seen, pairs) * fading, 2 * n))
+    return draw(draws)
 
 
 def _about_mean(series: Series) -> tuple[float, Floats]:
@@ -150,17 +154,25 @@ def _about_mean(series: Series) -> tuple[float, Floats]:
 
 def _products(weight: Floats, deviation: Floats, reach: int) -> tuple[list[Floats], Floats]:
     """Return summed lagged products of both vector parts, mean over rows, and of the weights."""
-    size = fft.next_fast_len(weight.size + reach, real=True)
-
-    def lagged(values: Floats) -> Floats:
-        square = np.abs(fft.rfft(np.atleast_2d(values), size)) ** 2
-        return np.asarray(fft.irfft(square.mean(axis=0), size)[:reach])
-
     parts = []
     for part in (np.cos(deviation), np.sin(deviation)):
         mean = (weight * part).sum(axis=-1, keepdims=True) / max(float(weight.sum()), 1e-12)
-        parts.append(lagged(weight * (part - mean)))
-    return parts, np.maximum(lagged(weight), 0.0)
+        parts.append(_lagged(weight * (part - mean), reach))
+    return parts, np.maximum(_lagged(weight, reach), 0.0)
+
+
+def _lagged(values: Floats, reach: int) -> Floats:
+    """Return the summed products of series with themselves over lag from 0, mean over rows."""
+    size = fft.next_fast_len(values.shape[-1] + reach, real=True)
+    square = np.abs(fft.rfft(np.atleast_2d(values), size)) ** 2
+    return np.asarray(fft.irfft(square.mean(axis=0), size)[:reach])
+
+
+def _lacking(target: Floats, reached: Floats) -> Floats:
+    """Return the factor by which power is short of its target, within limits."""
+    # What is hardly there is not divided by.
+    ratio = (target + 1e-9 * target.max()) / (reached + 1e-3 * reached.max())
+    return np.asarray(np.clip(ratio, 1.0 / _MOST_CHANGE, _MOST_CHANGE))
 
 
 def _correlation(top: Floats, pairs: Floats) -> Floats:

@@ -26,6 +26,7 @@ _CONE = 0.5
 """What points forward is at most this much to the side, as a share; and the other way round."""
 _EVENT_FRAMES = 3
 """Outliers of a track no further apart than this are one event."""
+_DECILE, _FRAME_STEPS = 0.9, 20
 _MASS_SIDE = 3
 """Detections on either side of a step whose median is the mass there."""
 
@@ -72,10 +73,11 @@ def score_velocity(tracks: Tracks, contrast: Floats | None = None) -> VelocitySc
     Residuals count in their robust scale: the track's own, drawn towards that of all tracks, and
     more where the particle is fainter than in the rest of its track, for then its place is known
     the worse. (Not less where it is sharper: what displaces a sharp one, touching another or a
-    scratch, does so by pixels.) A single misplaced detection makes two residuals that cancel, a
-    real burst does not: so a step scores the least of itself and of its sums with either neighbour,
-    each of which has the same variance (the position between drops out), and nothing where those
-    differ in sign.
+    scratch, does so by pixels.) It is also more in frames in which a tenth of all particles are off
+    by more than is usual: the camera or the detection did that, not one of them. A single misplaced
+    detection makes two residuals that cancel, a real burst does not: so a step scores the least of
+    itself and of its sums with either neighbour, each of which has the same variance (the position
+    between drops out), and nothing where those differ in sign.
 
     Parameters
     ----------
@@ -95,16 +97,16 @@ def score_velocity(tracks: Tracks, contrast: Floats | None = None) -> VelocitySc
     weights = has_before.astype(np.float64)
     rx, ry, tx, ty = (np.full(tracks.frame.size, np.nan) for _ in range(4))
     scale = np.ones(tracks.frame.size)
-    # Of a short track, a burst is too large a part for a line that is not robust from the start.
+    # A line is drawn to a burst near its end, a level is less so; of a short track a burst is too
+    # large a part for either.
     short = tracks.count[tracks.track] <= _TREND
     for turn in range(4):
-        _, tx = local_line(tracks, np.where(has_before, sx, 0.0), _TREND, weights)
-        _, ty = local_line(tracks, np.where(has_before, sy, 0.0), _TREND, weights)
-        if turn == 0:
-            tx, ty = (
-                np.where(short, tracks.median(np.where(has_before, step, np.nan)), line)
-                for step, line in ((sx, tx), (sy, ty))
-            )
+        tx, ty = (
+            _start(tracks, step, has_before, short)
+            if turn == 0
+            else local_line(tracks, np.where(has_before, step, 0.0), _TREND, weights)[1]
+            for step in (sx, sy)
+        )
         # Noise is that of two positions, whatever the gap between them.
         rx, ry = (sx - tx) * gap, (sy - ty) * gap
         length = np.hypot(rx, ry)
@@ -113,6 +115,7 @@ def score_velocity(tracks: Tracks, contrast: Floats | None = None) -> VelocitySc
         scale = np.maximum(own, usual * _scale(tracks, length / usual, has_before))
         reach = np.nan_to_num(np.hypot(rx, ry) / (4.685 * scale))
         weights = np.where(has_before, np.clip(1.0 - reach**2, 0.0, None) ** 2, 0.0)
+    scale = scale * _unrest(tracks, np.hypot(rx, ry) / scale, has_before)
     trend = np.hypot(tx, ty)
     ux, uy = tx / np.maximum(trend, 1e-9), ty / np.maximum(trend, 1e-9)
     return VelocityScore(
@@ -122,6 +125,40 @@ def score_velocity(tracks: Tracks, contrast: Floats | None = None) -> VelocitySc
         trend,
         scale / gap,
     )
+
+
+def _start(
+    tracks: Tracks, step: Floats, known: npt.NDArray[np.bool_], short: npt.NDArray[np.bool_]
+) -> Floats:
+    """Return a first trend: the local mean of the steps, of a short track their median."""
+    total, count = np.zeros(step.size), np.zeros(step.size)
+    for offset in range(-_TREND, _TREND + 1):
+        index, valid = tracks.neighbours(offset)
+        seen = valid & known[index]
+        total += np.where(seen, step[index], 0.0)
+        count += seen
+    mean = total / np.maximum(count, 1.0)
+    return np.where(short, tracks.median(np.where(known, step, np.nan)), mean)
+
+
+def _unrest(tracks: Tracks, score: Floats, known: npt.NDArray[np.bool_]) -> Floats:
+    """Return by which factor, 1 or more, residuals are larger in each detection's frame than usual.
+
+    Of their ninth deciles; 1 in frames of fewer than 20 steps.
+    """
+    steps = np.flatnonzero(known & np.isfinite(score))
+    factor = np.ones(score.size)
+    if steps.size == 0:
+        return factor
+    usual = max(float(np.quantile(score[steps], _DECILE)), 1e-6)
+    place = np.unique(tracks.frame[steps], return_inverse=True)[1]
+    ordered = score[steps][np.lexsort((score[steps], place))]
+    count = np.bincount(place)
+    first = np.cumsum(count) - count
+    decile = ordered[first + (_DECILE * (count - 1)).astype(np.int64)]
+    of_frame = np.where(count >= _FRAME_STEPS, np.maximum(decile / usual, 1.0), 1.0)
+    factor[steps] = of_frame[place]
+    return factor
 
 
 def _lasting(tracks: Tracks, residual: Floats, known: npt.NDArray[np.bool_]) -> Floats:

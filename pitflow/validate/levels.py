@@ -14,7 +14,7 @@ from pitflow.measure.circular import (
     watson_williams_test,
 )
 from pitflow.measure.pits import adjust_p
-from pitflow.validate.claim import Claim, Finding, Study
+from pitflow.validate.claim import Claim, Finding
 from pitflow.validate.judge import judge_at_most, judge_level
 
 _SIZES = (5, 8, 12, 20, 40, 100)
@@ -64,6 +64,4 @@ def judge(trials: pd.DataFrame) -> list[Finding]:
     return findings
 
 
-STUDY: Study[np.random.Generator] = Study(
-    "levels", np.random.default_rng, (Claim("levels", observe, judge),), seeds=60, quick_seeds=6
-)
+CLAIM: Claim[np.random.Generator] = Claim("levels", observe, judge)

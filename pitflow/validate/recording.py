@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pitflow.config import LinkConfig, MeasureConfig
+from pitflow.config import FocusConfig, LinkConfig, MeasureConfig
 from pitflow.link.settle import drop_settled
 from pitflow.link.tracks import link_detections
 from pitflow.measure.measure import measure_all
@@ -86,5 +86,8 @@ GROWTH = SimulateConfig()
 UNIFORM = SimulateConfig(law="uniform")
 """Particles leave in all directions alike, whatever the growth."""
 
-record_growth = partial(record, GROWTH)
+_OPTICS = FocusConfig(sigma0_px=GROWTH.optics.sigma0_px, k_px_per_um=GROWTH.optics.k_px_per_um)
+"""The calibration that a z-stack through these optics would give."""
+
+record_growth = partial(record, GROWTH, measure=MeasureConfig(focus=_OPTICS))
 record_uniform = partial(record, UNIFORM)

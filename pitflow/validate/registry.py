@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from pitflow.validate import coverage, ejection, height, lag, levels, power, uniform, velocity
+import numpy as np
+
+from pitflow.validate import (
+    comparisons,
+    coverage,
+    ejection,
+    height,
+    lag,
+    levels,
+    power,
+    uniform,
+    velocity,
+)
 from pitflow.validate.claim import AnyStudy, Study
 from pitflow.validate.recording import record_growth, record_uniform
 
 _GROWTH = (ejection.CLAIM, lag.PLANTED, velocity.CLAIM, height.CLAIM)
 
 STUDIES: tuple[AnyStudy, ...] = (
-    levels.STUDY,
+    Study(
+        "levels",
+        np.random.default_rng,
+        (levels.CLAIM, comparisons.CLAIM),
+        seeds=60,
+        quick_seeds=6,
+    ),
     lag.INDEPENDENT,
     Study("uniform", record_uniform, (uniform.CLAIM, lag.ABSENT), seeds=60, quick_seeds=4),
     power.STUDY,

@@ -189,7 +189,7 @@ def test_error_of_the_blur_is_that_of_the_width_and_of_the_size():
     assert (blur[0], by_width[0]) == pytest.approx((3.0, 0.2))
     blur, both = remove_size(width, error, mass, 0.1)
     assert blur[0] == pytest.approx(np.sqrt(8.0))
-    assert both[0] == pytest.approx(np.hypot(2 * 3.0 * 0.2, 0.35) / (2 * np.sqrt(8.0)))
+    assert both[0] == pytest.approx(np.hypot(2 * 3.0 * 0.2, 0.45) / (2 * np.sqrt(8.0)))
 
 
 def test_a_width_is_no_height_where_the_mass_or_the_outline_is_odd():

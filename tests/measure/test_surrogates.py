@@ -85,4 +85,5 @@ def test_values_keep_values_and_memory():
         return float((x[5:] * x[:-5]).sum() / (x**2).sum())
 
     assert np.mean([memory(row) for row in drawn]) == pytest.approx(memory(value), abs=0.15)
-    assert abs(np.corrcoef(drawn[0][known], value[known])[0, 1]) < 0.5
+    unlike = [abs(np.corrcoef(row[known], value[known])[0, 1]) for row in drawn]
+    assert np.mean(unlike) < 0.35

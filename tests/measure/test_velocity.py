@@ -178,6 +178,15 @@ def test_a_faint_stretch_of_a_track_is_no_event():
     assert np.nanmax(known.forward[burst]) > 20
 
 
+def test_a_frame_that_displaces_many_is_no_burst_of_any():
+    rng = np.random.default_rng(8)
+    particles = bursting(n_tracks=60, noise=0.1)
+    shaken = (particles["frame"] >= 30) & (particles["particle"] % 5 == 0)
+    leap = shaken.to_numpy() * (3.0 + rng.random(60)[particles["particle"]])
+    outliers, _ = outliers_of(particles.assign(x=particles["x"] + leap))
+    assert outliers["particle"].tolist() == [7]
+
+
 def test_a_burst_of_a_short_track_is_found():
     parts = []
     for particle in range(20):

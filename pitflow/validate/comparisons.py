@@ -1,0 +1,111 @@
+"""Claim: tests of a bend, of current against growth and between concentrations keep their level."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.ndimage import gaussian_filter1d
+
+from pitflow.config import CorrelationConfig
+from pitflow.measure.compare import QUANTITIES, compare_groups, jonckheere_test, spearman_test
+from pitflow.measure.current import correlate_current
+from pitflow.measure.focus import compute_ballistics
+from pitflow.validate.claim import Claim, Finding
+from pitflow.validate.judge import judge_at_most, judge_level
+
+_TRACKS = 40
+_FRAMES = (150, 400)
+_ROUNDS = 2
+_MM = (5.0, 10.0, 30.0, 100.0)
+_RUNS_EACH = 4
+_COMPARISONS = 4
+
+_TESTS = {
+    "bend": "F test of a parabola against the line, height falls evenly",
+    "current": "current against ejections over all lags, unrelated",
+    "jonckheere": "Jonckheere-Terpstra test of a trend over concentration, there is none",
+    "spearman": "Spearman test of a trend over concentration, there is none",
+}
+
+
+def observe(rng: np.random.Generator) -> pd.DataFrame:
+    """Return p of every test on tables for which its null hypothesis is true."""
+    rows = [("bend", p) for p in compute_ballistics(_falling(rng), fps=15.0)["p"]]
+    for n in _FRAMES * _ROUNDS:
+        rows.append(("current", _unrelated_current(n, rng)))
+    for _ in range(_COMPARISONS):
+        seed = int(rng.integers(1 << 30))
+        runs = _alike(rng)
+        mm, value = (runs[name].to_numpy() for name in ("concentration_mM", QUANTITIES[0].name))
+        rows.append(("jonckheere", jonckheere_test([value[mm == level] for level in _MM])[1]))
+        rows.append(("spearman", spearman_test(mm, value, seed=seed)[1]))
+        tests = compare_groups(runs, runs)
+        between = tests.loc[tests["test"] == "Kruskal-Wallis", "p_adjusted"]
+        rows.append(("any_quantity", float(between.min())))
+    return pd.DataFrame(rows, columns=["test", "p"])
+
+
+def judge(trials: pd.DataFrame) -> list[Finding]:
+    """Return the share of p at or below 0.05 of every test."""
+    p = dict(list(trials.groupby("test")["p"]))
+    findings = [judge_level(claim, p[test]) for test, claim in _TESTS.items()]
+    findings.append(
+        judge_at_most(
+            f"any of {len(QUANTITIES)} quantities called different between concentrations "
+            "(Kruskal-Wallis, Benjamini-Hochberg), none is",
+            p["any_quantity"] <= 0.05,
+            level=0.05,
+        )
+    )
+    return findings
+
+
+def _falling(rng: np.random.Generator) -> pd.DataFrame:
+    """Return heights over time of particles that fall evenly."""
+    parts = []
+    for particle in range(_TRACKS):
+        frame = np.arange(int(rng.integers(10, 80)))
+        z_um = 10.0 - 0.1 * frame + rng.normal(0.0, 0.5, frame.size)
+        parts.append(pd.DataFrame({"particle": particle, "frame": frame, "z_um": z_um}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _unrelated_current(n: int, rng: np.random.Generator) -> float:
+    """Return p of the clearest lag of a current that knows nothing of the ejections."""
+    memory = rng.uniform(2.0, 8.0)
+    noise = gaussian_filter1d(rng.normal(0.0, 1.0, n), memory)
+    current = pd.DataFrame(
+        {
+            "frame": np.arange(n),
+            "time_s": np.arange(n) / 15.0,
+            "current_a": 1e-7 * np.exp(noise / noise.std()),
+            "current_density_a_cm2": np.nan,
+        }
+    )
+    wanders = gaussian_filter1d(rng.normal(0.0, 1.0, n), memory)
+    counts = rng.poisson(np.exp(wanders / wanders.std() - 0.5)).astype(np.float64)
+    table = correlate_current(
+        current,
+        {"ejections": counts},
+        config=CorrelationConfig(surrogates=199),
+        seed=int(rng.integers(1 << 30)),
+    )
+    return float(table["p"].min())
+
+
+def _alike(rng: np.random.Generator) -> pd.DataFrame:
+    """Return runs at several concentrations, all quantities drawn from one law."""
+    mm = np.repeat(_MM, _RUNS_EACH)
+    runs = pd.DataFrame(
+        {
+            "run": [f"run {number}" for number in range(mm.size)],
+            "label": [f"{level:g} mM" for level in mm],
+            "concentration_mM": mm,
+        }
+    )
+    drawn = np.exp(rng.normal(0.0, 0.5, (len(QUANTITIES), mm.size)))
+    columns = [quantity.name for quantity in QUANTITIES]
+    return runs.assign(**dict(zip(columns, drawn, strict=True)))
+
+
+CLAIM: Claim[np.random.Generator] = Claim("comparisons", observe, judge)
