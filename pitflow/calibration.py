@@ -105,7 +105,7 @@ def calibrate(
         )
     try:
         followed = follow_particles(pd.concat(found, ignore_index=True), z_um)
-        fit = fit_stack(without_size(followed), focus_um=focus_um)
+        fit = fit_stack(without_size(followed, focus_um=focus_um), focus_um=focus_um)
     except UserError as error:
         raise UserError(error.what, where=stack, hint=error.hint) from error
     figure = _write(fit, output, stack)

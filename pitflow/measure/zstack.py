@@ -32,7 +32,11 @@ _CLIP = 4.0
 _OPAQUE_DISC = 1.0 / (4.0 * np.pi)
 """Variance of an opaque disc over its mass."""
 _SIGNIFICANT = 3.0
-"""A blur per height below this many of its errors is no change of blur."""
+"""A number below this many of its errors is not known from nought."""
+_MOST_SHARE = 3.0
+"""Variance of a particle's outline over that of an opaque disc of its mass, at most."""
+_LEAST_FOR_SIZE, _LEAST_MASS_RANGE = 5, 1.5
+"""Fewest particles, and least range of their masses, that tell how their width grows with it."""
 _LEAST_CHANGE = 1.15
 """Widest blur of a particle over its narrowest, below which no fit is tried."""
 _ACCURACY = {"sigma0_px": 0.02, "k_px_per_um": 0.01, "focus_um": 0.0}
@@ -144,17 +148,37 @@ def follow_particles(detections: pd.DataFrame, z_um: Sequence[float]) -> pd.Data
     return conserved
 
 
-def without_size(followed: pd.DataFrame) -> pd.DataFrame:
+def without_size(followed: pd.DataFrame, *, focus_um: float | None = None) -> pd.DataFrame:
     """Return what was followed with the particles' own size taken off their blur, as in a run.
 
-    A stack holds too few particles to learn what their outline adds to their width, so an opaque
-    disc of their mass is taken off (`pitflow.measure.focus.remove_size`); ``size_px2``, the
-    variance of that disc, says how much.
+    How much their outline adds to the variance, as a share of their mass, the particles tell
+    themselves, if there are enough of different mass: by as much as their blur in focus grows with
+    it. That is nothing where their images are those of points, and at most thrice what an opaque
+    disc of their mass adds. Where they cannot tell, it is that of the opaque disc. ``size_px2``
+    says by how much of the variance that is uncertain.
     """
     mass = followed.groupby("particle")["mass"].transform("median").to_numpy(dtype=np.float64)
     width = followed["blur_px"].to_numpy(dtype=np.float64)
-    blur, _ = remove_size(width, np.zeros_like(width), mass, _OPAQUE_DISC)
-    return followed.assign(blur_px=blur, size_px2=_OPAQUE_DISC * mass)
+    share, error = _size_share(followed, focus_um)
+    blur, _ = remove_size(width, np.zeros_like(width), mass, share)
+    return followed.assign(blur_px=blur, size_px2=error * mass)
+
+
+def _size_share(followed: pd.DataFrame, focus_um: float | None) -> tuple[float, float]:
+    """Return the variance of the particles' outline over their mass, and how uncertain it is."""
+    particles = fit_stack(followed, focus_um=focus_um).particles
+    own = particles[particles["is_used"]]
+    mass = followed.groupby("particle")["mass"].median().reindex(own["particle"]).to_numpy()
+    if len(own) < _LEAST_FOR_SIZE or mass.max() < _LEAST_MASS_RANGE * mass.min():
+        return _OPAQUE_DISC, _OPAQUE_DISC
+    variance = own["sigma0_px"].to_numpy() ** 2
+    away = mass - mass.mean()
+    slope = float(away @ variance / (away @ away))
+    left = variance - variance.mean() - slope * away
+    error = float(np.sqrt((left @ left) / (len(own) - 2) / (away @ away)))
+    if error > _OPAQUE_DISC / 2.0:
+        return _OPAQUE_DISC, _OPAQUE_DISC
+    return float(np.clip(slope, 0.0, _MOST_SHARE * _OPAQUE_DISC)), error
 
 
 def fit_stack(followed: pd.DataFrame, *, focus_um: float | None = None) -> StackFit:

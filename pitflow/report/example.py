@@ -6,6 +6,9 @@ import numpy as np
 
 from pitflow.report.data import ReportData, ints
 
+_STEADY = 1.25
+"""Largest factor by which a steady particle's mass is off its median."""
+
 
 def busiest_pit(data: ReportData) -> int | None:
     """Return the pit with most ejected particles, the larger one on a tie; None without pits."""
@@ -40,7 +43,8 @@ def example_track(data: ReportData) -> int | None:
     """Return the track that shows best how a particle travels; None without a track of 5 frames.
 
     It is long, dark, has moved, comes from a pit, changes its blur and, if there is one, has a
-    velocity outlier.
+    velocity outlier; its mass, which no height changes, is steady, and it is seen in most frames:
+    a track that was handed from one particle to another is no example.
     """
     tracks = data.tracks[data.tracks["frame"].isin(data.good_frames)]
     if tracks.empty:
@@ -55,6 +59,10 @@ def example_track(data: ReportData) -> int | None:
         blur[third == part].groupby(tracks["particle"]).median().reindex(size.index).to_numpy(float)
         for part in (0, 2)
     )
+    ratio = tracks["mass"] / groups["mass"].transform("median")
+    is_steady = ratio.isna() | ratio.between(1.0 / _STEADY, _STEADY)
+    steady = is_steady.groupby(tracks["particle"]).mean().to_numpy(float)
+    spans = (groups["frame"].max() - groups["frame"].min() + 1).to_numpy(float)
     change = np.nan_to_num(np.minimum(np.abs(np.log2(early / late)), 2.0))
     merit = (
         np.minimum(size.to_numpy(float), 60.0)
@@ -62,6 +70,7 @@ def example_track(data: ReportData) -> int | None:
         * np.minimum(moved / 30.0, 1.0)
         * (1.0 + change)
         * np.where(groups["is_outlier"].any().to_numpy(bool), 1.5, 1.0)
+        * (steady * size.to_numpy(float) / spans) ** 2
         * np.where(ends["pit", "first"].to_numpy(int) >= 0, 1.0, 0.3)
     )
     long = np.flatnonzero(size.to_numpy(int) >= 5)

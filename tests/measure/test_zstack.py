@@ -164,3 +164,18 @@ def test_neighbours_that_run_into_each_other_are_left_out():
     followed = follow_particles(detections(images), z)
     wide = followed[followed["z_um"].abs() > 7]
     assert len(wide) < 5
+
+
+@pytest.mark.parametrize("share", [0.0, 1 / (4 * np.pi), 2 / (4 * np.pi)])
+def test_the_particles_themselves_tell_their_size(share):
+    """Points are no wider for being dark; discs are, the more the less opaque they are."""
+    rng = np.random.default_rng(5)
+    z, rows = np.arange(-8.0, 8.1, 2.0), []
+    for particle in range(15):
+        mass = rng.uniform(2.0, 12.0)
+        blur = np.sqrt(0.9**2 + share * mass + (0.25 * z) ** 2)
+        blur = blur * np.exp(rng.normal(0.0, 0.01, z.size))
+        rows.append(pd.DataFrame({"particle": particle, "z_um": z, "blur_px": blur, "mass": mass}))
+    fit = fit_stack(without_size(pd.concat(rows, ignore_index=True)))
+    assert fit.sigma0_px.value == pytest.approx(0.9, abs=3 * fit.sigma0_one_px)
+    assert fit.sigma0_px.value == pytest.approx(0.9, abs=0.06)

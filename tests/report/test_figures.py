@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from pitflow.report.contents import SECTIONS
 from pitflow.report.data import ReportData
+from pitflow.report.example import example_track
 from pitflow.report.figures import (
     angle,
     correlation,
@@ -222,6 +223,15 @@ def test_the_example_is_one_particle_in_strip_and_speed(run):
     np.testing.assert_allclose(strip["blur_px"][1], track["blur_px"])
     np.testing.assert_allclose(pace["speed_px"], track["speed_px"])
     assert list(pace["outliers"]) == list(track.loc[track["is_outlier"], "frame"])
+
+
+def test_the_example_is_no_track_that_changes_its_mass(run):
+    first = example_track(run)
+    particles = run.tables["particles"]
+    own = particles["particle"] == first
+    mass = 5.0 * np.where(own, 4.0 ** (particles["frame"] % 3 - 1.0), 1.0)
+    tables = {**run.tables, "particles": particles.assign(mass=mass)}
+    assert example_track(dataclasses.replace(run, tables=tables)) != first
 
 
 def test_uncalibrated_height_is_never_drawn(run, make):

@@ -99,6 +99,32 @@ def test_the_page_states_the_findings(written):
     assert "nan" not in re.sub(r'src="[^"]*"', "", html).lower().replace("finance", "")
 
 
+def texts(html):
+    """The page's sentences, without its pictures and style."""
+    body = re.sub(r"<(style|script|svg)\b.*?</\1>", " ", html, flags=re.S)
+    blocks = re.split(r"</?(?:p|li|td|th|h\d|figcaption|div|section|summary|dt|dd)\b[^>]*>", body)
+    words = (" ".join(re.sub(r"<[^>]*>", " ", block).split()) for block in blocks)
+    return [sentence for text in words for sentence in re.split(r"(?<=\.) ", text)]
+
+
+def test_an_uncalibrated_run_prints_no_micrometres_of_height(written):
+    html = written[1]
+    told = [text for text in texts(html) if re.search(r"\b[Hh]eights?\b", text)]
+    assert told
+    assert not [text for text in told if re.search(r"\d\s*(?:µm|um)\b", text)]
+    assert "Half of all positions lie below" not in html
+
+
+def test_a_calibrated_run_prints_them(make, tmp_path):
+    html = write_report(make(calibrated=True), tmp_path).read_text(encoding="utf-8")
+    assert re.search(r"Half of all positions lie below [\d.]+ µm", html)
+
+
+def test_no_markup_is_left_in_the_words(written, empty_run, tmp_path):
+    for html in (written[1], write_report(empty_run, tmp_path).read_text(encoding="utf-8")):
+        assert not [text for text in texts(html) if "`" in text or "**" in text]
+
+
 def test_text_from_outside_is_escaped(empty_run, tmp_path):
     evil = '<script>alert("x")</script>.avi'
     data = dataclasses.replace(

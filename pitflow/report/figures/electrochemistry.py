@@ -15,7 +15,7 @@ from pitflow.report.panel import Panel
 from pitflow.report.style import ALARM, BAND, FAINT, INK, PIT_COLOURS, REFERENCE, new_figure
 
 ABSENT = (
-    "No current was given with this recording: `pitflow run --current FILE` sets a potentiostat's "
+    "No current was given with this recording: pitflow run --current FILE sets a potentiostat's "
     "file beside the video."
 )
 COLOURS = {"ejections": PIT_COLOURS[1], "growth": PIT_COLOURS[2]}
