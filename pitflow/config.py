@@ -246,6 +246,9 @@ class ReportConfig(Model):
 
     title: str = Field("", description="title of the page; empty: the name of the recording")
     svg: bool = Field(True, description="write every figure as SVG too")
+    equal_area: bool = Field(
+        False, description="sectors of polar plots have areas, not radii, in proportion to shares"
+    )
     max_pits: int = Field(
         12, ge=1, le=60, description="pits drawn one by one; the table always has all"
     )

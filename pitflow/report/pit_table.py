@@ -41,7 +41,7 @@ def pit_rows(data: ReportData) -> list[PitRow]:
         lag = (
             "–"
             if answer is None
-            else f"{answer.lag}".replace("-", "−")
+            else f"{answer.lag}{'' if answer.r > 0 else ' (r < 0)'}".replace("-", "−")
             if answer.is_evidence
             else "no evidence"
         )

@@ -134,6 +134,16 @@ def test_the_rose_is_clockwise_from_the_right_with_the_arrow_at_the_mean():
     assert down[1] < centre[1] - 1
 
 
+def test_equal_area_makes_the_area_of_a_sector_its_share():
+    angles = np.repeat([7.0, 97.0], [4, 1])
+    ax = axes("polar")
+    made = polar.draw_rose(ax, np.full(0, np.nan), angles, "red", equal_area=True)
+    radii = [path.vertices[:, 1].max() for path in ax.collections[1].get_paths()]
+    assert made["departures"][[0, 6]] == pytest.approx([80, 20])
+    assert radii[0] ** 2 / radii[6] ** 2 == pytest.approx(4)
+    assert max(radii) < made["top"]
+
+
 def test_polar_plots_hold_both_views_of_every_pit(run):
     made = drawn(polar.make(run))
     assert list(made) == ["pit 0", "pit 1", "pit 2"]

@@ -35,6 +35,7 @@ def draw_rose(
     mean_deg: float = np.nan,
     interval_deg: tuple[float, float] = (np.nan, np.nan),
     resultant_length: float = np.nan,
+    equal_area: bool = False,
 ) -> dict[str, Any]:
     """Draw both views of one pit's angles, 0° to the right and clockwise as on the screen.
 
@@ -42,18 +43,28 @@ def draw_rose(
     points in the mean direction, as long as the resultant (1 = the outer circle); the arc outside
     is the interval of the mean direction.
 
+    Parameters
+    ----------
+    equal_area:
+        Whether the area of a sector is in proportion to its share, instead of its radius.
+
     Returns
     -------
-    ``positions`` and ``departures`` (% per sector) and ``top`` (% at the outer circle).
+    ``positions`` and ``departures`` (% per sector) and ``top``, the radius of the outer circle
+    (%, with equal areas its square root).
     """
     ax.set_theta_zero_location("E")
     ax.set_theta_direction(-1)
     sectors = np.radians(np.arange(0, 360, BIN_DEG) + BIN_DEG / 2)
     all_shares, own_shares = shares(positions_deg), shares(departures_deg)
-    top = float(max(all_shares.max(), own_shares.max(), 1.0)) * 1.05
+    most = float(max(all_shares.max(), own_shares.max(), 1.0))
+    radius = np.sqrt if equal_area else np.asarray
+    top = float(radius(most)) * 1.05
     width = np.radians(BIN_DEG)
-    ax.add_collection(_wedges(sectors, all_shares, width, facecolors=GREY, zorder=1))
-    ax.add_collection(_wedges(sectors, own_shares, 0.6 * width, facecolors=colour, zorder=2))
+    ax.add_collection(_wedges(sectors, radius(all_shares), width, facecolors=GREY, zorder=1))
+    ax.add_collection(
+        _wedges(sectors, radius(own_shares), 0.6 * width, facecolors=colour, zorder=2)
+    )
     if np.isfinite(mean_deg) and np.isfinite(resultant_length):
         ax.annotate(
             "",
@@ -67,9 +78,9 @@ def draw_rose(
         arc = np.radians(low + np.linspace(0, (high - low) % 360, 60))
         ax.plot(arc, np.full_like(arc, top), color=INK, lw=3.0, clip_on=False, zorder=5)
     ax.set_rlim(0, top)
-    ring = max(round(top / 2), 1)
+    ring = max(round(1.05 * most / 2), 1)
     empty = _emptiest(all_shares + own_shares)
-    ax.set_rgrids([ring], [f"{ring} %"], angle=empty, fontsize=7.5, color=INK)
+    ax.set_rgrids([float(radius(ring))], [f"{ring} %"], angle=empty, fontsize=7.5, color=INK)
     ax.set_thetagrids([0, 90, 180, 270], ["0°", "90°", "180°", "270°"], fontsize=8)
     ax.tick_params(pad=0)
     ax.grid(color=FAINT, lw=0.4)
@@ -109,6 +120,7 @@ def make(data: ReportData) -> Panel | str:
             mean_deg=float(row["mean_angle_deg"]),
             interval_deg=(float(row["mean_angle_lo_deg"]), float(row["mean_angle_hi_deg"])),
             resultant_length=float(row["resultant_length"]),
+            equal_area=data.config.equal_area,
         )
         middle = (across + 0.5) / columns
         upper = 1 - down * 2.95 / height - 0.05 / height
@@ -133,6 +145,8 @@ def make(data: ReportData) -> Panel | str:
         "p: Rayleigh test against ejection in all directions alike; q: the same adjusted for "
         "testing several pits."
     )
+    if data.config.equal_area:
+        caption += " The area of a sector, not its radius, is in proportion to its share."
     if hidden:
         caption += f" {hidden} more pits, with fewer particles, are in the table only."
     quiet = len(pits) - len(active)
