@@ -149,8 +149,8 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
             + (
                 f"Height follows from sigma² = sigma0² + (k·z)² with sigma0 = {focus.sigma0_px:g} "
                 f"px and k = {focus.k_px_per_um:g} px/µm. Twice its standard error holds it in 95 "
-                "of 100 cases: error of the blur, seen along the tracks, of the particle's size and "
-                "of the calibration."
+                "of 100 cases: that of the blur, seen along the tracks, of the particle's size, "
+                "and of the calibration."
                 if calibrated
                 else "Height would follow from sigma² = sigma0² + (k·z)², but sigma0 and k are not "
                 "calibrated, so no height is given."
