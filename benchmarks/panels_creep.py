@@ -25,7 +25,7 @@ from pitflow.domains.panels.assess import choose_method
 from pitflow.domains.panels.measure import measure_panel
 from pitflow.measure.rating import CREEP_BANDS_MM, scribe_rating
 from pitflow.segment.find_scribe import find_scribes
-from pitflow.simulate.panel import PanelConfig, RenderedPanel, render_panel
+from pitflow.simulate.panel import RenderedPanel, draw_panel, render_panel, true_creep
 
 Mask = npt.NDArray[np.bool_]
 
@@ -47,37 +47,7 @@ class Measured:
 def a_panel(seed: int, *, crossed: bool) -> RenderedPanel:
     """Render a panel of random coating, cut, creep and light."""
     rng = np.random.default_rng([seed, int(crossed)])
-    height, width, reach = 640, 560, 0.36 * 560
-    turn = np.radians(rng.uniform(25, 65) if crossed else rng.uniform(-30, 30))
-    x, y = width * rng.uniform(0.46, 0.54), height * rng.uniform(0.46, 0.54)
-    dx, dy = reach * np.sin(turn), reach * np.cos(turn)
-    one = ((x - dx) / width, (y - dy) / height, (x + dx) / width, (y + dy) / height)
-    other = ((x + dx) / width, (y - dy) / height, (x - dx) / width, (y + dy) / height)
-    red, green, blue = np.sort(rng.integers(60, 220, 3))
-    widest = 3.0 if crossed else 6.0
-    config = PanelConfig(
-        height=height,
-        width=width,
-        scribe=one,
-        second_scribe=other if crossed else None,
-        coating=(int(red), int(green), int(blue)),
-        creep_left_mm=rng.uniform(0.3, widest),
-        creep_right_mm=rng.uniform(0.3, widest),
-        roughness=rng.uniform(0.1, 0.6),
-        shading=rng.uniform(0.0, 0.4),
-        spots=int(rng.integers(6)),
-        blisters=int(rng.integers(6)),
-        stains=int(rng.integers(3)),
-    )
-    return render_panel(config, seed)
-
-
-def true_creep(panel: RenderedPanel) -> tuple[float, float, float, float]:
-    """Return mean creep over both sides, to the left and to the right, and the largest, mm."""
-    left = np.concatenate([arm.left_mm for arm in panel.arms])
-    right = np.concatenate([arm.right_mm for arm in panel.arms])
-    both = np.concatenate([left, right])
-    return float(both.mean()), float(left.mean()), float(right.mean()), float(both.max())
+    return render_panel(draw_panel(rng, crossed=crossed), seed)
 
 
 def measured(panel: RenderedPanel, mask: Mask, *, given: bool) -> Measured:
@@ -87,8 +57,12 @@ def measured(panel: RenderedPanel, mask: Mask, *, given: bool) -> Measured:
         scribes = find_scribes(panel.image, mask)
     numbers = measure_panel(mask, scribes, 0.1)
     creep = numbers.creep
-    mean, left, right, largest = true_creep(panel)
-    sides = abs(creep.left_mean_mm - left), abs(creep.right_mean_mm - right)
+    true = true_creep(panel)
+    mean, largest = true["creep_mean_mm"], true["creep_max_mm"]
+    sides = (
+        abs(creep.left_mean_mm - true["creep_left_mean_mm"]),
+        abs(creep.right_mean_mm - true["creep_right_mean_mm"]),
+    )
     near = min(abs(mean - edge) for edge in CREEP_BANDS_MM) < NEAR_MM
     return Measured(
         abs(creep.mean_mm - mean),

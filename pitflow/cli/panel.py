@@ -87,7 +87,11 @@ def panel(
         float, typer.Option(help="Width of the cut, mm: half of it is no creep.")
     ] = 0.0,
     model: Annotated[
-        str | None, typer.Option(help="Folder of a model or its name, or colour.")
+        str | None,
+        typer.Option(
+            help="Folder of a model, panels (the one that comes along), or colour. Default: colour "
+            "where the coating is of one hue, else panels."
+        ),
     ] = None,
     masks: Annotated[
         Path | None, typer.Option(help="Folder of NAME_mask.png to measure instead.")
@@ -105,6 +109,26 @@ def panel(
         images, output, scale, scribe, scribe_width, model, masks, device, overwrite=overwrite
     )
     raise typer.Exit(code)
+
+
+@app.command("simulate-panels")
+def simulate_panels(
+    out: Annotated[Path, typer.Argument(help="Folder for photographs, masks and truth.csv.")],
+    panels: Annotated[
+        int, typer.Option(min=1, help="Number of panels; every third an X-cut.")
+    ] = 12,
+    seed: Annotated[int, typer.Option(min=0, help="The same one gives the same panels.")] = 0,
+    size: Annotated[int, typer.Option(min=64, help="Height of a photograph, px.")] = 640,
+    scale: Annotated[float, typer.Option(min=0.001, help="Size of a pixel, mm.")] = 0.1,
+) -> None:
+    """Render scribed panels whose corrosion and creep are known, to try and to train with.
+
+    Example:  pitflow simulate-panels rendered --panels 12 --seed 1
+    """
+    from pitflow.simulate.panel import write_panels
+
+    write_panels(out, panels, seed=seed, side=size, mm_per_px=scale)
+    typer.echo(out / "truth.csv")
 
 
 @app.command("panel-study")

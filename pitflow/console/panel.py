@@ -60,12 +60,12 @@ def train_with_progress(
             command=shlex.join(["pitflow", *sys.argv[1:]]),
             progress=bar,
         )
-    (scores,) = card.scores.values()
-    sys.stdout.write(
-        f"{output}\n{scores['n_images']} photographs kept aside (they also chose epoch and "
-        f"threshold): mean Dice {scores['mean_dice']:.3f}, IoU {scores['mean_iou']:.3f}, "
-        f"boundary F1 at 2 px {scores['mean_boundary_f1']:.3f}\n"
-    )
+    sys.stdout.write(f"{output}\n")
+    for name, scores in card.scores.items():
+        sys.stdout.write(
+            f"{name}: {scores['n_images']} photographs, mean Dice {scores['mean_dice']:.3f}, "
+            f"IoU {scores['mean_iou']:.3f}, boundary F1 at 2 px {scores['mean_boundary_f1']:.3f}\n"
+        )
 
 
 def assess_with_progress(

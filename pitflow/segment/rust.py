@@ -20,6 +20,10 @@ _LEAST = 8.0
 """Least distance of rust from the coating, in units of CIE Lab: about three times what is just
 noticed, so that the unevenness of a sound coating is no corrosion."""
 
+_ONE_HUE = 6.0
+"""Distance from the coating's hue that light and camera make, in the same units."""
+
+_COARSE_PX = 160
 _NOISE_SIGMAS = 4.0
 _SMALLEST_SHARE = 2e-5
 
@@ -44,6 +48,31 @@ def rust_mask(image: npt.NDArray[np.uint8]) -> Mask:
     found = redder > max(least, min(otsu / 4, 2 * least))
     found &= hue @ _DIRECTION > _LEAST
     return _without_specks(found, max(4, round(_SMALLEST_SHARE * found.size)))
+
+
+def one_hue_share(image: npt.NDArray[np.uint8], rust: Mask) -> float:
+    """Return the share of an RGB image without rust that is of one hue, 0 to 1.
+
+    On a coated panel nearly all is, and its rust can be told by the colour. Where much is not, the
+    photograph shows something else besides coating and rust, or rust that the colour misses.
+
+    Parameters
+    ----------
+    rust:
+        (height, width), where the colour finds rust.
+    """
+    height, width = rust.shape
+    factor = min(1.0, _COARSE_PX / max(height, width))
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    # Reduced by averaging, so that noise is no hue; what lies beside rust is mixed with it.
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    share = cv2.resize(rust.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    sound = cv2.dilate(share, np.ones((3, 3), np.uint8)) == 0
+    if not sound.any():
+        return 0.0
+    hue = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[..., 1:][sound]
+    distance = np.linalg.norm(hue - np.median(hue, axis=0), axis=1)
+    return float((distance < _ONE_HUE).mean())
 
 
 def _without_specks(mask: Mask, smallest_px: int) -> Mask:

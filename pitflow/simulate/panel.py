@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,6 +13,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from pitflow.config import Model
+from pitflow.errors import UserError
 from pitflow.scribe import Scribe
 
 Plane = npt.NDArray[np.floating]
@@ -101,6 +104,93 @@ class RenderedPanel:
     def right_mm(self) -> Plane:
         """Creep to the right of the (first) scribe, mm."""
         return self.arms[0].right_mm
+
+
+def draw_panel(
+    rng: np.random.Generator, side: int = 640, *, crossed: bool = False, mm_per_px: float = 0.1
+) -> PanelConfig:
+    """Draw a panel by chance: coating, cut, creep on both sides, light and what else there is.
+
+    Parameters
+    ----------
+    side:
+        Height of the photograph, px; it is an eighth narrower.
+    crossed:
+        An X-cut, at 25 to 65 degrees to the vertical; else one cut, up to 30 degrees off it.
+    """
+    height, width = side, side - side // 8
+    reach = 0.36 * width
+    turn = np.radians(rng.uniform(25, 65) if crossed else rng.uniform(-30, 30))
+    x, y = width * rng.uniform(0.46, 0.54), height * rng.uniform(0.46, 0.54)
+    dx, dy = reach * np.sin(turn), reach * np.cos(turn)
+    one = ((x - dx) / width, (y - dy) / height, (x + dx) / width, (y + dy) / height)
+    other = ((x + dx) / width, (y - dy) / height, (x - dx) / width, (y + dy) / height)
+    # Blue above red: a coating of the colour of rust is no panel to be measured by its colour.
+    red, green, blue = (int(value) for value in np.sort(rng.integers(60, 220, 3)))
+    widest = (3.0 if crossed else 6.0) * side * mm_per_px / 64
+    return PanelConfig(
+        height=height,
+        width=width,
+        mm_per_px=mm_per_px,
+        scribe=one,
+        second_scribe=other if crossed else None,
+        coating=(red, green, blue),
+        creep_left_mm=rng.uniform(0.05 * widest, widest),
+        creep_right_mm=rng.uniform(0.05 * widest, widest),
+        roughness=rng.uniform(0.1, 0.6),
+        shading=rng.uniform(0.0, 0.4),
+        spots=int(rng.integers(6)),
+        blisters=int(rng.integers(6)),
+        stains=int(rng.integers(3)),
+    )
+
+
+def true_creep(panel: RenderedPanel) -> dict[str, float]:
+    """Return the creep over all scribes of a rendered panel, named as it is when measured, mm."""
+    left = np.concatenate([arm.left_mm for arm in panel.arms])
+    right = np.concatenate([arm.right_mm for arm in panel.arms])
+    both = np.concatenate([left, right])
+    return {
+        "creep_mean_mm": float(both.mean()),
+        "creep_max_mm": float(both.max()),
+        "creep_left_mean_mm": float(left.mean()),
+        "creep_left_max_mm": float(left.max()),
+        "creep_right_mean_mm": float(right.mean()),
+        "creep_right_max_mm": float(right.max()),
+    }
+
+
+def write_panels(folder: Path, n: int, *, seed: int, side: int, mm_per_px: float) -> None:
+    """Render panels into a folder: NAME.png, NAME_mask.png, and truth.csv; every third is an X-cut.
+
+    Raises
+    ------
+    UserError
+        If the folder holds something already, or cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise UserError("is not empty", where=folder, hint="choose another folder")
+        rows = []
+        for number in range(n):
+            rng = np.random.default_rng([seed, number])
+            crossed = number % 3 == 2
+            config = draw_panel(rng, side, crossed=crossed, mm_per_px=mm_per_px)
+            panel = render_panel(config, int(rng.integers(2**31)))
+            name = f"panel-{number:03}"
+            white = panel.mask.astype(np.uint8) * np.uint8(255)
+            cv2.imwrite(str(folder / f"{name}.png"), panel.image[..., ::-1])
+            cv2.imwrite(str(folder / f"{name}_mask.png"), white)
+            scribes = " ".join(str(arm.scribe) for arm in panel.arms)
+            creep = {key: f"{value:.4f}" for key, value in true_creep(panel).items()}
+            rows.append({"image": f"{name}.png", "mm_per_px": mm_per_px, "scribe": scribes} | creep)
+        with (folder / "truth.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror})", where=folder) from error
 
 
 def render_panel(config: PanelConfig, seed: int = 0) -> RenderedPanel:

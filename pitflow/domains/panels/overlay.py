@@ -29,6 +29,7 @@ def draw_overlay(image: Colours, mask: Mask, numbers: PanelNumbers) -> Colours:
         cv2.drawContours(drawn, outlines, -1, ink, pen)
     for scribe in numbers.scribes:
         ends = _at(scribe.x0, scribe.y0), _at(scribe.x1, scribe.y1)
+        cv2.line(drawn, *ends, (255, 255, 255), pen + 3, cv2.LINE_AA)
         cv2.line(drawn, *ends, SCRIBE, pen + 1, cv2.LINE_AA)
     bar = _largest_creep(numbers)
     if bar is not None:

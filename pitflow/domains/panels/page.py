@@ -44,7 +44,7 @@ _HEADINGS = (
 )
 
 
-def write_page(panels: Sequence[Assessed], path: Path, config: AssessConfig, method: str) -> Path:
+def write_page(panels: Sequence[Assessed], path: Path, config: AssessConfig) -> Path:
     """Write the page: every panel's numbers, its overlay and its creep along the scribe.
 
     Raises
@@ -52,11 +52,12 @@ def write_page(panels: Sequence[Assessed], path: Path, config: AssessConfig, met
     UserError
         If it cannot be written.
     """
+    methods = sorted({panel.row["method"] for panel in panels})
     without = [panel for panel in panels if panel.row["scribe_source"] == "none"]
     sections = [Section("panels", "All panels", [_table(panels)])]
     pictures = [picture for panel in panels for picture in _about(panel, path.parent / "figures")]
     sections.append(Section("each", "Panel by panel", pictures))
-    sections.append(Section("methods", "How each number was made", [_methods(config, method)]))
+    sections.append(Section("methods", "How each number was made", [_methods(config, methods)]))
     sheet = Sheet(
         title=f"{len(panels)} coated panel{'' if len(panels) == 1 else 's'}",
         subtitle="Corrosion, scribe creep and rating (ASTM D1654): report of pitflow",
@@ -121,9 +122,11 @@ def _table(panels: Sequence[Assessed]) -> Grid:
 def _about(panel: Assessed, folder: Path) -> list[Picture]:
     numbers = panel.numbers
     source = {"given": "as given", "auto": "found in the image", "none": "not found"}
+    by = {"colour": "found by its colour", "mask": "as given"}
+    method = panel.row["method"]
     caption = (
-        f"Corrosion at the scribe vermilion, elsewhere yellow; scribe blue "
-        f"({source[panel.row['scribe_source']]})"
+        f"Corrosion ({by.get(method, f'found by the model “{method}”')}) at the scribe vermilion, "
+        f"elsewhere yellow; scribe blue ({source[panel.row['scribe_source']]})"
     )
     if numbers.rating is not None:
         caption += (
@@ -142,16 +145,21 @@ def _about(panel: Assessed, folder: Path) -> list[Picture]:
     return blocks
 
 
-def _methods(config: AssessConfig, method: str) -> Terms:
-    by_model = (
-        f"The model “{method}” gives the probability of corrosion; its card says on what it was "
-        "trained and how good it is."
-    )
-    segmented = _METHODS.get(method, by_model)
+def _methods(config: AssessConfig, methods: Sequence[str]) -> Terms:
+    segmented = [
+        _METHODS.get(
+            method,
+            f"The model “{method}” gives the probability of corrosion; its card says on what it "
+            "was trained and how good it is. Look at the outlines: it errs more than the colour of "
+            "an even coating does.",
+        )
+        for method in methods
+    ]
+    named = ("Corrosion" if len(methods) == 1 else f"Corrosion by {name}" for name in methods)
     return Terms(
         [
             ("Scale", f"{config.mm_per_px:g} mm per px, as given."),
-            ("Corrosion", segmented),
+            *zip(named, segmented, strict=True),
             (
                 "Scribe",
                 "As given."

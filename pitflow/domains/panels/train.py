@@ -90,11 +90,22 @@ def train_panel(
     card = model.card.model_copy(
         update={
             "data": tuple(about_folder(folder) for folder in data),
-            "scores": {"kept aside (also chose threshold and epoch)": score_panels(model, aside)},
+            "scores": _scores(model, aside, data),
             "command": command,
         }
     )
-    return save_checkpoint(out, model.network, card)
+    return save_checkpoint(out, model.network, card, half=True)
+
+
+def _scores(
+    model: PanelModel, aside: Sequence[LabelledPanel], data: Sequence[Path]
+) -> dict[str, dict[str, float]]:
+    """Return the scores on all photographs kept aside and, of several folders, on those of each."""
+    scores = {"kept aside (also chose threshold and epoch)": score_panels(model, aside)}
+    for folder in data if len(data) > 1 else ():
+        if of_it := [panel for panel in aside if panel.image.parent == folder]:
+            scores[f"of them, of {folder.resolve().name}"] = score_panels(model, of_it)
+    return scores
 
 
 def fit(

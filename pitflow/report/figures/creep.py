@@ -33,6 +33,8 @@ def draw_creep(
         ax = figure.subplots()
         offset = 0.0
         for position, up, down in profiles:
+            if offset > 0:
+                ax.axvline(offset, color=INK, lw=0.9)
             ax.fill_between(position + offset, up, color=ALARM, alpha=0.85, lw=0)
             ax.fill_between(position + offset, -down, color=REFERENCE, alpha=0.85, lw=0)
             offset += float(position[-1]) if position.size else 0.0
@@ -41,7 +43,8 @@ def draw_creep(
             ax.axhline(level, color=FAINT, lw=0.9, ls=(0, (4, 3)))
         drawn = [side[np.isfinite(side)] for _, *both in profiles for side in both]
         largest = max((float(side.max()) for side in drawn if side.size), default=0.0)
-        reach = 1.15 * max(largest, 0.1)
+        # Room for the names of the sides beyond what is drawn.
+        reach = 1.4 * max(largest, 0.1)
         ax.set_ylim(-reach, reach)
         ax.set_xlim(0, max(offset, 1e-6))
         ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
@@ -58,4 +61,8 @@ def draw_creep(
         f"Creep along the scribe, {sides[0]} upwards and {sides[1]} downwards; dashed, the mean of "
         f"both sides, {mean_mm:.2f} mm."
     )
+    if len(profiles) > 1:
+        caption += (
+            " The scribes follow one another. Gaps: where creep of one runs into that of another."
+        )
     return Panel(figure, caption, drawn={"largest_mm": largest, "samples": len(drawn)})

@@ -1,0 +1,17 @@
+#!/bin/sh
+# The panel model that comes with the program (pitflow/models/panels), made anew:
+#     sh pipelines/panel-model.sh PHOTOGRAPHS WORKDIR
+# PHOTOGRAPHS holds labelled photographs of rust, NAME.jpg with NAME_mask.png beside it. Scribed
+# panels are rendered, and both are learned from. The model is WORKDIR/model. On one processor core
+# this takes about 40 minutes.
+set -eu
+photographs=$1
+work=$2
+PITFLOW=${PITFLOW:-pitflow}
+export OMP_NUM_THREADS=1
+here=$(dirname "$0")
+
+mkdir -p "$work"
+[ -d "$work/rendered" ] || $PITFLOW simulate-panels "$work/rendered" --panels 48 --size 320 --scale 0.2
+$PITFLOW train panel --recipe "$here/panel-included.toml" --data "$photographs" \
+    --data "$work/rendered" -o "$work/model" --device cpu --workers 1
