@@ -11,12 +11,19 @@ import numpy as np
 import pytest
 
 from pitflow.cli import main
-from pitflow.domains.panels.assess import AssessConfig, Method, assess_panels, choose_method
+from pitflow.domains.panels.assess import (
+    AssessConfig,
+    ColourIfEven,
+    Method,
+    assess_panels,
+    choose_method,
+)
 from pitflow.domains.panels.measure import measure_panel
 from pitflow.domains.panels.pictures import read_mask
 from pitflow.errors import UserError
 from pitflow.schema import COATED_PANELS, CREEP
 from pitflow.scribe import Scribe, parse_scribe
+from pitflow.segment.rust import one_hue_share
 from pitflow.simulate.panel import PanelConfig, RenderedPanel, render_panel
 
 Call = Callable[..., tuple[int, str, str]]
@@ -184,6 +191,38 @@ def test_an_x_cut_is_two_scribes() -> None:
     assert numbers.rating == 8
     assert numbers.scribe_length_mm == pytest.approx(32)
     assert numbers.scribe_area_mm2 == pytest.approx(mask.sum() * 0.01)
+
+
+def test_an_x_cut_is_found_and_rated(call: Call, tmp_path: Path) -> None:
+    code, out, err = call(
+        "simulate-panels", "rendered", "--panels", 3, "--size", 400, "--scale", 0.2
+    )
+    assert (code, out.strip()) == (0, "rendered/truth.csv"), err
+    truth = rows_of(tmp_path / "rendered" / "truth.csv")
+    code, _, err = call("panel", "rendered", "--scale", 0.2, "-o", "out")
+    assert code == 0, err
+    for row, true in zip(rows_of(tmp_path / "out" / "panels.csv"), truth, strict=True):
+        assert row["image"] == true["image"]
+        assert len(row["scribe"].split()) == len(true["scribe"].split())
+        assert float(row["creep_mean_mm"]) == pytest.approx(float(true["creep_mean_mm"]), abs=0.2)
+    assert len(truth[2]["scribe"].split()) == 2
+    assert call("simulate-panels", "rendered")[0] == 2
+
+
+def test_the_colour_decides_where_the_coating_is_of_one_hue() -> None:
+    def nothing(path: Path, image: np.ndarray) -> np.ndarray:
+        return np.zeros(image.shape[:2], bool)
+
+    method = ColourIfEven("net", nothing)
+    panel = render_panel(PanelConfig(height=200, width=160, shading=0.4, stains=2), seed=3)
+    mask, by = method.segment(Path("a.png"), panel.image)
+    assert by == "colour"
+    assert (mask == panel.mask).mean() > 0.99
+    motley = panel.image.copy()
+    motley[:, :40], motley[:, -40:] = (60, 90, 160), (70, 140, 80)
+    mask, by = method.segment(Path("a.png"), motley)
+    assert (by, mask.any()) == ("net", False)
+    assert one_hue_share(motley, np.ones((200, 160), bool)) == 0
 
 
 def test_a_scribe_reads_back() -> None:

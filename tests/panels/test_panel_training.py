@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from small_panels import write_panels
 
 from pitflow.domains.panels.pictures import read_panels
 from pitflow.domains.panels.recipes import (
@@ -127,6 +128,17 @@ def test_every_model_trains_and_is_kept(model: str, labelled: Path, tmp_path: Pa
     with torch.no_grad():
         answer = network(torch.zeros(1, 3, 32, 32))
     assert answer.shape == (1, 1, 32, 32)
+
+
+@pytest.mark.usefixtures("tiny_networks")
+def test_the_card_scores_each_folder(labelled: Path, tmp_path: Path) -> None:
+    more = write_panels(tmp_path / "more", 10)
+    recipe = adapted(panel_recipe("unet"), size=32, epochs=1, batch=8)
+    recipe = recipe.model_copy(update={"validation_share": 0.4})
+    card = train_panel([labelled, more], tmp_path / "model", recipe)
+    every, *each = (scores["n_images"] for scores in card.scores.values())
+    assert every == sum(each)
+    assert list(card.scores)[2] == "of them, of more"
 
 
 @pytest.mark.usefixtures("tiny_networks")

@@ -63,7 +63,7 @@ def write_study_page(study: Study) -> Path:
         Section("differences", "Are the differences real?", _differences(tests, study)),
         Section("losses", "Loss over training (Fig. 3)", [_losses(study)]),
         Section("worst", "The hardest photographs (Fig. 4)", [_worst(study, held["dice"])]),
-        Section("methods", "How it was done", [_methods(study)]),
+        Section("methods", "How it was done", [_methods(study, _same(crossed))]),
     ]
     if len(study.grid):
         sections.insert(3, Section("grid", "Alpha and beta (Table III)", _table_three(study)))
@@ -149,6 +149,17 @@ def _table_two(tables: dict[str, pd.DataFrame], study: Study, part: str) -> list
     return blocks
 
 
+def _same(tables: dict[str, pd.DataFrame]) -> list[tuple[str, str]]:
+    """Return the pairs of models that score the same on every photograph: they are one network."""
+    models = list(tables["dice"].columns)
+    return [
+        (first, second)
+        for place, first in enumerate(models)
+        for second in models[place + 1 :]
+        if all(np.array_equal(table[first], table[second]) for table in tables.values())
+    ]
+
+
 def _tied(scores: Floats) -> int:
     return sum(len(set(np.round(row, 12))) < len(row) for row in scores)
 
@@ -232,7 +243,7 @@ def _worst(study: Study, dice: pd.DataFrame) -> Picture:
     return Picture(picture, "Models of fold 0", panel.caption)
 
 
-def _methods(study: Study) -> Terms:
+def _methods(study: Study, same: Sequence[tuple[str, str]]) -> Terms:
     config = study.config
     recipe = study_recipe(config.models[0], config)
     training = recipe.training
@@ -257,11 +268,24 @@ def _methods(study: Study) -> Terms:
             (
                 "Training",
                 (
-                    f"Photographs at {recipe.tile_px} px on the longer side, {training.epochs} "
-                    f"epochs, batch {training.batch}, Adam at {training.learning_rate:g} with a "
-                    "cosine schedule; the averaged weights of the last epoch are kept and the "
-                    "threshold is 0.5, so no choice is made on photographs that are scored."
+                    f"Photographs at {recipe.tile_px} px on the longer side"
+                    f"{', U-Nets on 2 x 2 blocks of pixels' if config.blocks else ''}, "
+                    f"{training.epochs} epochs, batch {training.batch}, Adam at "
+                    f"{training.learning_rate:g} with a cosine schedule; the averaged weights of "
+                    "the last epoch are kept and the threshold is 0.5, so no choice is made on "
+                    "photographs that are scored."
                 ),
+            ),
+            *(
+                (
+                    "Equal models",
+                    (
+                        f"{title_of(first)} and {title_of(second)} are one network: the loss of "
+                        "the mask did not exceed theta, so the weight of its edges was 1 "
+                        "throughout."
+                    ),
+                )
+                for first, second in same
             ),
             (
                 "Scores",
