@@ -65,8 +65,10 @@ def main() -> None:
     cv2.setNumThreads(options.threads)
     execution = choose_execution("cpu")
     methods = [("colour", choose_method("colour"))]
+    methods.append(("panels (included)", choose_method("panels")))
     for name in ARCHITECTURES:
-        for side in (SIZE_PX, options.side):
+        # Attention takes the cube of the side: at that of the photograph, nobody would wait for it.
+        for side in (SIZE_PX,) if name == "medt" else (SIZE_PX, options.side):
             methods.append(with_network(name, side, execution))
     print(
         f"{options.photographs} photographs of {options.side} px, {options.threads} threads, "

@@ -3,7 +3,7 @@
 #     sh pipelines/panel-model.sh PHOTOGRAPHS WORKDIR
 # PHOTOGRAPHS holds labelled photographs of rust, NAME.jpg with NAME_mask.png beside it. Scribed
 # panels are rendered, and both are learned from. The model is WORKDIR/model. On one processor core
-# this takes about 40 minutes.
+# this takes about half an hour.
 set -eu
 photographs=$1
 work=$2
@@ -14,4 +14,5 @@ here=$(dirname "$0")
 mkdir -p "$work"
 [ -d "$work/rendered" ] || $PITFLOW simulate-panels "$work/rendered" --panels 48 --size 320 --scale 0.2
 $PITFLOW train panel --recipe "$here/panel-included.toml" --data "$photographs" \
-    --data "$work/rendered" -o "$work/model" --device cpu --workers 1
+    --data "$work/rendered" -o "$work/model" --device cpu --workers 1 \
+    --note "Photographs of rust: yolov8_corrosion_segmentation, CC BY 4.0; panels: rendered"

@@ -54,6 +54,9 @@ def train_on_panels(
     seed: Seed = None,
     device: Device = "auto",
     workers: Workers = None,
+    note: Annotated[
+        str, typer.Option(help="For the model's card: whose the data are, and their licence.")
+    ] = "",
     overwrite: Annotated[bool, typer.Option(help="Start anew in a folder that is used.")] = False,
 ) -> None:
     """Train a model that segments corrosion on photographs of panels (paper 000).
@@ -66,7 +69,9 @@ def train_on_panels(
 
     chosen = chosen_recipe(recipe, model, loss, alpha, beta, theta, theta_share)
     training = {"epochs": epochs, "batch": batch, "seed": seed}
-    train_with_progress(data, output, chosen, ratings, size, training, device, workers, overwrite)
+    train_with_progress(
+        data, output, chosen, ratings, size, training, device, workers, note, overwrite
+    )
 
 
 @app.command()

@@ -42,6 +42,7 @@ def train_with_progress(
     training: dict[str, Any],
     device: str,
     workers: int | None,
+    note: str,
     overwrite: bool,
 ) -> None:
     """Train a panel model and print where it is, and how good."""
@@ -58,6 +59,7 @@ def train_with_progress(
             workers=workers or 1,
             overwrite=overwrite,
             command=shlex.join(["pitflow", *sys.argv[1:]]),
+            note=note,
             progress=bar,
         )
     sys.stdout.write(f"{output}\n")

@@ -41,6 +41,7 @@ class Card(Model):
     halo_px: int | None = Field(None, ge=0, description="dropped margin, px; None: the network's")
     recipe: dict[str, Any] = Field({}, description="all parameters of the training")
     data: tuple[dict[str, Any], ...] = Field((), description="what it was trained on")
+    note: str = Field("", description="whose the data are and under which licence, in words")
     scores: dict[str, Any] = Field({}, description="how good it is, and on what")
     command: str = Field("", description="the command that made it")
     versions: dict[str, str] = Field({}, description="of the program and its libraries")

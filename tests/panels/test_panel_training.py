@@ -67,6 +67,8 @@ def test_unknown_recipes_and_sizes_are_refused(tmp_path: Path) -> None:
         panel_recipe("unet", "tversky")
     with pytest.raises(UserError, match="multiple of 16, such as 96"):
         adapted(panel_recipe("unet"), size=100)
+    with pytest.raises(UserError, match="alpha = 3"):
+        panel_recipe("unet", "ftl", alpha=3.0)
     with pytest.raises(UserError, match="no theta"):
         with_theta(panel_recipe("unet"), 2.0, None)
     file = tmp_path / "mine.toml"

@@ -85,11 +85,12 @@ def panel_recipe(
         raise UserError(f"no loss is called {loss!r}", where="--loss", hint="known: dice, ftl")
     overlap = LossTerm(name="dice")
     if loss == "ftl":
-        overlap = LossTerm(
-            name="focal_tversky",
-            alpha=ALPHA.get(model, 0.90) if alpha is None else alpha,
-            beta=BETA if beta is None else beta,
-        )
+        values = {
+            "name": "focal_tversky",
+            "alpha": ALPHA.get(model, 0.90) if alpha is None else alpha,
+            "beta": BETA if beta is None else beta,
+        }
+        overlap = build(LossTerm, values, where="--loss ftl")
     return Recipe(
         name=model if loss == "dice" else f"{model}-ftl",
         domain=DOMAIN,

@@ -39,6 +39,7 @@ def train_panel(
     workers: int = 1,
     overwrite: bool = False,
     command: str = "",
+    note: str = "",
     progress: Progress | None = None,
 ) -> Card:
     """Train a model on labelled photographs and write it; continues a training that was stopped.
@@ -58,8 +59,8 @@ def train_panel(
         Threads that prepare images.
     overwrite:
         Start anew even if ``out`` holds a training or a model.
-    command:
-        The command line, for the card.
+    command, note:
+        The command line, and whose the data are and under which licence, for the card.
 
     Raises
     ------
@@ -92,6 +93,7 @@ def train_panel(
             "data": tuple(about_folder(folder) for folder in data),
             "scores": _scores(model, aside, data),
             "command": command,
+            "note": note,
         }
     )
     return save_checkpoint(out, model.network, card, half=True)
