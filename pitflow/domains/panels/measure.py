@@ -20,6 +20,8 @@ class PanelNumbers:
 
     Parameters
     ----------
+    half_width_mm:
+        Half the width of the cut, from where creep counts.
     at_scribe:
         Mask of the corrosion that touches a scribe.
     profiles:
@@ -28,6 +30,7 @@ class PanelNumbers:
 
     scribes: tuple[Scribe, ...]
     mm_per_px: float
+    half_width_mm: float
     at_scribe: Mask
     profiles: tuple[Profile, ...]
     creep: Creep
@@ -67,6 +70,7 @@ def measure_panel(
     return PanelNumbers(
         tuple(scribes),
         mm_per_px,
+        half_width,
         at_scribe,
         tuple(profiles),
         creep,

@@ -39,8 +39,9 @@ def draw_overlay(image: Colours, mask: Mask, numbers: PanelNumbers) -> Colours:
 
 
 def _largest_creep(numbers: PanelNumbers) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """Return the two ends of the largest creep: on the scribe, and on the outline."""
-    best, bar = 0.0, None
+    """Return the two ends of the largest creep: on the rim of the cut, and on the outline."""
+    best: float = 0.0
+    bar: tuple[tuple[int, int], tuple[int, int]] | None = None
     for scribe, profile in zip(numbers.scribes, numbers.profiles, strict=True):
         (ax, ay), (nx, ny) = scribe.along, scribe.to_the_right
         for sign, side in ((-1, profile.left_mm), (1, profile.right_mm)):
@@ -48,12 +49,15 @@ def _largest_creep(numbers: PanelNumbers) -> tuple[tuple[int, int], tuple[int, i
                 continue
             place = int(np.nanargmax(side))
             best = float(side[place])
-            along, out = (
-                profile.position_mm[place] / numbers.mm_per_px,
-                sign * best / numbers.mm_per_px,
-            )
-            x, y = scribe.x0 + along * ax, scribe.y0 + along * ay
-            bar = _at(x, y), _at(x + out * nx, y + out * ny)
+            along = profile.position_mm[place]
+            ends = [
+                _at(
+                    scribe.x0 + (along * ax + sign * out * nx) / numbers.mm_per_px,
+                    scribe.y0 + (along * ay + sign * out * ny) / numbers.mm_per_px,
+                )
+                for out in (numbers.half_width_mm, numbers.half_width_mm + best)
+            ]
+            bar = ends[0], ends[1]
     return bar
 
 
