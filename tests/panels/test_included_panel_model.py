@@ -12,7 +12,9 @@ from pitflow.domains.included import INCLUDED
 from pitflow.domains.panels.assess import PACKAGED_MODEL, choose_method
 from pitflow.domains.panels.model import PanelModel, load_panel_model
 from pitflow.domains.panels.pictures import read_panels
+from pitflow.domains.panels.recipes import read_recipe
 from pitflow.domains.panels.scores import dice_score
+from pitflow.domains.recipe import Recipe
 from pitflow.segment.checkpoint import WEIGHTS
 from pitflow.segment.rust import rust_mask
 from pitflow.simulate.panel import draw_panel, render_panel
@@ -25,7 +27,9 @@ def model() -> PanelModel:
 
 def test_it_is_small_and_says_how_it_was_made(model: PanelModel) -> None:
     assert (INCLUDED / PACKAGED_MODEL / WEIGHTS).stat().st_size < 15e6
-    assert "panel-included.toml" in model.card.command
+    assert "panel-model.sh" in model.card.command
+    recipe = Recipe.model_validate(model.card.recipe)
+    assert recipe == read_recipe(Path(__file__).parents[2] / "pipelines" / "panel-included.toml")
     assert "CC BY 4.0" in model.card.note
     assert model.card.classes == ("corrosion",)
     assert [data["files"] for data in model.card.data] == [480, 97]
