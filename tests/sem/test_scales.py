@@ -44,7 +44,7 @@ def test_a_micrograph_is_brought_to_the_learned_size() -> None:
     assert usual_zoom(discs((150, 150, 280)), 40) == 0.4
 
 
-@pytest.mark.parametrize("diameter", [8, 14, 18, 40, 90, 150, 220])
+@pytest.mark.parametrize("diameter", [8, 14, 18, 40, 90, 150, 220, 245])
 def test_objects_of_any_size_come_out_once_and_whole(diameter: float) -> None:
     labels = discs((150, 150, diameter), (30, 30, 18), (270, 40, 18), (40, 270, 18))
     found = find_at_scales(look, (200 * (labels > 0)).astype(np.uint8), LEARNED, 0.01)

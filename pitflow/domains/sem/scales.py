@@ -3,7 +3,8 @@
 Micrographs are taken at any magnification, so that pixels say nothing about an object's size. The
 network therefore learns every micrograph at the zoom at which its median object has a set diameter.
 To find objects it looks at the micrograph as it is and from farther away, and, where what it sees
-is small, from nearer. Each object counts from where it has about the size that was learned.
+is small or large even so, from nearer or from farther still. Each object counts from where it has
+about the size that was learned.
 """
 
 from __future__ import annotations
@@ -20,13 +21,16 @@ from pitflow.frame import Image
 from pitflow.segment.instance import Instance, trimmed
 
 FARTHEST, NEAREST = 0.4, 3.0
-"""Least and largest zoom."""
+"""Least and largest zoom, but for a last look at what is very large."""
 
-_TOO_SMALL = 0.75
-"""What has less than this share of the learned diameter is looked at from nearer."""
+_LAST = 0.1
+"""No look is from farther than this."""
 
-_SMALLER = 30.0
-"""It is the size of the smaller objects that decides: this percentile."""
+_TOO_SMALL, _TOO_LARGE = 0.75, 1.5
+"""What is seen at less or more than these shares of the learned diameter is looked at again."""
+
+_SMALLER, _LARGER = 30.0, 70.0
+"""Percentiles of the diameters that are such shares."""
 
 _TOLERANCE = math.log(2.5)
 """An object this factor larger or smaller than learned counts for exp(-1/2) of its score."""
@@ -48,7 +52,7 @@ def usual_zoom(labels: npt.NDArray[np.integer], object_px: float) -> float:
 
 
 def find_at_scales(look: Look, image: Image, object_px: float, min_score: float) -> list[Instance]:
-    """Return the instances in an image, best first, from up to three zooms.
+    """Return the instances in an image, best first, from two to four zooms.
 
     Parameters
     ----------
@@ -60,10 +64,12 @@ def find_at_scales(look: Look, image: Image, object_px: float, min_score: float)
     seen = [*_at_zoom(look, image, 1.0, object_px), *_at_zoom(look, image, FARTHEST, object_px)]
     best = _undisputed(seen, image.shape)
     if best:
-        usual = float(np.percentile([_diameter(one) for one in best], _SMALLER))
-        if usual < _TOO_SMALL * object_px:
-            seen += _at_zoom(look, image, _limited(object_px / usual), object_px)
-            best = _undisputed(seen, image.shape)
+        small, large = np.percentile([_diameter(one) for one in best], (_SMALLER, _LARGER))
+        if small < _TOO_SMALL * object_px:
+            seen += _at_zoom(look, image, _limited(object_px / float(small)), object_px)
+        if large * FARTHEST > _TOO_LARGE * object_px:
+            seen += _at_zoom(look, image, max(object_px / float(large), _LAST), object_px)
+        best = _undisputed(seen, image.shape)
     return [one for one in best if one.score >= min_score]
 
 

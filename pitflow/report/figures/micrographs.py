@@ -31,6 +31,9 @@ from pitflow.report.window import limits, stretch
 Labels = npt.NDArray[np.integer]
 Colours = npt.NDArray[np.uint8]
 
+_MOST_UPRIGHT = 1.2
+"""Most height of a place for a picture, in its width: a strip gets no more."""
+
 MORPHOLOGIES = ("plain", "fissured", "crosshatch")
 
 _QUANTITIES = (
@@ -67,10 +70,14 @@ def paint_outlines(image: Image, labels: Labels, flagged: frozenset[int] = froze
 def draw_overlays(pictures: Mapping[str, Colours], columns: int = 3) -> Panel:
     """Draw outlined micrographs side by side, each under its name."""
     columns = max(1, min(columns, len(pictures)))
-    rows = -(-len(pictures) // columns)
+    shapes = [picture.shape[0] / picture.shape[1] for picture in pictures.values()]
+    heights = [
+        min(max(shapes[start : start + columns]), _MOST_UPRIGHT)
+        for start in range(0, len(shapes), columns)
+    ]
     with mpl.rc_context(RC):
-        figure = new_figure(10.0 / columns * 0.86 * rows + 0.2)
-        axes = figure.subplots(rows, columns, squeeze=False)
+        figure = new_figure(10.0 / columns * sum(heights) + 0.35 * len(heights))
+        axes = figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights)
         for ax in axes.flat:
             bare(ax)
         for ax, (name, picture) in zip(axes.flat, pictures.items(), strict=False):

@@ -1,0 +1,38 @@
+#!/bin/sh
+# The weights that come with the program (pitflow/models/micrographs):
+#     sh pipelines/micrographs-model.sh EMPS WORKDIR
+# EMPS holds electron micrographs of particles, NAME.png with NAME_labels.png beside it (Yildirim and
+# Cole 2021, MIT licence). The first split of `pitflow sem-study` is kept away for testing. The model
+# is WORKDIR/model. On one processor core this takes about half an hour.
+#
+# The weights in the program were made by these three stages, but the second was stopped after 49 of
+# its 110 epochs, and the third began with its moving average.
+set -eu
+data=$1
+work=$2
+PITFLOW=${PITFLOW:-pitflow}
+PYTHON=${PYTHON:-python}
+export OMP_NUM_THREADS=1
+here=$(dirname "$0")
+
+mkdir -p "$work/emps-train" "$work/emps-test"
+$PYTHON - "$data" "$work" <<'END'
+import shutil
+import sys
+from pathlib import Path
+
+from pitflow.domains.sem.labels import read_labelled
+from pitflow.domains.sem.study import TEST_SHARE, test_split
+
+data, work = Path(sys.argv[1]), Path(sys.argv[2])
+sides = test_split(read_labelled([data]), 0, TEST_SHARE)
+for name, side in zip(("emps-train", "emps-test"), sides):
+    for one in side:
+        for end in (".png", "_labels.png"):
+            shutil.copy(data / (one.name + end), work / name)
+END
+$PITFLOW train sem --recipe "$here/micrographs-first.toml" --data "$work/emps-train" -o "$work/first"
+$PITFLOW train sem --recipe "$here/micrographs-second.toml" --data "$work/emps-train" \
+    --initial "$work/first" -o "$work/second"
+$PITFLOW train sem --recipe "$here/micrographs.toml" --data "$work/emps-train" \
+    --initial "$work/second" -o "$work/model"
