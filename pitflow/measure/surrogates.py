@@ -24,7 +24,12 @@ _LEAST_PAIRS = 1e-3
 """Autocorrelation at a lag with a smaller share of the pairs at lag 0 is not known."""
 _FAR = 2.0
 """Autocorrelation is noise beyond this many times the lag at which it first crosses zero."""
-_ROUNDS, _ROUND_DRAWS = 2, 100
+_ROUNDS = 5
+"""Of adjusting the power."""
+_ROUND_VALUES = 40_000
+"""Values drawn in a round, about, in 10 to 100 series: long ones have less chance in them."""
+_BLOCK_VALUES = 4_000_000
+"""Values drawn at a time."""
 _MOST_CHANGE = 3.0
 """Factor by which one round may change the power at a frequency."""
 
@@ -96,7 +101,7 @@ def direction_surrogates(
     order = np.argsort(deviation[known])
     value, rank = deviation[known][order], _weighted_rank(weight[known][order])
 
-    def draw(size: int) -> Floats:
+    def draw_some(size: int) -> Floats:
         process = _processes(power, (2, size), n, rng)
         along, across = middle[:, None, None] + spread[:, None, None] * process
         turn = np.arctan2(across, along)[:, known]
@@ -109,10 +114,11 @@ def direction_surrogates(
         return angle
 
     for _ in range(_ROUNDS):
-        seen, pairs = _products(weight, draw(min(draws, _ROUND_DRAWS)), memory.size)
+        seen, pairs = _products(weight, draw_some(_round_draws(draws, n)), memory.size)
         reached = _power(_correlation(seen[0] + seen[1], pairs) * window, 2 * n)
         power *= _lacking(target, reached)
-    return Series(np.where(known, mean + draw(draws), 0.0), weights)
+    angle = np.concatenate([draw_some(size) for size in _blocks(draws, n)])
+    return Series(np.where(known, mean + angle, 0.0), weights)
 
 
 def value_surrogates(
@@ -133,16 +139,27 @@ def value_surrogates(
     target = _power(_correlation(_lagged(weight * value - middle, n), pairs) * fading, 2 * n)
     power = target.copy()
 
-    def draw(size: int) -> Floats:
+    def draw_some(size: int) -> Floats:
         process = _processes(power, (size,), n, rng)[:, known]
         drawn = np.zeros((size, n))
         drawn[:, known] = ordered[np.argsort(np.argsort(process, axis=1), axis=1)]
         return drawn
 
     for _ in range(_ROUNDS):
-        seen = _lagged(draw(min(draws, _ROUND_DRAWS)) - middle, n)
+        seen = _lagged(draw_some(_round_draws(draws, n)) - middle, n)
         power *= _lacking(target, _power(_correlation(seen, pairs) * fading, 2 * n))
-    return draw(draws)
+    return np.concatenate([draw_some(size) for size in _blocks(draws, n)])
+
+
+def _round_draws(draws: int, n: int) -> int:
+    """Return how many series of length n are drawn in a round."""
+    return min(draws, int(np.clip(_ROUND_VALUES // n, 10, 100)))
+
+
+def _blocks(draws: int, n: int) -> list[int]:
+    """Return how many series of length n are drawn at a time, so that memory is bounded."""
+    most = max(_BLOCK_VALUES // n, 1)
+    return [min(most, draws - done) for done in range(0, draws, most)]
 
 
 def _about_mean(series: Series) -> tuple[float, Floats]:

@@ -162,4 +162,4 @@ def test_lags_that_leave_little_overlap_stay_empty():
     table = compute_correlation(growth, ejections, config=QUICK, seed=0)
     measured = table.loc[table["r"].notna(), "lag"].abs()
     assert measured.max() == 20
-    assert abs(find_lag(table).lag - 5) <= 1
+    assert abs(find_lag(table).lag - 5) <= 2

@@ -62,6 +62,15 @@ def test_missing_frames_and_weights_stay():
     assert (drawn.angle[:, weight > 0] != 0).all()
 
 
+def test_long_series_are_drawn_in_blocks(monkeypatch):
+    rng = np.random.default_rng(6)
+    series = Series(wandering(300, rng), np.ones(300))
+    monkeypatch.setattr("pitflow.measure.surrogates._BLOCK_VALUES", 900)
+    drawn = direction_surrogates(series, learn_memory([series]), 20, rng)
+    assert drawn.angle.shape == (20, 300)
+    assert np.unique(drawn.angle[:, 150]).size > 10
+
+
 @pytest.mark.parametrize("known", [0, 5])
 def test_too_short_a_series_is_left_as_it_is(known):
     weight = (np.arange(50) < known).astype(float)
