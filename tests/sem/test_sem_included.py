@@ -53,4 +53,4 @@ def test_its_card_says_what_it_learned_from_and_how_good_it_is() -> None:
     assert "MIT" in card.data[0]["folder"]
     assert card.scores["test, seen by no training"]["ap50"] > 0.75
     size = sum(path.stat().st_size for path in INCLUDED.rglob("*") if path.is_file())
-    assert size < 10e6
+    assert size <= 10 * 2**20
