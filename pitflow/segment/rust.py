@@ -70,7 +70,10 @@ def one_hue_share(image: npt.NDArray[np.uint8], rust: Mask) -> float:
     sound = cv2.dilate(share, np.ones((3, 3), np.uint8)) == 0
     if not sound.any():
         return 0.0
-    hue = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[..., 1:][sound]
+    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[sound]
+    # Less light scales a* and b* as it does (L* + 16); without that, a shadow is no other hue.
+    light = lab[:, :1] + np.float32(16)
+    hue = lab[:, 1:] * (np.median(light) / light)
     distance = np.linalg.norm(hue - np.median(hue, axis=0), axis=1)
     return float((distance < _ONE_HUE).mean())
 

@@ -102,6 +102,7 @@ def test_a_batch_is_measured(
     assert np.mean(along) == pytest.approx(CREEPS["bad"][0], abs=0.1)
     page = (tmp_path / "results" / "report.html").read_text()
     assert "ASTM D1654" in page
+    assert "looked for" not in page
     assert page.count("data:image/") == 4
 
 
@@ -119,6 +120,7 @@ def test_masks_that_are_given_are_measured_with_the_scribe_found(
     assert float(row["creep_mean_mm"]) == pytest.approx(4.0 - 0.25, abs=0.3)
     area = rendered["bad"].mask.sum() * 0.01
     assert float(row["corroded_area_mm2"]) == pytest.approx(area)
+    assert "looked for on one photograph" in (tmp_path / "out" / "report.html").read_text()
     again = call("panel", folder / "bad.png", "--scale", 0.1, "-o", "out")
     assert again[0] == 2
     assert "--overwrite" in again[2]
@@ -214,7 +216,8 @@ def test_the_colour_decides_where_the_coating_is_of_one_hue() -> None:
         return np.zeros(image.shape[:2], bool)
 
     method = ColourIfEven("net", nothing)
-    panel = render_panel(PanelConfig(height=200, width=160, shading=0.4, stains=2), seed=3)
+    config = PanelConfig(height=200, width=160, shading=0.6, stains=2, coating=(70, 110, 170))
+    panel = render_panel(config, seed=3)
     mask, by = method.segment(Path("a.png"), panel.image)
     assert by == "colour"
     assert (mask == panel.mask).mean() > 0.99

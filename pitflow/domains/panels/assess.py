@@ -25,9 +25,9 @@ from pitflow.segment.rust import one_hue_share, rust_mask
 COLOUR, GIVEN_MASK = "colour", "mask"
 PACKAGED_MODEL = "panels"
 
-_EVEN = 0.86
-"""Share of a photograph, its rust left out, that is of the coating's hue: all rendered panels that
-the colour gets right have more, and 97 of 100 photographs of rust less."""
+_EVEN = 0.93
+"""Share of a photograph, its rust left out, that is of the coating's hue: rendered panels in uneven
+light have 99 % and more, and of 240 photographs of rusted structures only one has so much."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,11 +64,27 @@ def write_page(panels: Sequence[Assessed], path: Path, config: AssessConfig) -> 
         findings=_findings(panels),
         sections=sections,
         warnings=[
-            f"No scribe was found on {panel.name}: give it with --scribe x0,y0,x1,y1."
-            for panel in without
+            *(
+                f"No scribe was found on {panel.name}: give it with --scribe x0,y0,x1,y1."
+                for panel in without
+            ),
+            *_to_be_checked(panels),
         ],
     )
     return write_sheet(sheet, path)
+
+
+def _to_be_checked(panels: Sequence[Assessed]) -> list[str]:
+    """Return what to look at before creep and ratings are trusted."""
+    found = [panel for panel in panels if panel.row["scribe_source"] == "auto"]
+    if not found:
+        return []
+    which = "one photograph" if len(found) == 1 else f"{len(found)} photographs"
+    said = (
+        f"The scribe was looked for on {which}: any long straight line may pass for one. See that "
+        "the blue line lies on the cut before you use creep and rating."
+    )
+    return [said]
 
 
 def _findings(panels: Sequence[Assessed]) -> list[str]:
