@@ -25,6 +25,7 @@ from pitflow.results import open_results
 COMMANDS = (
     "run",
     "simulate",
+    "simulate-panels",
     "score",
     "info",
     "report",
