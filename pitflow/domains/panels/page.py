@@ -100,10 +100,13 @@ def _findings(panels: Sequence[Assessed]) -> list[str]:
     )
     worst = max(rated, key=lambda panel: panel.numbers.creep.mean_mm)
     found.append(f"Ratings at the scribe: {ratings}.")
-    found.append(
-        f"{worst.name} has crept furthest: {worst.numbers.creep.mean_mm:.2f} mm on average, "
-        f"{worst.numbers.creep.max_mm:.2f} mm at most."
-    )
+    if worst.numbers.creep.max_mm > 0:
+        found.append(
+            f"{worst.name} has crept furthest: {worst.numbers.creep.mean_mm:.2f} mm on average, "
+            f"{worst.numbers.creep.max_mm:.2f} mm at most."
+        )
+    else:
+        found.append("At no scribe has corrosion crept.")
     return found
 
 
