@@ -14,11 +14,12 @@ from pitflow.domains.recipe import InstanceRecipe, WarpConfig
 from pitflow.domains.sem.channels import make_channels
 from pitflow.domains.sem.labels import read_labelled
 from pitflow.domains.sem.micrographs import Micrograph
-from pitflow.domains.sem.model import load_instance_model
+from pitflow.domains.sem.model import ClassModel, load_instance_model
 from pitflow.domains.sem.recipes import OXIDE, RECIPES, SEM, ClassRecipe, find_recipe
 from pitflow.domains.sem.samples import ClassSamples, InstanceSamples, warped
 from pitflow.domains.sem.train import train_sem
 from pitflow.errors import UserError
+from pitflow.segment.checkpoint import load_checkpoint
 from pitflow.segment.networks.gelan import GelanConfig
 from pitflow.segment.networks.mask_rcnn import MaskRcnnConfig
 from pitflow.segment.networks.unet import UNetConfig
@@ -160,6 +161,20 @@ def test_classes_go_the_dense_way(tmp_path: Path, data: Path) -> None:
         load_instance_model(str(tmp_path / "model"))
     with pytest.raises(UserError, match="--pretrain"):
         train_sem([data], tmp_path / "other", TINY_CLASSES, pretrain=[data])
+
+
+def test_classes_seen_from_farther_away_have_the_size_of_the_micrograph(
+    tmp_path: Path, data: Path
+) -> None:
+    recipe = TINY_CLASSES.model_copy(update={"look_from": 0.5})
+    train_sem([data], tmp_path / "model", recipe)
+    model = ClassModel(*load_checkpoint(tmp_path / "model"))
+    assert model.classify(np.zeros((70, 45), np.uint8)).shape == (70, 45)
+    one = read_labelled([data])[0]
+    samples = ClassSamples([one], STILL, 48, 2, zoom=0.5)
+    sample = samples.draw(0, np.random.default_rng(0))
+    share = np.count_nonzero(sample.truth[0]) / np.count_nonzero(one.labels == 1)
+    assert share == pytest.approx(0.25, rel=0.1)
 
 
 def test_a_study_has_both_tables_and_goes_on(

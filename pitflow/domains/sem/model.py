@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from torch import nn
@@ -100,12 +101,23 @@ class ClassModel:
 
     def classify(self, image: Image) -> npt.NDArray[np.uint8]:
         """Return the class of each pixel, from 1 in the order of the card; 0 none of them."""
-        probabilities = self._dense.predict(make_channels(image)(image))
+        probabilities = self._probabilities(image)
         thresholds = np.asarray(self.card.thresholds)[:, None, None]
         likely = np.where(probabilities >= thresholds, probabilities, 0.0)
         best: npt.NDArray[np.uint8] = (likely.argmax(axis=0) + 1).astype(np.uint8)
         best[~likely.any(axis=0)] = 0
         return best
+
+    def _probabilities(self, image: Image) -> npt.NDArray[np.float32]:
+        """Return (classes, height, width), seen from as far as the network learned."""
+        zoom = float(self.card.recipe.get("look_from", 1.0))
+        if zoom == 1:
+            return self._dense.predict(make_channels(image)(image))
+        height, width = image.shape
+        size = max(round(width * zoom), 1), max(round(height * zoom), 1)
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        seen = self._dense.predict(make_channels(small)(small))
+        return np.stack([cv2.resize(one, (width, height)) for one in seen])
 
 
 def describe_card(card: Card) -> dict[str, str]:

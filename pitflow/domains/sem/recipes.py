@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import Field
+
 from pitflow.config import build, merged, read_toml
 from pitflow.domains.recipe import AugmentConfig, InstanceRecipe, Recipe, WarpConfig
 from pitflow.domains.sem.channels import CHANNELS
@@ -19,6 +21,9 @@ class ClassRecipe(Recipe):
     """A recipe for materials as classes: dense prediction, varied like the instances."""
 
     warp: WarpConfig = WarpConfig()
+    look_from: float = Field(
+        1.0, gt=0, le=1, description="zoom at which micrographs are looked at: less sees farther"
+    )
 
 
 SEM = InstanceRecipe(

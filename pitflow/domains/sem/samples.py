@@ -57,17 +57,24 @@ class ClassSamples:
     """Micrographs whose labels are classes, from 1, for dense prediction."""
 
     def __init__(
-        self, micrographs: Sequence[Micrograph], warp: WarpConfig, side: int, classes: int
+        self,
+        micrographs: Sequence[Micrograph],
+        warp: WarpConfig,
+        side: int,
+        classes: int,
+        zoom: float = 1.0,
     ) -> None:
         self.micrographs, self.warp, self.side = list(micrographs), warp, side
-        self.classes = classes
+        self.classes, self.zoom = classes, zoom
 
     def __len__(self) -> int:
         return len(self.micrographs)
 
     def draw(self, index: int, rng: np.random.Generator) -> Sample:
         """Return a view of micrograph ``index``, varied by chance; beyond it nothing is known."""
-        channels, labels, _ = warped(self.micrographs[index], self.warp, self.side, rng, beyond=-1)
+        channels, labels, _ = warped(
+            self.micrographs[index], self.warp, self.side, rng, zoom=self.zoom, beyond=-1
+        )
         truth = class_masks(labels, self.classes)
         known = np.broadcast_to(labels >= 0, truth.shape).copy()
         return Sample(channels, truth, known)

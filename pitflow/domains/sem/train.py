@@ -205,7 +205,9 @@ def fit_classes(
     execution = choose_execution(device)
     network, key = _begin(recipe, micrographs, aside, initial)
     card = new_card(recipe)
-    samples = ClassSamples(micrographs, recipe.warp, recipe.crop_px, len(recipe.classes))
+    samples = ClassSamples(
+        micrographs, recipe.warp, recipe.crop_px, len(recipe.classes), recipe.look_from
+    )
 
     def validate(candidate: nn.Module) -> tuple[float, dict[str, float]]:
         scores = score_classes(ClassModel(candidate, card, execution=execution), aside)

@@ -25,6 +25,9 @@ _LOSSES = (
 _BOX_CELLS = 7
 """A box is judged by features on a grid of as many cells each way."""
 
+_MOST = 100
+"""Instances per tile, torchvision's own limit: it makes a mask of each, and those cost most."""
+
 _MASK_MAPS = 256
 """Feature maps of torchvision's mask head."""
 
@@ -87,7 +90,7 @@ class MaskRcnn(nn.Module):
         """Return the instances in each image, best first."""
         self.inner.roi_heads.score_thresh = limits.min_score
         self.inner.roi_heads.nms_thresh = limits.max_overlap
-        self.inner.roi_heads.detections_per_img = limits.most
+        self.inner.roi_heads.detections_per_img = min(limits.most, _MOST)
         answers: Any = self(images)
         return [_instances(answer) for answer in answers]
 
