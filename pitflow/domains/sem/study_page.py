@@ -159,10 +159,10 @@ _HEADINGS = (
     ("recall", "%"),
     ("AP50", "%"),
     ("AP50:95", "%"),
-    ("AP50 per image", "%"),
-    ("time per image", "s"),
+    ("AP50 each", "%"),
+    ("per image", "s"),
     ("training", "min"),
-    ("training, one core", "min"),
+    ("of a core", "min"),
 )
 
 
@@ -225,9 +225,9 @@ _METHODS = (
             "instances counted (COCO stops at 100 per image)."
         ),
     ),
-    ("AP50 per image", "The same, of each image, then averaged: the paper's way."),
+    ("AP50 each", "The same, of each image, then averaged: the paper's way."),
     (
-        "time",
+        "per image, training",
         (
             "Wall time: per image from grey image to masks, after a first image; of a training "
             "with all validations and of its pretraining. On a machine that does other work too, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import cv2
@@ -30,6 +31,9 @@ from pitflow.report.window import limits, stretch
 
 Labels = npt.NDArray[np.integer]
 Colours = npt.NDArray[np.uint8]
+
+_FEW = 10
+"""Points of a curve that are marked one by one."""
 
 _MOST_UPRIGHT = 1.2
 """Most height of a place for a picture, in its width: a strip gets no more."""
@@ -178,8 +182,13 @@ def draw_curves(histories: Mapping[str, pd.DataFrame]) -> Panel:
         A row per epoch: epoch, loss, then the terms of the loss (``loss: <name>``) and the scores
         on the micrographs kept aside (NaN in epochs without validation).
     """
-    terms = [c for c in _columns(histories) if c.startswith("loss: ")]
-    scores = [c for c in _columns(histories) if c not in ("epoch", "loss", *terms)]
+    terms = [
+        column
+        for column in _columns(histories)
+        if column.startswith("loss: ")
+        and any(one[column].any() for one in histories.values() if column in one)
+    ]
+    scores = [c for c in _columns(histories) if c not in ("epoch", "loss") and ": " not in c]
     columns = max(1 + len(terms), len(scores))
     with mpl.rc_context(RC):
         figure = new_figure(4.8)
@@ -190,15 +199,25 @@ def draw_curves(histories: Mapping[str, pd.DataFrame]) -> Panel:
                     if name in history:
                         shown = history[["epoch", name]].dropna()
                         colour = PIT_COLOURS[place % len(PIT_COLOURS)]
-                        ax.plot(shown["epoch"] + 1, shown[name], color=colour, label=label, lw=1.2)
+                        mark = "." if len(shown) < _FEW else ""
+                        ax.plot(
+                            shown["epoch"] + 1,
+                            shown[name],
+                            color=colour,
+                            label=label,
+                            lw=1.2,
+                            marker=mark,
+                        )
                 ax.set_title(name.replace("_", " "))
                 if row:
                     ax.set_ylim(0, 1)
                     ax.set_xlabel("epoch")
             for ax in axes[row, len(names) :]:
                 ax.set_visible(False)
-        axes[0, 0].legend(loc="upper right")
-        figure.tight_layout()
+        figure.tight_layout(rect=(0, 0, 1, 0.93))
+        figure.legend(
+            *axes[0, 0].get_legend_handles_labels(), loc="upper center", ncols=len(histories)
+        )
     caption = (
         "Above, the loss on the training images and its terms; below, the scores on the images "
         "that were kept aside to choose epoch and threshold."
@@ -225,7 +244,7 @@ def draw_examples(images: Sequence[Image], labelled: Mapping[str, Sequence[Label
                 ax.imshow(picture, interpolation="antialiased")
                 bare(ax)
         for ax, name in zip(axes[0], ("micrograph", *labelled), strict=True):
-            ax.set_title(name)
+            ax.set_title(fill(name, 20))
         figure.tight_layout()
     counts = {
         name: [len(np.unique(one[one > 0])) for one in made] for name, made in labelled.items()
