@@ -35,7 +35,7 @@ from pitflow.domains.particles.channels import full_scale
 from pitflow.domains.particles.recipes import PAPER
 from pitflow.domains.particles.segmenter import UNetSegmenter
 from pitflow.frame import Frame
-from pitflow.segment.change import ChangeSegmenter
+from pitflow.segment.classical.change import ChangeSegmenter
 from pitflow.segment.dense import DensePredictor
 from pitflow.segment.devices import Execution, choose_execution
 from pitflow.segment.gate import gate_loss

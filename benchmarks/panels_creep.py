@@ -24,7 +24,7 @@ import numpy.typing as npt
 from pitflow.domains.panels.assess import choose_method
 from pitflow.domains.panels.measure import measure_panel
 from pitflow.measure.rating import CREEP_BANDS_MM, scribe_rating
-from pitflow.segment.find_scribe import find_scribes
+from pitflow.segment.classical.find_scribe import find_scribes
 from pitflow.simulate.panel import RenderedPanel, draw_panel, render_panel, true_creep
 
 Mask = npt.NDArray[np.bool_]

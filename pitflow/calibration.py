@@ -70,7 +70,7 @@ def calibrate(
 
     from pitflow.acquire.source import open_source
     from pitflow.measure.zstack import fit_stack, follow_particles, without_size
-    from pitflow.segment.still import measure_still
+    from pitflow.segment.classical.still import measure_still
 
     config, progress = config or ChangeConfig(), progress or Silent()
     if (positions is None) == (step_um is None):

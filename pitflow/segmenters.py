@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from pitflow.config import SegmentConfig
 from pitflow.errors import UserError
-from pitflow.segment.change import ChangeSegmenter
-from pitflow.segment.clahe import ClaheSegmenter
+from pitflow.segment.classical.change import ChangeSegmenter
+from pitflow.segment.classical.clahe import ClaheSegmenter
+from pitflow.segment.classical.report_chain import ReportSegmenter
 from pitflow.segment.pits import PitMap
 from pitflow.segment.protocol import Segmenter
-from pitflow.segment.report_chain import ReportSegmenter
 
 
 def _unet(config: SegmentConfig, pits: PitMap) -> Segmenter:

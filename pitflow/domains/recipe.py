@@ -5,11 +5,11 @@ from __future__ import annotations
 from pydantic import Field
 
 from pitflow.config import Model
-from pitflow.segment.guidance import Guidance
-from pitflow.segment.instance_loss import InstanceLossConfig
-from pitflow.segment.learn import TrainConfig
-from pitflow.segment.losses import LossTerm
 from pitflow.segment.networks import NetworkConfig
+from pitflow.segment.training.guidance import Guidance
+from pitflow.segment.training.instance_loss import InstanceLossConfig
+from pitflow.segment.training.learn import TrainConfig
+from pitflow.segment.training.losses import LossTerm
 
 
 class AugmentConfig(Model):

@@ -14,8 +14,8 @@ from pitflow.domains.recipe import AnyRecipe
 from pitflow.errors import UserError
 from pitflow.provenance import software_versions
 from pitflow.segment.checkpoint import WEIGHTS, Card
-from pitflow.segment.learn import STATE
 from pitflow.segment.networks import build_network
+from pitflow.segment.training.learn import STATE
 
 
 def new_network(recipe: AnyRecipe) -> nn.Module:

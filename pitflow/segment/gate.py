@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pitflow.segment.blobs import Seeds
+from pitflow.segment.classical.blobs import Seeds
 from pitflow.segment.tiles import TilePlan
 
 Ints = npt.NDArray[np.intp]

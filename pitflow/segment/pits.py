@@ -21,7 +21,7 @@ from pitflow.frame import Frame, Image
 from pitflow.median import median_image
 from pitflow.scene import Scene
 from pitflow.schema import PIT_PIXELS, empty_table, validate_table
-from pitflow.segment.window import Window, change_point
+from pitflow.segment.classical.window import Window, change_point
 from pitflow.translation import translated
 
 Ints = npt.NDArray[np.intp]

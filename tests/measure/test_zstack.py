@@ -9,7 +9,7 @@ import pytest
 from pitflow.config import ChangeConfig
 from pitflow.errors import UserError
 from pitflow.measure.zstack import fit_stack, follow_particles, without_size
-from pitflow.segment.still import measure_still
+from pitflow.segment.classical.still import measure_still
 from pitflow.simulate.optics import darkening
 
 SIGMA0, K = 1.1, 0.3

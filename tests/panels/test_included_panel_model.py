@@ -16,7 +16,7 @@ from pitflow.domains.panels.recipes import read_recipe
 from pitflow.domains.panels.scores import dice_score
 from pitflow.domains.recipe import Recipe
 from pitflow.segment.checkpoint import WEIGHTS
-from pitflow.segment.rust import rust_mask
+from pitflow.segment.classical.rust import rust_mask
 from pitflow.simulate.panel import draw_panel, render_panel
 
 

@@ -23,7 +23,7 @@ from pitflow.domains.panels.pictures import read_mask
 from pitflow.errors import UserError
 from pitflow.schema import COATED_PANELS, CREEP
 from pitflow.scribe import Scribe, parse_scribe
-from pitflow.segment.rust import one_hue_share
+from pitflow.segment.classical.rust import one_hue_share
 from pitflow.simulate.panel import PanelConfig, RenderedPanel, render_panel
 
 Call = Callable[..., tuple[int, str, str]]

@@ -34,8 +34,8 @@ from pitflow.domains.panels.train import objective, train_panel
 from pitflow.domains.training import new_network
 from pitflow.errors import UserError
 from pitflow.segment.checkpoint import load_checkpoint
-from pitflow.segment.guidance import WEIGHT, GuidedLoss
-from pitflow.segment.learn import Epoch
+from pitflow.segment.training.guidance import WEIGHT, GuidedLoss
+from pitflow.segment.training.learn import Epoch
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from pitflow.segment.blobs import (
+from pitflow.segment.classical.blobs import (
     OUTLINE,
     Seeds,
     build_pyramid,

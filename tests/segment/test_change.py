@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pitflow.config import ChangeConfig, PitConfig
-from pitflow.segment.change import ChangeSegmenter
+from pitflow.segment.classical.change import ChangeSegmenter
 from pitflow.segment.pits import find_pits
 
 

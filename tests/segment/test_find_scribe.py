@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pitflow.measure.creep import compute_creep, creep_profiles
-from pitflow.segment.find_scribe import find_scribes
-from pitflow.segment.rust import rust_mask
+from pitflow.segment.classical.find_scribe import find_scribes
+from pitflow.segment.classical.rust import rust_mask
 from pitflow.simulate.panel import PanelConfig, RenderedPanel, render_panel
 
 CASES = {

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pitflow.segment.blobs import Seeds
+from pitflow.segment.classical.blobs import Seeds
 from pitflow.segment.gate import Search, gate_loss, outside, propose
 from pitflow.segment.tiles import plan_tiles
 

@@ -6,8 +6,8 @@ import pytest
 
 from pitflow.config import PitConfig
 from pitflow.schema import PIT_PIXELS, validate_table
+from pitflow.segment.classical.window import windows
 from pitflow.segment.pits import NEVER, PitMap, find_pits, pit_pixels
-from pitflow.segment.window import windows
 
 
 class Blocks:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from pitflow.config import PitConfig, ReportChainConfig
+from pitflow.segment.classical.report_chain import BandedMog2, ReportSegmenter
 from pitflow.segment.pits import find_pits, with_rim
-from pitflow.segment.report_chain import BandedMog2, ReportSegmenter
 
 
 @pytest.mark.parametrize("bands", [1, 3, 4, 128])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pitflow.segment.blobs import Seeds, build_pyramid
 from pitflow.segment.centres import Centres
-from pitflow.segment.darkening import Darkening, Structure
-from pitflow.segment.seeding import seeds_of
+from pitflow.segment.classical.blobs import Seeds, build_pyramid
+from pitflow.segment.classical.darkening import Darkening, Structure
+from pitflow.segment.classical.seeding import seeds_of
 
 SHAPE = (96, 128)
 NONE = np.empty(0, np.intp)

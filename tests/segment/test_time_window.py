@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pitflow.segment.window import change_point, windows
+from pitflow.segment.classical.window import change_point, windows
 
 
 def evidence(text):

@@ -10,8 +10,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pitflow.segment import losses
-from pitflow.segment.guidance import (
+from pitflow.segment.networks.edge import EdgeUNet, EdgeUNetConfig
+from pitflow.segment.networks.guided import Guided
+from pitflow.segment.networks.unet import UNetConfig
+from pitflow.segment.training import losses
+from pitflow.segment.training.guidance import (
     EDGE,
     MASK,
     MASK_EDGE,
@@ -23,10 +26,7 @@ from pitflow.segment.guidance import (
     guidance_weight,
     soft_edge,
 )
-from pitflow.segment.losses import LossTerm
-from pitflow.segment.networks.edge import EdgeUNet, EdgeUNetConfig
-from pitflow.segment.networks.guided import Guided
-from pitflow.segment.networks.unet import UNetConfig
+from pitflow.segment.training.losses import LossTerm
 
 DICE = (LossTerm(name="bce"), LossTerm(name="dice"))
 FTL = (LossTerm(name="bce"), LossTerm(name="focal_tversky", alpha=0.88, beta=1.5))

@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from pitflow.segment.assignment import assign
-from pitflow.segment.instance_loss import (
+from pitflow.segment.networks.gelan import Answer
+from pitflow.segment.networks.instance_head import Predictions
+from pitflow.segment.training.assignment import assign
+from pitflow.segment.training.instance_loss import (
     InstanceLoss,
     InstanceLossConfig,
     loss_terms,
     mask_cross_entropy,
 )
-from pitflow.segment.instance_samples import (
+from pitflow.segment.training.instance_samples import (
     InstanceSample,
     collate,
     collate_with_truth,
     numbered,
 )
-from pitflow.segment.networks.gelan import Answer
-from pitflow.segment.networks.instance_head import Predictions
 
 
 def a_grid(side: int = 8, stride: int = 8) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from pitflow.errors import UserError
-from pitflow.segment import learn
-from pitflow.segment.learn import (
+from pitflow.segment.networks import build_network
+from pitflow.segment.networks.unet import UNetConfig
+from pitflow.segment.training import learn
+from pitflow.segment.training.learn import (
     STATE,
     Batch,
     Epoch,
@@ -25,9 +27,7 @@ from pitflow.segment.learn import (
     stack,
     train,
 )
-from pitflow.segment.losses import binary_cross_entropy
-from pitflow.segment.networks import build_network
-from pitflow.segment.networks.unet import UNetConfig
+from pitflow.segment.training.losses import binary_cross_entropy
 
 CONFIG = TrainConfig(epochs=4, batch=4, learning_rate=1e-2, ema=0.5, schedule="cosine")
 UNET = UNetConfig(widths=(4, 8), channel_dropout=0.3)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from pitflow.segment import losses
+from pitflow.segment.training import losses
 
 SURE = 40.0
 

@@ -22,9 +22,9 @@ from pitflow.domains.particles.train import train_particles
 from pitflow.domains.recipe import AugmentConfig, Recipe
 from pitflow.errors import UserError
 from pitflow.segment.checkpoint import CARD, WEIGHTS, load_checkpoint, save_checkpoint
-from pitflow.segment.learn import TrainConfig
 from pitflow.segment.networks.smp import SmpConfig
 from pitflow.segment.networks.unet import UNetConfig
+from pitflow.segment.training.learn import TrainConfig
 
 QUICK = SINGLE.model_copy(
     update={

@@ -19,8 +19,8 @@ from pitflow.domains.panels.pictures import Colours, Mask, list_images, read_mas
 from pitflow.errors import UserError
 from pitflow.schema import COATED_PANELS, CREEP, Table
 from pitflow.scribe import Scribe
-from pitflow.segment.find_scribe import find_scribes
-from pitflow.segment.rust import one_hue_share, rust_mask
+from pitflow.segment.classical.find_scribe import find_scribes
+from pitflow.segment.classical.rust import one_hue_share, rust_mask
 
 COLOUR, GIVEN_MASK = "colour", "mask"
 PACKAGED_MODEL = "panels"

@@ -8,12 +8,12 @@ from typing import Any
 from pitflow.config import build, merged, read_toml
 from pitflow.domains.recipe import AugmentConfig, Recipe
 from pitflow.errors import UserError
-from pitflow.segment.guidance import Guidance
-from pitflow.segment.learn import TrainConfig
-from pitflow.segment.losses import LossTerm
 from pitflow.segment.networks.axial import MedTConfig
 from pitflow.segment.networks.edge import EdgeUNetConfig
 from pitflow.segment.networks.unet import UNetConfig
+from pitflow.segment.training.guidance import Guidance
+from pitflow.segment.training.learn import TrainConfig
+from pitflow.segment.training.losses import LossTerm
 
 DOMAIN = "panels"
 CHANNELS = ("red", "green", "blue")

@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from pitflow.domains.panels.pictures import Colours, LabelledPanel, Mask
 from pitflow.domains.recipe import AugmentConfig, Recipe
-from pitflow.segment.learn import Sample
+from pitflow.segment.training.learn import Sample
 
 Floats = npt.NDArray[np.float32]
 
 
 class PanelSamples:
-    """Labelled photographs as training images of a recipe (``pitflow.segment.learn.Samples``).
+    """Labelled photographs as training images (``pitflow.segment.training.learn.Samples``).
 
     They are held in memory at the recipe's size.
     """

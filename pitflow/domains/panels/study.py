@@ -36,7 +36,7 @@ from pitflow.domains.recipe import Recipe
 from pitflow.domains.training import new_card, new_network
 from pitflow.errors import UserError
 from pitflow.segment.devices import choose_execution
-from pitflow.segment.learn import STATE, autocast, in_single_precision
+from pitflow.segment.training.learn import STATE, autocast, in_single_precision
 
 TABLE_I = tuple(
     f"{model}{'' if loss == 'dice' else '-ftl'}"

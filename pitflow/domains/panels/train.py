@@ -20,10 +20,17 @@ from pitflow.domains.recipe import Recipe
 from pitflow.domains.training import about_folder, new_card, new_network, prepare_folder
 from pitflow.segment.checkpoint import Card, save_checkpoint
 from pitflow.segment.devices import choose_execution
-from pitflow.segment.guidance import MASK, GuidedLoss
-from pitflow.segment.learn import Epoch, Trained, autocast, in_single_precision, stack, train
-from pitflow.segment.losses import build_loss
 from pitflow.segment.threshold import nothing, pixel_curve
+from pitflow.segment.training.guidance import MASK, GuidedLoss
+from pitflow.segment.training.learn import (
+    Epoch,
+    Trained,
+    autocast,
+    in_single_precision,
+    stack,
+    train,
+)
+from pitflow.segment.training.losses import build_loss
 
 _ASIDE = 0.1
 """Share kept aside if the recipe says none: without it nothing would choose the threshold."""

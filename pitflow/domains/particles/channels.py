@@ -8,8 +8,9 @@ channels are darkenings relative to the steel around, free of gain and slow shad
 - ``earlier``: the frame minus one shortly before, or where there is none so early as shortly after,
   which shows what moves.
 
-The empty scene is ``pitflow.segment.ground.Ground``, lit as the frame is. A channel that cannot be
-had (a single image has no past) is 0 everywhere. ``raw`` is the plain grey value of paper 002.
+The empty scene is ``pitflow.segment.classical.ground.Ground``, lit as the frame is. A channel that
+cannot be had (a single image has no past) is 0 everywhere. ``raw`` is the plain grey value of paper
+002.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from pitflow.domains.recipe import Recipe
 from pitflow.domains.training import new_card, new_network
 from pitflow.errors import UserError
 from pitflow.segment.devices import choose_execution
-from pitflow.segment.learn import train
-from pitflow.segment.losses import build_loss
+from pitflow.segment.training.learn import train
+from pitflow.segment.training.losses import build_loss
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from pitflow.acquire.background import StoredScene
 from pitflow.acquire.frames import FrameReader
 from pitflow.domains.particles.past import aligned, neighbour
 from pitflow.domains.particles.picture import Picture
-from pitflow.segment.ground import Backgrounds, Ground
+from pitflow.segment.classical.ground import Backgrounds, Ground
+from pitflow.segment.classical.window import Window, windows
 from pitflow.segment.pits import PitMap
-from pitflow.segment.window import Window, windows
 
 _FINE = 65535
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pitflow.domains.particles.channels import EARLIER_FRAMES
 from pitflow.frame import Frame, Image
-from pitflow.segment.window import Window
+from pitflow.segment.classical.window import Window
 from pitflow.translation import translated
 
 

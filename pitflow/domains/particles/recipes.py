@@ -7,10 +7,10 @@ from pathlib import Path
 from pitflow.config import build, merged, read_toml
 from pitflow.domains.recipe import AugmentConfig, Recipe
 from pitflow.errors import UserError
-from pitflow.segment.learn import TrainConfig
-from pitflow.segment.losses import LossTerm
 from pitflow.segment.networks.smp import SmpConfig
 from pitflow.segment.networks.unet import UNetConfig
+from pitflow.segment.training.learn import TrainConfig
+from pitflow.segment.training.losses import LossTerm
 
 SINGLE = Recipe(
     name="particles-single",

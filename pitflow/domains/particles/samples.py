@@ -13,7 +13,7 @@ from pitflow.domains.particles.channels import Floats, Views, full_scale, make_c
 from pitflow.domains.particles.picture import Picture
 from pitflow.domains.particles.stamps import Stamp, clump, cut_stamps, find_specks, paste, warped
 from pitflow.domains.recipe import AugmentConfig, Recipe
-from pitflow.segment.learn import Sample
+from pitflow.segment.training.learn import Sample
 
 Mask = npt.NDArray[np.bool_]
 
@@ -21,7 +21,7 @@ _AIMED = 0.5
 
 
 class ParticleSamples:
-    """Pictures as training images of a recipe (``pitflow.segment.learn.Samples``).
+    """Pictures as training images of a recipe (``pitflow.segment.training.learn.Samples``).
 
     Particles and specks to paste are cut out of single images: those are real ones.
     """

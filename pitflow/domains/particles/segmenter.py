@@ -22,18 +22,18 @@ from pitflow.domains.particles.model import load_model
 from pitflow.domains.particles.past import aligned, neighbour
 from pitflow.frame import Frame
 from pitflow.scene import Scene
-from pitflow.segment.blobs import Seeds, find_seeds
 from pitflow.segment.centres import find_centres
-from pitflow.segment.darkening import Darkening, Look, looks
+from pitflow.segment.classical.blobs import Seeds, find_seeds
+from pitflow.segment.classical.darkening import Darkening, Look, looks
+from pitflow.segment.classical.marking import mark_particles, without_particles
+from pitflow.segment.classical.seeding import seeds_of
+from pitflow.segment.classical.window import windows
 from pitflow.segment.dense import DensePredictor
 from pitflow.segment.devices import Execution, all_devices, choose_execution, one_thread
 from pitflow.segment.gate import Search, outside, propose
-from pitflow.segment.marking import mark_particles, without_particles
 from pitflow.segment.pits import PitMap
 from pitflow.segment.protocol import Segmentation
-from pitflow.segment.seeding import seeds_of
 from pitflow.segment.tiles import TilePlan
-from pitflow.segment.window import windows
 
 WIDE_PX, WIDE_HALO_PX = 512, 32
 """Tiles of frames that are searched everywhere, and the margin whose answer is dropped, px."""

@@ -49,7 +49,7 @@ def classical_mask(image: Image, config: SegmentConfig) -> Mask:
 
     The other classical segmenters compare frames, and find nothing in a single one.
     """
-    from pitflow.segment.clahe import ClaheSegmenter
+    from pitflow.segment.classical.clahe import ClaheSegmenter
     from pitflow.segment.pits import find_pits
 
     scene = StillScene(image)

@@ -23,10 +23,10 @@ from pitflow.domains.recipe import Recipe
 from pitflow.domains.training import new_card, new_network
 from pitflow.errors import UserError
 from pitflow.segment.devices import choose_execution
-from pitflow.segment.learn import Epoch, train
-from pitflow.segment.losses import build_loss
 from pitflow.segment.networks.smp import SmpConfig
 from pitflow.segment.score import Counts, Mask, pixel_counts, pooled
+from pitflow.segment.training.learn import Epoch, train
+from pitflow.segment.training.losses import build_loss
 
 EPOCHS = (15, 30, 50, 70, 100)
 LEARNING_RATES = (5e-4, 1e-3, 5e-3, 1e-2, 1e-1)

@@ -10,11 +10,11 @@ from pitflow.config import build, merged, read_toml
 from pitflow.domains.recipe import AugmentConfig, InstanceRecipe, Recipe, WarpConfig
 from pitflow.domains.sem.channels import CHANNELS
 from pitflow.errors import UserError
-from pitflow.segment.learn import TrainConfig
-from pitflow.segment.losses import LossTerm
 from pitflow.segment.networks.gelan import GelanConfig
 from pitflow.segment.networks.mask_rcnn import MaskRcnnConfig
 from pitflow.segment.networks.unet import UNetConfig
+from pitflow.segment.training.learn import TrainConfig
+from pitflow.segment.training.losses import LossTerm
 
 
 class ClassRecipe(Recipe):

@@ -13,8 +13,8 @@ from pitflow.domains.recipe import WarpConfig
 from pitflow.domains.sem.channels import Floats, make_channels
 from pitflow.domains.sem.micrographs import Labels, Micrograph
 from pitflow.domains.sem.scales import usual_zoom
-from pitflow.segment.instance_samples import InstanceSample
-from pitflow.segment.learn import Sample
+from pitflow.segment.training.instance_samples import InstanceSample
+from pitflow.segment.training.learn import Sample
 
 _AIMED = 0.5
 _RANGE = 4.0
@@ -29,7 +29,7 @@ _LEAST_SHARE = 0.1
 
 
 class InstanceSamples:
-    """Micrographs whose labels are instances (``pitflow.segment.learn.Samples``)."""
+    """Micrographs whose labels are instances (``pitflow.segment.training.learn.Samples``)."""
 
     def __init__(self, micrographs: Sequence[Micrograph], warp: WarpConfig, side: int) -> None:
         self.micrographs, self.warp, self.side = list(micrographs), warp, side

@@ -31,7 +31,7 @@ from pitflow.domains.splits import split
 from pitflow.errors import UserError
 from pitflow.segment.devices import choose_device
 from pitflow.segment.instance_score import score_instances
-from pitflow.segment.learn import Epoch
+from pitflow.segment.training.learn import Epoch
 
 N_SPLITS = 7
 TEST_SHARE = 0.2

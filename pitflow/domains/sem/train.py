@@ -22,14 +22,14 @@ from pitflow.domains.training import about_folder, new_card, new_network, prepar
 from pitflow.errors import UserError
 from pitflow.segment.checkpoint import Card, load_checkpoint, save_checkpoint
 from pitflow.segment.devices import choose_execution
-from pitflow.segment.instance_loss import InstanceLoss
-from pitflow.segment.instance_samples import collate, collate_with_truth
 from pitflow.segment.instance_score import match_instances, score_instances
-from pitflow.segment.learn import Epoch, train
-from pitflow.segment.losses import build_loss
 from pitflow.segment.networks.gelan import GelanConfig
 from pitflow.segment.networks.mask_rcnn import MaskRcnnConfig, OwnLosses
 from pitflow.segment.score import Counts, pixel_counts, pooled
+from pitflow.segment.training.instance_loss import InstanceLoss
+from pitflow.segment.training.instance_samples import collate, collate_with_truth
+from pitflow.segment.training.learn import Epoch, train
+from pitflow.segment.training.losses import build_loss
 
 
 def train_sem(

@@ -7,7 +7,7 @@
     decoder levels -> WAM --> mask logits
 
 ET-UNet, Guided and S-Guided ET-UNet are this one network; they differ in what they are taught
-(``pitflow.segment.guidance``).
+(``pitflow.segment.training.guidance``).
 """
 
 from __future__ import annotations

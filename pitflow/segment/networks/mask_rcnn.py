@@ -69,7 +69,7 @@ class MaskRcnn(nn.Module):
         Parameters
         ----------
         images, boxes, kinds, labels:
-            As ``pitflow.segment.instance_samples.collate`` makes them.
+            As ``pitflow.segment.training.instance_samples.collate`` makes them.
 
         Raises
         ------

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pitflow.frame import CLASS_PARTICLE, CLASS_PIT
-from pitflow.segment.blobs import OUTLINE, Seeds, outline, outline_smoothing
-from pitflow.segment.darkening import Darkening, Look
+from pitflow.segment.classical.blobs import OUTLINE, Seeds, outline, outline_smoothing
+from pitflow.segment.classical.darkening import Darkening, Look
 from pitflow.segment.objects import Objects, empty_detections, measure
 from pitflow.segment.protocol import Segmentation
 

@@ -18,11 +18,11 @@ import numpy.typing as npt
 from pitflow.config import ReportChainConfig
 from pitflow.frame import CLASS_PIT, Frame, as_8_bit
 from pitflow.scene import Scene
-from pitflow.segment.contours import objects_by_contour
+from pitflow.segment.classical.contours import objects_by_contour
+from pitflow.segment.classical.window import windows
 from pitflow.segment.objects import empty_detections
 from pitflow.segment.pits import PitMap
 from pitflow.segment.protocol import Segmentation
-from pitflow.segment.window import windows
 
 _BANDS = 4
 

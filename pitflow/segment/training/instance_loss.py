@@ -8,9 +8,9 @@ from torch.nn import functional
 from torchvision.ops import complete_box_iou_loss
 
 from pitflow.config import Model
-from pitflow.segment.assignment import Assigned, assign
 from pitflow.segment.networks.gelan import Answer
 from pitflow.segment.networks.instance_head import PROTOTYPE_STRIDE, Predictions
+from pitflow.segment.training.assignment import Assigned, assign
 
 _MASKS = 256
 """Masks per image that are compared, drawn by chance from all: bounds the memory."""
@@ -26,7 +26,7 @@ class InstanceLossConfig(Model):
 
 
 class InstanceLoss:
-    """The loss of ``Gelan`` against the targets of ``pitflow.segment.instance_samples.collate``."""
+    """The loss of ``Gelan`` against the targets that ``instance_samples.collate`` makes."""
 
     terms = ("class", "box", "mask", "auxiliary")
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from scipy import ndimage
 
-from pitflow.segment.learn import Batch
+from pitflow.segment.training.learn import Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class InstanceSample:
 
 
 def collate(samples: Sequence[InstanceSample]) -> Batch:
-    """Put samples into a batch; targets as ``pitflow.segment.instance_loss`` takes them."""
+    """Put samples into a batch; targets as ``instance_loss`` takes them."""
     images, targets = _tensors(samples)
     return Batch((images,), targets)
 

@@ -17,8 +17,8 @@ import torch
 from pydantic import Field, model_validator
 
 from pitflow.config import Model
-from pitflow.segment.losses import LossTerm, build_loss
 from pitflow.segment.networks.guided import Guided
+from pitflow.segment.training.losses import LossTerm, build_loss
 
 MASK, EDGE, MASK_EDGE, WEIGHT = "mask", "edge", "mask edge", "weight of the mask edge"
 """The terms of a guided loss, each with its weight, and what is noted beside them."""

@@ -21,9 +21,9 @@ import scipy.sparse
 from pitflow.frame import Frame, Image
 from pitflow.median import median_image
 from pitflow.scene import Scene
-from pitflow.segment.blobs import noise_of
+from pitflow.segment.classical.blobs import noise_of
+from pitflow.segment.classical.window import Window, change_point
 from pitflow.segment.pits import PitMap
-from pitflow.segment.window import Window, change_point
 from pitflow.translation import translated
 
 Float = npt.NDArray[np.float32]

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from pitflow.config import ChangeConfig
 from pitflow.frame import Frame
 from pitflow.scene import Scene
-from pitflow.segment.blobs import find_seeds
-from pitflow.segment.darkening import Look, looks
-from pitflow.segment.marking import mark_particles, without_particles
+from pitflow.segment.classical.blobs import find_seeds
+from pitflow.segment.classical.darkening import Look, looks
+from pitflow.segment.classical.marking import mark_particles, without_particles
+from pitflow.segment.classical.window import windows
 from pitflow.segment.pits import PitMap
 from pitflow.segment.protocol import Segmentation
-from pitflow.segment.window import windows
 
 
 class ChangeSegmenter:

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from pitflow.segment.blobs import Seeds, joined
 from pitflow.segment.centres import APART_PX, Centres
-from pitflow.segment.darkening import Darkening
+from pitflow.segment.classical.blobs import Seeds, joined
+from pitflow.segment.classical.darkening import Darkening
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.intp]

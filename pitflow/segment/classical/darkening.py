@@ -18,10 +18,10 @@ import numpy.typing as npt
 from pitflow.config import ChangeConfig
 from pitflow.frame import Frame
 from pitflow.scene import Scene
-from pitflow.segment.blobs import Pyramid, build_pyramid, noise_of
-from pitflow.segment.ground import SHIFT_STEP, Backgrounds, Ground
+from pitflow.segment.classical.blobs import Pyramid, build_pyramid, noise_of
+from pitflow.segment.classical.ground import SHIFT_STEP, Backgrounds, Ground
+from pitflow.segment.classical.window import Window
 from pitflow.segment.pits import PitMap, with_rim
-from pitflow.segment.window import Window
 
 Float = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.intp]

@@ -16,7 +16,7 @@ import pandas as pd
 
 from pitflow.config import ChangeConfig
 from pitflow.frame import Image
-from pitflow.segment.blobs import (
+from pitflow.segment.classical.blobs import (
     OUTLINE,
     build_pyramid,
     find_seeds,
@@ -32,7 +32,7 @@ _LEAST_NOISE = 0.1 / 255.0
 
 @dataclass(frozen=True, slots=True)
 class EvenNoise:
-    """The same noise everywhere (`pitflow.segment.blobs.Noise`)."""
+    """The same noise everywhere (`pitflow.segment.classical.blobs.Noise`)."""
 
     floor: float
 

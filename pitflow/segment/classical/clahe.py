@@ -14,11 +14,11 @@ import numpy.typing as npt
 from pitflow.config import ClaheConfig
 from pitflow.frame import CLASS_PIT, Frame, Image, as_8_bit
 from pitflow.scene import Scene
-from pitflow.segment.contours import objects_by_contour
+from pitflow.segment.classical.contours import objects_by_contour
+from pitflow.segment.classical.window import windows
 from pitflow.segment.objects import empty_detections
 from pitflow.segment.pits import PitMap
 from pitflow.segment.protocol import Segmentation
-from pitflow.segment.window import windows
 
 _CLOSE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
 _OPEN = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))

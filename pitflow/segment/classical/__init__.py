@@ -1,0 +1,1 @@
+"""Segmenters without a network, and what they are made of."""
