@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 from pitflow.errors import UserError
+
+
+def this_command() -> str:
+    """Return the command line that is being carried out, for the card of what it makes."""
+    return shlex.join(["pitflow", *sys.argv[1:]])
 
 
 def print_error(error: UserError) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pitflow.console import this_command
 from pitflow.console.bar import Bar
 from pitflow.errors import UserError
 
@@ -58,7 +58,7 @@ def train_with_progress(
             device=device,
             workers=workers or 1,
             overwrite=overwrite,
-            command=shlex.join(["pitflow", *sys.argv[1:]]),
+            command=this_command(),
             note=note,
             progress=bar,
         )

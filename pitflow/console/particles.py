@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pitflow.console import this_command
 from pitflow.console.bar import Bar
 from pitflow.errors import UserError
 
@@ -39,7 +39,7 @@ def train_with_progress(
             device=device,
             workers=workers or 1,
             overwrite=overwrite,
-            command=shlex.join(["pitflow", *sys.argv[1:]]),
+            command=this_command(),
             progress=bar,
         )
     sys.stdout.write(f"{output}\n")
@@ -81,7 +81,7 @@ def adapt_with_progress(
             device=device,
             workers=workers or 1,
             overwrite=overwrite,
-            command=shlex.join(["pitflow", *sys.argv[1:]]),
+            command=this_command(),
             progress=bar,
         )
     sys.stdout.write(f"{output}\n")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pitflow.console import print_error
+from pitflow.console import print_error, this_command
 from pitflow.console.bar import Bar
 from pitflow.errors import UserError
 
@@ -80,7 +79,7 @@ def train_with_progress(
             device=device,
             workers=workers or 1,
             overwrite=overwrite,
-            command=shlex.join(["pitflow", *sys.argv[1:]]),
+            command=this_command(),
             progress=bar,
         )
     sys.stdout.write(f"{output}\n")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
 from pydantic import Field
 
-from pitflow.config import Model
+from pitflow.config import Model, build, merged, read_toml
+from pitflow.errors import UserError
 from pitflow.segment.networks import NetworkConfig
 from pitflow.segment.training.guidance import Guidance
 from pitflow.segment.training.instance_loss import InstanceLossConfig
@@ -149,3 +154,48 @@ class InstanceRecipe(Model):
 
 
 AnyRecipe = Recipe | InstanceRecipe
+
+Known = TypeVar("Known", bound=AnyRecipe)
+
+
+def find_recipe(
+    name: str, known: Mapping[str, Known], kind: type[Known] | None = None, base: str | None = None
+) -> Known:
+    """Return the recipe of a name, or of a TOML file.
+
+    A file holds what differs from the recipe that it names as its ``base``::
+
+        base = "particles-single"
+        name = "mine"
+        [training]
+        epochs = 20
+
+    Parameters
+    ----------
+    known:
+        The recipes, by name.
+    kind, base:
+        A file that names no base is a whole recipe of this kind, or differs from this base.
+
+    Raises
+    ------
+    UserError
+        If there is no such recipe, or the file is not one.
+    """
+
+    def named(key: str) -> Known:
+        if key not in known:
+            raise UserError(
+                f"no recipe is called {key!r}", hint=f"known: {', '.join(known)}, or a TOML file"
+            )
+        return known[key]
+
+    path = Path(name)
+    if path.suffix != ".toml":
+        return named(name)
+    values = read_toml(path)
+    given = values.pop("base", base)
+    if given is None and kind is not None:
+        return build(kind, values, where=path)
+    origin = named(str(given))
+    return build(type(origin), merged(origin.model_dump(mode="json"), values), where=path)

@@ -1,21 +1,23 @@
-"""What the training of every domain begins with: a new network, its card, and a folder for both."""
+"""What the trainings of all domains share, from the new network to the finished card."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from pitflow.compute import Progress
 from pitflow.domains.recipe import AnyRecipe
 from pitflow.errors import UserError
 from pitflow.provenance import software_versions
 from pitflow.segment.checkpoint import WEIGHTS, Card
 from pitflow.segment.networks import build_network
-from pitflow.segment.training.learn import STATE
+from pitflow.segment.training.learn import STATE, Samples, TrainConfig, Trained, Validate, train
 
 
 def new_network(recipe: AnyRecipe) -> nn.Module:
@@ -59,6 +61,59 @@ def prepare_folder(out: Path, *, overwrite: bool) -> None:
         shutil.rmtree(out / "log", ignore_errors=True)
     elif (out / WEIGHTS).exists() and not (out / STATE).exists():
         raise UserError("holds a model", where=out, hint="choose another folder, or --overwrite")
+
+
+def identity(recipe: AnyRecipe, *sides: Iterable[bytes]) -> str:
+    """Return a hash of all that decides a training: the recipe, and the data of each side."""
+    digest = hashlib.sha256(recipe.model_dump_json().encode())
+    for side in sides:
+        digest.update(b"side")
+        for part in side:
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def train_with(
+    progress: Progress,
+    title: str,
+    network: nn.Module,
+    samples: Samples,
+    loss: Callable[..., torch.Tensor],
+    validate: Validate | None,
+    config: TrainConfig,
+    folder: Path,
+    *,
+    closing: Callable[[Trained], str] = lambda trained: f"{len(trained.history)} epochs",
+    **details: Any,
+) -> Trained:
+    """Train and show how far it is; ``details`` go to ``pitflow.segment.training.learn.train``.
+
+    Parameters
+    ----------
+    title, closing:
+        What the progress says while the training goes on, and of what it gave.
+    """
+    per_epoch = config.samples_per_epoch or len(samples)
+    progress.start(title, config.epochs * -(-per_epoch // config.batch))
+    trained = train(
+        network, samples, loss, validate, config, folder, advance=progress.advance, **details
+    )
+    progress.finish(closing(trained))
+    return trained
+
+
+def finished_card(
+    card: Card, data: Sequence[Path], scores: dict[str, Any], command: str, note: str = ""
+) -> Card:
+    """Return the card with what the model learned from, how good it is and how it was made."""
+    return card.model_copy(
+        update={
+            "data": tuple(about_folder(folder) for folder in data),
+            "scores": scores,
+            "command": command,
+            "note": note,
+        }
+    )
 
 
 def about_folder(folder: Path) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +10,20 @@ import torch
 from torch import nn
 
 from pitflow.compute import Progress, Silent
+from pitflow.domains import training
 from pitflow.domains.panels.folds import stratified_parts
 from pitflow.domains.panels.model import PanelModel
 from pitflow.domains.panels.pictures import LabelledPanel, read_panels
 from pitflow.domains.panels.samples import PanelSamples
 from pitflow.domains.panels.scores import dice_score, score_panels
 from pitflow.domains.recipe import Recipe
-from pitflow.domains.training import about_folder, new_card, new_network, prepare_folder
+from pitflow.domains.training import (
+    finished_card,
+    new_card,
+    new_network,
+    prepare_folder,
+    train_with,
+)
 from pitflow.segment.checkpoint import Card, save_checkpoint
 from pitflow.segment.devices import choose_execution
 from pitflow.segment.threshold import nothing, pixel_curve
@@ -28,7 +34,6 @@ from pitflow.segment.training.learn import (
     autocast,
     in_single_precision,
     stack,
-    train,
 )
 from pitflow.segment.training.losses import build_loss
 
@@ -95,14 +100,7 @@ def train_panel(
     )
     model = PanelModel(trained.network, new_card(recipe), execution=choose_execution(device))
     model = with_best_threshold(model, aside)
-    card = model.card.model_copy(
-        update={
-            "data": tuple(about_folder(folder) for folder in data),
-            "scores": _scores(model, aside, data),
-            "command": command,
-            "note": note,
-        }
-    )
+    card = finished_card(model.card, data, _scores(model, aside, data), command, note)
     return save_checkpoint(out, model.network, card, half=True)
 
 
@@ -129,12 +127,11 @@ def fit(
 ) -> Trained:
     """Train on some photographs and validate on others; ``folder`` gets state and log."""
     execution = choose_execution(device)
-    samples = PanelSamples(panels, recipe)
-    per_epoch = recipe.training.samples_per_epoch or len(samples)
-    progress.start(recipe.name, recipe.training.epochs * -(-per_epoch // recipe.training.batch))
-    trained = train(
+    return train_with(
+        progress,
+        recipe.name,
         new_network(recipe),
-        samples,
+        PanelSamples(panels, recipe),
         objective(recipe, ()),
         validation(PanelSamples(aside, recipe), recipe, execution.device),
         recipe.training,
@@ -143,10 +140,7 @@ def fit(
         identity=identity(recipe, panels, aside),
         device=execution.device,
         workers=workers,
-        advance=progress.advance,
     )
-    progress.finish(f"{len(trained.history)} epochs")
-    return trained
 
 
 def validation(
@@ -191,14 +185,12 @@ def identity(
     recipe: Recipe, panels: Sequence[LabelledPanel], aside: Sequence[LabelledPanel]
 ) -> str:
     """Return a hash of all that decides a training: recipe, and photographs on both sides."""
-    digest = hashlib.sha256(recipe.model_dump_json().encode())
-    for side in (panels, aside):
-        digest.update(b"side")
-        for panel in side:
-            digest.update(panel.name.encode())
-            digest.update(panel.image.read_bytes())
-            digest.update(panel.mask.read_bytes())
-    return digest.hexdigest()
+    return training.identity(recipe, _parts(panels), _parts(aside))
+
+
+def _parts(panels: Sequence[LabelledPanel]) -> Iterator[bytes]:
+    for panel in panels:
+        yield from (panel.name.encode(), panel.image.read_bytes(), panel.mask.read_bytes())
 
 
 def objective(recipe: Recipe, history: Sequence[Epoch]) -> Callable[..., torch.Tensor]:

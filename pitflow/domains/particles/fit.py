@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import nn
 
 from pitflow.compute import Progress, Silent
+from pitflow.domains import training
 from pitflow.domains.particles.model import ParticleModel, calibrated, load_model
 from pitflow.domains.particles.picture import Picture
 from pitflow.domains.particles.samples import ParticleSamples
 from pitflow.domains.recipe import Recipe
-from pitflow.domains.training import new_card, new_network
+from pitflow.domains.training import new_card, new_network, train_with
 from pitflow.errors import UserError
 from pitflow.segment.devices import choose_execution
-from pitflow.segment.training.learn import train
 from pitflow.segment.training.losses import build_loss
 
 
@@ -55,10 +54,10 @@ def fit(
         return details["F1 particle"], details
 
     samples = ParticleSamples(pictures, recipe)
-    per_epoch = recipe.training.samples_per_epoch or len(samples)
     title = f"train {folder.name}" if folder.name.startswith("fold-") else "train"
-    how.progress.start(title, recipe.training.epochs * -(-per_epoch // recipe.training.batch))
-    trained = train(
+    trained = train_with(
+        how.progress,
+        title,
         network,
         samples,
         build_loss(recipe.loss),
@@ -68,9 +67,7 @@ def fit(
         identity=key,
         device=execution.device,
         workers=how.workers,
-        advance=how.progress.advance,
     )
-    how.progress.finish(f"{len(trained.history)} epochs")
     model = ParticleModel(trained.network, card, execution=execution)
     if not aside:
         return model
@@ -80,14 +77,14 @@ def fit(
 
 def identity(recipe: Recipe, pictures: Sequence[Picture], aside: Sequence[Picture]) -> str:
     """Return a hash of all that decides a training: recipe, and pictures on both sides."""
-    digest = hashlib.sha256(recipe.model_dump_json().encode())
-    for side in (pictures, aside):
-        digest.update(b"side")
-        for picture in side:
-            digest.update(picture.name.encode())
-            for image in (picture.frame, *picture.truth.values()):
-                digest.update(image.tobytes())
-    return digest.hexdigest()
+    return training.identity(recipe, _parts(pictures), _parts(aside))
+
+
+def _parts(pictures: Sequence[Picture]) -> Iterator[bytes]:
+    for picture in pictures:
+        yield picture.name.encode()
+        for image in (picture.frame, *picture.truth.values()):
+            yield image.tobytes()
 
 
 def _start_from(initial: str, network: nn.Module, recipe: Recipe) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from pitflow.config import build, merged, read_toml
+from pitflow.domains import recipe
 from pitflow.domains.recipe import AugmentConfig, Recipe
-from pitflow.errors import UserError
 from pitflow.segment.networks.smp import SmpConfig
 from pitflow.segment.networks.unet import UNetConfig
 from pitflow.segment.training.learn import TrainConfig
@@ -98,37 +95,9 @@ PAPER = Recipe(
 )
 """The paper's U-Net on the paper's tiles: 200 px enlarged to 224, batch 5, Adam at 1e-3."""
 
-RECIPES = {recipe.name: recipe for recipe in (MOVING, FIRST, SINGLE, PAPER)}
+RECIPES = {one.name: one for one in (MOVING, FIRST, SINGLE, PAPER)}
 
 
 def find_recipe(name: str) -> Recipe:
-    """Return the recipe of a name, or of a TOML file.
-
-    A file holds what differs from the recipe that it names as its ``base``::
-
-        base = "particles-single"
-        name = "mine"
-        [training]
-        epochs = 20
-
-    Raises
-    ------
-    UserError
-        If there is no such recipe, or the file is not one.
-    """
-    path = Path(name)
-    if path.suffix == ".toml":
-        values = read_toml(path)
-        base = values.pop("base", None)
-        given = _known(str(base)).model_dump(mode="json") if base is not None else {}
-        return build(Recipe, merged(given, values), where=path)
-    return _known(name)
-
-
-def _known(name: str) -> Recipe:
-    try:
-        return RECIPES[name]
-    except KeyError:
-        raise UserError(
-            f"no recipe is called {name!r}", hint=f"known: {', '.join(RECIPES)}, or a TOML file"
-        ) from None
+    """Return the recipe of a name, or of a TOML file (``pitflow.domains.recipe.find_recipe``)."""
+    return recipe.find_recipe(name, RECIPES, kind=Recipe)

@@ -20,12 +20,12 @@ from pitflow.domains.particles.recipes import PAPER
 from pitflow.domains.particles.samples import ParticleSamples
 from pitflow.domains.particles.still import classical_mask
 from pitflow.domains.recipe import Recipe
-from pitflow.domains.training import new_card, new_network
+from pitflow.domains.training import new_card, new_network, train_with
 from pitflow.errors import UserError
 from pitflow.segment.devices import choose_execution
 from pitflow.segment.networks.smp import SmpConfig
 from pitflow.segment.score import Counts, Mask, pixel_counts, pooled
-from pitflow.segment.training.learn import Epoch, train
+from pitflow.segment.training.learn import Epoch
 from pitflow.segment.training.losses import build_loss
 
 EPOCHS = (15, 30, 50, 70, 100)
@@ -132,11 +132,11 @@ def _one_training(
         names = ("f1", "precision", "recall", "iou", "accuracy")
         return counts.f1, {name: float(getattr(counts, name)) for name in names}
 
-    samples = ParticleSamples(trained_on, recipe)
-    progress.start(f"learning rate {rate:g}", training.epochs * -(-len(samples) // training.batch))
-    trained = train(
+    trained = train_with(
+        progress,
+        f"learning rate {rate:g}",
         new_network(recipe),
-        samples,
+        ParticleSamples(trained_on, recipe),
         build_loss(recipe.loss),
         test,
         training,
@@ -144,9 +144,8 @@ def _one_training(
         identity=identity(recipe, trained_on, tested),
         device=execution.device,
         workers=workers,
-        advance=progress.advance,
+        closing=lambda trained: f"F1 {trained.history[-1].details['f1']:.2f}",
     )
-    progress.finish(f"F1 {trained.history[-1].details['f1']:.2f}")
     return trained.history, ParticleModel(trained.network, card, execution=execution)
 
 

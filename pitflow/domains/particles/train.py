@@ -15,7 +15,7 @@ from pitflow.domains.particles.pictures import read_pictures
 from pitflow.domains.particles.recipes import MOVING
 from pitflow.domains.recipe import Recipe
 from pitflow.domains.splits import split
-from pitflow.domains.training import about_folder, prepare_folder
+from pitflow.domains.training import finished_card, prepare_folder
 from pitflow.segment.checkpoint import Card, save_checkpoint
 
 
@@ -80,13 +80,7 @@ def train_particles(
         if aside:
             held = score_particles(model, aside)
             scores = {"kept aside (also chose threshold and epoch)": held}
-    card = model.card.model_copy(
-        update={
-            "data": tuple(about_folder(folder) for folder in data),
-            "scores": scores,
-            "command": command,
-        }
-    )
+    card = finished_card(model.card, data, scores, command)
     return save_checkpoint(out, model.network, card)
 
 

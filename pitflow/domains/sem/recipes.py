@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pydantic import Field
 
-from pitflow.config import build, merged, read_toml
+from pitflow.domains import recipe
 from pitflow.domains.recipe import AugmentConfig, InstanceRecipe, Recipe, WarpConfig
 from pitflow.domains.sem.channels import CHANNELS
-from pitflow.errors import UserError
 from pitflow.segment.networks.gelan import GelanConfig
 from pitflow.segment.networks.mask_rcnn import MaskRcnnConfig
 from pitflow.segment.networks.unet import UNetConfig
@@ -102,31 +99,12 @@ OXIDE = ClassRecipe(
 
 AnySemRecipe = InstanceRecipe | ClassRecipe
 
-RECIPES: dict[str, AnySemRecipe] = {
-    recipe.name: recipe for recipe in (SEM, NO_TEXTURE, MASK_RCNN, OXIDE)
-}
+RECIPES: dict[str, AnySemRecipe] = {one.name: one for one in (SEM, NO_TEXTURE, MASK_RCNN, OXIDE)}
 
 
 def find_recipe(name: str) -> AnySemRecipe:
-    """Return the recipe of a name, or of a TOML file that says how it differs from its ``base``.
+    """Return the recipe of a name, or of a TOML file (``pitflow.domains.recipe.find_recipe``).
 
-    Raises
-    ------
-    UserError
-        If there is no such recipe, or the file is not one.
+    A file that names no base differs from ``sem``.
     """
-    path = Path(name)
-    if path.suffix != ".toml":
-        return _known(name)
-    values = read_toml(path)
-    base = _known(str(values.pop("base", "sem")))
-    return build(type(base), merged(base.model_dump(mode="json"), values), where=path)
-
-
-def _known(name: str) -> AnySemRecipe:
-    try:
-        return RECIPES[name]
-    except KeyError:
-        raise UserError(
-            f"no recipe is called {name!r}", hint=f"known: {', '.join(RECIPES)}, or a TOML file"
-        ) from None
+    return recipe.find_recipe(name, RECIPES, base="sem")

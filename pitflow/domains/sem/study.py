@@ -276,11 +276,8 @@ def run_task(task: Task) -> dict[str, Any]:
             for one in history
         ],
     }
-    save_instance_model(
-        task.folder,
-        model,
-        {"scores": {f"test of split {task.split + 1}": scores}, "name": task.experiment},
-    )
+    about = {"scores": {f"test of split {task.split + 1}": scores}, "name": task.experiment}
+    save_instance_model(task.folder, model.with_card(model.card.model_copy(update=about)))
     partial = path.with_name(RESULT + ".partial")
     partial.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     partial.replace(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from torch import nn
 
 from pitflow.compute import Progress, Silent
+from pitflow.domains import training
 from pitflow.domains.recipe import AnyRecipe, InstanceRecipe
 from pitflow.domains.sem.labels import read_labelled
 from pitflow.domains.sem.micrographs import Micrograph
@@ -18,7 +19,13 @@ from pitflow.domains.sem.model import SCORED_FROM, ClassModel, InstanceModel
 from pitflow.domains.sem.recipes import SEM, AnySemRecipe, ClassRecipe
 from pitflow.domains.sem.samples import ClassSamples, InstanceSamples, class_masks
 from pitflow.domains.splits import split
-from pitflow.domains.training import about_folder, new_card, new_network, prepare_folder
+from pitflow.domains.training import (
+    finished_card,
+    new_card,
+    new_network,
+    prepare_folder,
+    train_with,
+)
 from pitflow.errors import UserError
 from pitflow.segment.checkpoint import Card, load_checkpoint, save_checkpoint
 from pitflow.segment.devices import choose_execution
@@ -28,7 +35,7 @@ from pitflow.segment.networks.mask_rcnn import MaskRcnnConfig, OwnLosses
 from pitflow.segment.score import Counts, pixel_counts, pooled
 from pitflow.segment.training.instance_loss import InstanceLoss
 from pitflow.segment.training.instance_samples import collate, collate_with_truth
-from pitflow.segment.training.learn import Epoch, train
+from pitflow.segment.training.learn import Epoch
 from pitflow.segment.training.losses import build_loss
 
 
@@ -90,23 +97,12 @@ def train_sem(
             start = earlier.network
         model, _ = fit_instances(for_training, aside, recipe, out, initial=start, **options)
         scores = score_model(model, aside)
-        return save_instance_model(
-            out,
-            model,
-            {
-                "data": tuple(about_folder(folder) for folder in (*pretrain, *data)),
-                "scores": {"kept aside (also chose threshold and epoch)": scores},
-                "command": command,
-            },
-        )
+        tested = {"kept aside (also chose threshold and epoch)": scores}
+        card = finished_card(model.card, (*pretrain, *data), tested, command)
+        return save_instance_model(out, model.with_card(card))
     classes, _ = fit_classes(for_training, aside, recipe, out, initial=start, **options)
-    card = classes.card.model_copy(
-        update={
-            "data": tuple(about_folder(folder) for folder in data),
-            "scores": {"kept aside (also chose the epoch)": score_classes(classes, aside)},
-            "command": command,
-        }
-    )
+    tested = {"kept aside (also chose the epoch)": score_classes(classes, aside)}
+    card = finished_card(classes.card, data, tested, command)
     return save_checkpoint(out, classes.network, card)
 
 
@@ -138,8 +134,9 @@ def fit_instances(
         details = {name: scores[name] or 0.0 for name in ("precision", "recall", "ap50", "ap50_95")}
         return details["ap50"], details
 
-    progress.start(stage, _steps(recipe, len(samples)))
-    trained = train(
+    trained = train_with(
+        progress,
+        stage,
         network,
         samples,
         OwnLosses() if own else InstanceLoss(recipe.loss),
@@ -150,9 +147,7 @@ def fit_instances(
         identity=key,
         device=execution.device,
         workers=workers,
-        advance=progress.advance,
     )
-    progress.finish(f"{len(trained.history)} epochs")
     model, _ = calibrated(InstanceModel(trained.network, card, execution=execution), aside)
     return model, trained.history
 
@@ -179,10 +174,10 @@ def score_model(model: InstanceModel, micrographs: Sequence[Micrograph]) -> dict
     return score_instances(found, [one.labels for one in micrographs], model.threshold)
 
 
-def save_instance_model(out: Path, model: InstanceModel, update: dict[str, Any]) -> Card:
+def save_instance_model(out: Path, model: InstanceModel) -> Card:
     """Write weights and card, without what only training needs."""
     network: Any = model.network
-    card = model.card.model_copy(update=update)
+    card = model.card
     if isinstance(card.network, GelanConfig):
         bare = card.network.model_copy(update={"auxiliary": False})
         card = card.model_copy(update={"network": bare})
@@ -214,8 +209,9 @@ def fit_classes(
         details = {f"IoU {name}": iou or 0.0 for name, iou in scores["iou"].items()}
         return scores["mean_iou"] or 0.0, details
 
-    progress.start(stage, _steps(recipe, len(samples)))
-    trained = train(
+    trained = train_with(
+        progress,
+        stage,
         network,
         samples,
         build_loss(recipe.loss),
@@ -225,9 +221,7 @@ def fit_classes(
         identity=key,
         device=execution.device,
         workers=workers,
-        advance=progress.advance,
     )
-    progress.finish(f"{len(trained.history)} epochs")
     return ClassModel(trained.network, card, execution=execution), trained.history
 
 
@@ -286,14 +280,12 @@ def identity(
     recipe: AnyRecipe, micrographs: Sequence[Micrograph], aside: Sequence[Micrograph]
 ) -> str:
     """Return a hash of all that decides a training: recipe, and micrographs on both sides."""
-    digest = hashlib.sha256(recipe.model_dump_json().encode())
-    for side in (micrographs, aside):
-        digest.update(b"side")
-        for one in side:
-            digest.update(one.name.encode())
-            digest.update(np.ascontiguousarray(one.image).tobytes())
-            digest.update(np.ascontiguousarray(one.labels).tobytes())
-    return digest.hexdigest()
+    return training.identity(recipe, _parts(micrographs), _parts(aside))
+
+
+def _parts(micrographs: Sequence[Micrograph]) -> Iterator[bytes]:
+    for one in micrographs:
+        yield from (one.name.encode(), one.image.tobytes(), one.labels.tobytes())
 
 
 def load_initial(folder: Path, recipe: AnyRecipe) -> nn.Module:
@@ -325,11 +317,6 @@ def _fitting(network: nn.Module, fresh: nn.Module) -> dict[str, Any]:
         for name, value in network.state_dict().items()
         if name in wanted and wanted[name].shape == value.shape
     }
-
-
-def _steps(recipe: AnyRecipe, n: int) -> int:
-    per_epoch = recipe.training.samples_per_epoch or n
-    return recipe.training.epochs * -(-per_epoch // recipe.training.batch)
 
 
 def _begin(
