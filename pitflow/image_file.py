@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -14,6 +16,39 @@ from pitflow.frame import Image
 IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})
 MASK_SUFFIX = "_mask"
 """Ends the name of the mask beside an image, before ".png"."""
+
+
+def listed_images(paths: Sequence[Path], inside: Callable[[Path], list[Path]]) -> list[Path]:
+    """Return the images that files and folders name.
+
+    Parameters
+    ----------
+    inside:
+        Gives the images in a folder.
+
+    Raises
+    ------
+    UserError
+        If a path does not exist, or a folder holds no images.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            images = inside(path)
+            if not images:
+                raise UserError("holds no images", where=path)
+            found += images
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise UserError("no such image", where=path)
+    return found
+
+
+def natural(path: Path) -> list[tuple[int, int, str]]:
+    """Return a key that sorts names as people do: 2 before 10."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
 def encoded(path: Path) -> npt.NDArray[np.uint8]:

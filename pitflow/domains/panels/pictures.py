@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pitflow.domains.panels.duplicates import duplicate_groups
 from pitflow.errors import UserError
-from pitflow.image_file import IMAGE_SUFFIXES, MASK_SUFFIX, encoded
+from pitflow.image_file import IMAGE_SUFFIXES, MASK_SUFFIX, encoded, listed_images
 
 Colours = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -113,21 +113,7 @@ def list_images(paths: Sequence[Path]) -> list[Path]:
     UserError
         If a path does not exist, a folder holds no images, or two images have the same name.
     """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = [
-                file
-                for file in sorted(path.iterdir())
-                if file.suffix.lower() in IMAGE_SUFFIXES and not file.stem.endswith(MASK_SUFFIX)
-            ]
-            if not inside:
-                raise UserError("holds no images", where=path)
-            found += inside
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise UserError("no such image", where=path)
+    found = listed_images(paths, _images_in)
     seen: dict[str, Path] = {}
     for path in found:
         if path.stem in seen:
@@ -169,14 +155,18 @@ def _decoded(path: Path, flags: int) -> npt.NDArray[np.uint8]:
     return image
 
 
+def _images_in(folder: Path) -> list[Path]:
+    return [
+        file
+        for file in sorted(folder.iterdir())
+        if file.suffix.lower() in IMAGE_SUFFIXES and not file.stem.endswith(MASK_SUFFIX)
+    ]
+
+
 def _pairs(folder: Path) -> list[tuple[Path, Path]]:
     if not folder.is_dir():
         raise UserError("no such folder", where=folder)
-    images = {
-        file.stem: file
-        for file in sorted(folder.iterdir())
-        if file.suffix.lower() in IMAGE_SUFFIXES and not file.stem.endswith(MASK_SUFFIX)
-    }
+    images = {file.stem: file for file in _images_in(folder)}
     masks = sorted(folder.glob(f"*{MASK_SUFFIX}.png"))
     for mask in masks:
         if mask.stem.removesuffix(MASK_SUFFIX) not in images:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from pitflow.domains.particles.groups import TILE_PX, overlap_groups, tile_offse
 from pitflow.domains.particles.picture import Picture
 from pitflow.errors import UserError
 from pitflow.frame import Image
-from pitflow.image_file import IMAGE_SUFFIXES, MASK_SUFFIX, read_image
+from pitflow.image_file import IMAGE_SUFFIXES, MASK_SUFFIX, natural, read_image
 
 
 def read_pictures(folders: Sequence[Path]) -> list[Picture]:
@@ -64,7 +63,7 @@ def read_grey(path: Path) -> Image:
 def list_images(folder: Path) -> list[Path]:
     """Return the images of a folder that are not masks, in natural order of their names."""
     paths = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted((path for path in paths if not path.stem.endswith(MASK_SUFFIX)), key=_natural)
+    return sorted((path for path in paths if not path.stem.endswith(MASK_SUFFIX)), key=natural)
 
 
 def _read_tiles(folder: Path) -> Iterator[Picture]:
@@ -110,8 +109,3 @@ def agreed(
         there = tuple(slice(max(-step, 0), TILE_PX - max(step, 0)) for step in offset)
         known[one][here] &= masks[one][here] == masks[other][there]
     return known
-
-
-def _natural(path: Path) -> list[tuple[bool, int, str]]:
-    parts = re.split(r"(\d+)", path.name)
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]

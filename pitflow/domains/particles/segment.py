@@ -13,6 +13,7 @@ from pitflow.domains.particles.channels import Views, full_scale
 from pitflow.domains.particles.model import load_model
 from pitflow.domains.particles.pictures import list_images, read_grey
 from pitflow.errors import UserError
+from pitflow.image_file import listed_images
 from pitflow.segment.devices import choose_execution
 
 
@@ -65,15 +66,7 @@ def segment_images(
 
 
 def _listed(images: Sequence[Path]) -> list[Path]:
-    paths: list[Path] = []
-    for path in images:
-        if path.is_dir():
-            inside = list_images(path)
-            if not inside:
-                raise UserError("holds no images", where=path)
-            paths += inside
-        else:
-            paths.append(path)
+    paths = listed_images(images, list_images)
     if not paths:
         raise UserError("no images given")
     return paths

@@ -22,11 +22,11 @@ from pitflow.domains.sem.micrographs import (
     Labels,
     Micrograph,
     group_of,
-    natural,
     read_grey,
     read_pixels,
 )
 from pitflow.errors import UserError
+from pitflow.image_file import natural
 
 _SUBPIXEL_BITS = 8
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pitflow.domains.sem.data_bar import find_data_bar
 from pitflow.errors import UserError
 from pitflow.frame import Image
-from pitflow.image_file import encoded
+from pitflow.image_file import encoded, listed_images, natural
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 LABEL_SUFFIX = "_labels"
@@ -100,21 +100,14 @@ def list_micrographs(paths: Sequence[Path]) -> list[Path]:
     UserError
         If a path does not exist, a folder holds no images, or nothing is given.
     """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = [
-                file
-                for file in sorted(path.iterdir(), key=natural)
-                if file.suffix.lower() in IMAGE_SUFFIXES and not file.stem.endswith(_MADE_HERE)
-            ]
-            if not inside:
-                raise UserError("holds no images", where=path)
-            found += inside
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise UserError("no such image", where=path)
+    found = listed_images(
+        paths,
+        lambda folder: [
+            file
+            for file in sorted(folder.iterdir(), key=natural)
+            if file.suffix.lower() in IMAGE_SUFFIXES and not file.stem.endswith(_MADE_HERE)
+        ],
+    )
     if not found:
         raise UserError("no images given")
     return found
@@ -123,12 +116,6 @@ def list_micrographs(paths: Sequence[Path]) -> list[Path]:
 def without_data_bar(image: Image) -> Image:
     """Return the rows above the data bar, as a view."""
     return image[: find_data_bar(image)]
-
-
-def natural(path: Path) -> list[tuple[int, int, str]]:
-    """Return a key that sorts names as people do: 2 before 10."""
-    parts = re.split(r"(\d+)", path.name)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
 def group_of(name: str) -> str:
