@@ -1,6 +1,6 @@
 """How good the particle recipes are on single labelled tiles: grouped cross-validation.
 
-    python benchmarks/particles_cv.py --tiles TILES --clips CLIPS/second --initial FIRST -o WORKDIR
+    python benchmarks/particles_cv.py --tiles TILES -o WORKDIR
 
 Tiles that share pixels (same frame, overlapping) are in one fold. Every tile is tested by a model
 that has not seen its fold, and cut at a threshold that the other folds set. A second row scores
@@ -23,7 +23,7 @@ from pitflow.domains.particles.fit import How
 from pitflow.domains.particles.groups import tile_offset
 from pitflow.domains.particles.picture import Picture
 from pitflow.domains.particles.pictures import read_pictures
-from pitflow.domains.particles.recipes import MOVING, PAPER
+from pitflow.domains.particles.recipes import PAPER, SINGLE
 from pitflow.domains.recipe import Recipe
 
 N_FOLDS = 5
@@ -33,32 +33,29 @@ def main() -> None:
     """Cross-validate and print."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--tiles", type=Path, required=True, help="labelled tiles")
-    options.add_argument("--clips", type=Path, help="simulated clips to train on too")
-    options.add_argument("--initial", help="model to start ours from")
     options.add_argument("-o", "--output", type=Path, required=True, help="working folder")
     options.add_argument("--paper-epochs", type=int, default=15, help="of the paper's recipe")
     options.add_argument("--only", choices=("ours", "paper"), help="one recipe alone")
     given = options.parse_args()
     tiles = read_pictures([given.tiles])
-    clips = read_pictures([given.clips]) if given.clips else []
     training = PAPER.training.model_copy(update={"epochs": given.paper_epochs})
     paper = PAPER.model_copy(update={"training": training})
     rows: dict[str, dict[str, Any]] = {}
-    plans: list[tuple[str, str, Recipe, list[Picture], str | None]] = [
-        ("ours", "ours", MOVING, tiles + clips, given.initial),
-        ("paper", f"paper 002, {given.paper_epochs} epochs", paper, tiles, None),
+    plans: list[tuple[str, str, Recipe]] = [
+        ("ours", "ours", SINGLE),
+        ("paper", f"paper 002, {given.paper_epochs} epochs", paper),
     ]
-    for key, title, recipe, pictures, initial in plans:
+    for key, title, recipe in plans:
         if given.only not in (None, key):
             continue
         with Bar() as bar:
             tested = cross_fit(
-                pictures,
-                fold_parts(pictures, N_FOLDS),
+                tiles,
+                fold_parts(tiles, N_FOLDS),
                 recipe,
                 given.output / key,
-                How(initial, "auto", 1, bar),
-                flips=recipe is MOVING,
+                How(device="auto", progress=bar),
+                flips=recipe is SINGLE,
             )
         scores = tested.scores() | {"thresholds": tested.thresholds()}
         rows[title] = scores["stills"]

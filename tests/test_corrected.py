@@ -13,19 +13,20 @@ from pitflow import run as pipeline
 from pitflow.cli import main
 from pitflow.compute import Compute
 from pitflow.config import Config
-from pitflow.domains.particles.recipes import FIRST
+from pitflow.domains.particles.model import STILLS
+from pitflow.domains.particles.recipes import MOVING
 from pitflow.domains.training import new_card, new_network
 from pitflow.errors import UserError
 from pitflow.results import open_results
-from pitflow.segment.checkpoint import load_checkpoint, save_checkpoint
+from pitflow.segment.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
 from pitflow.segment.networks.unet import UNetConfig
 from pitflow.simulate.config import SimulateConfig
 from pitflow.simulate.simulate import simulate
 
-TINY = FIRST.model_copy(
+TINY = MOVING.model_copy(
     update={
         "network": UNetConfig(widths=(4, 8)),
-        "training": FIRST.training.model_copy(update={"epochs": 1, "precision": "float32"}),
+        "training": MOVING.training.model_copy(update={"epochs": 1, "precision": "float32"}),
         "crop_px": 48,
         "tile_px": 128,
     }
@@ -67,6 +68,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     card = new_card(TINY).model_copy(update={"thresholds": (0.3, 0.4, 0.2)})
     save_checkpoint(folder, new_network(TINY), card)
+    save_checkpoint(folder / STILLS, new_network(TINY), card)
     return folder
 
 
@@ -92,6 +94,8 @@ def test_the_model_learns_the_corrected_frames(
         "corrected frames, before",
         "corrected frames, after (trained on them)",
     }
+    for_stills = (tmp_path / "new" / STILLS / WEIGHTS).read_bytes()
+    assert for_stills == (model / STILLS / WEIGHTS).read_bytes()
     old = load_checkpoint(model)[0].state_dict()
     assert any((value != old[name]).any() for name, value in network.state_dict().items())
 

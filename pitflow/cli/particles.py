@@ -34,8 +34,12 @@ def train_on_particles(
         str | None, typer.Option(help="With --from: learn frames A:B, corrected or not.")
     ] = None,
     recipe: Annotated[
-        str, typer.Option(help="particles, particles-single, particles-paper-002 or a TOML file.")
-    ] = "particles",
+        str | None,
+        typer.Option(
+            help="particles, particles-single, particles-paper-002 or a TOML file: one network for "
+            "all data. None: particles for recordings, particles-single for images.",
+        ),
+    ] = None,
     initial: Annotated[
         str | None, typer.Option(help="Model to start from, by name or folder.")
     ] = None,

@@ -15,7 +15,7 @@ from pitflow.errors import UserError
 def train_with_progress(
     data: Sequence[Path],
     output: Path,
-    recipe: str,
+    recipe: str | None,
     initial: str | None,
     folds: int | None,
     device: str,
@@ -27,14 +27,12 @@ def train_with_progress(
     from pitflow.domains.particles.recipes import find_recipe
     from pitflow.domains.particles.train import train_particles
 
-    found = find_recipe(recipe)
-    if folds is not None:
-        found = found.model_copy(update={"folds": folds})
     with Bar() as bar:
         train_particles(
             data,
             output,
-            found,
+            None if recipe is None else find_recipe(recipe),
+            folds=folds,
             initial=initial,
             device=device,
             workers=workers or 1,

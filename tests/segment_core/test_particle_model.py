@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from pitflow.domains import included
+from pitflow.domains.particles import train
 from pitflow.domains.particles.crossfit import cross_fit, fold_parts
 from pitflow.domains.particles.evaluate import evaluate, format_scores
 from pitflow.domains.particles.fit import How
-from pitflow.domains.particles.model import load_model
+from pitflow.domains.particles.model import STILLS, load_model
 from pitflow.domains.particles.pictures import read_pictures
-from pitflow.domains.particles.recipes import SINGLE, find_recipe
+from pitflow.domains.particles.recipes import MOVING, SINGLE, find_recipe
 from pitflow.domains.particles.segment import segment_images
 from pitflow.domains.particles.train import train_particles
 from pitflow.domains.recipe import AugmentConfig, Recipe
@@ -81,6 +82,48 @@ def test_it_finds_the_particles_of_unseen_pictures(trained: Path, unseen: Path) 
     text = format_scores(scores)
     assert f"{scores['pixel']['f1']:.3f}" in text
     assert "3 images in 3 independent groups" in text
+
+
+def test_single_images_are_shown_to_the_network_that_is_for_them(
+    trained: Path, unseen: Path, tmp_path: Path
+) -> None:
+    network, card = load_checkpoint(trained)
+    blind = card.model_copy(update={"name": "for recordings", "thresholds": (1.0,)})
+    save_checkpoint(tmp_path, network, blind)
+    assert evaluate(str(tmp_path), [unseen], device="cpu")["pixel"]["recall"] == 0
+    save_checkpoint(tmp_path / STILLS, network, card)
+    scores = evaluate(str(tmp_path), [unseen], device="cpu")
+    assert scores == evaluate(str(trained), [unseen], device="cpu")
+    (mask,) = segment_images([unseen / "a.png"], str(tmp_path), tmp_path / "out", device="cpu")
+    assert (cv2.imread(str(mask), cv2.IMREAD_UNCHANGED) > 0).any()
+    assert load_model(str(tmp_path)).card.name == "for recordings"
+
+
+def test_recordings_and_single_images_have_a_recipe_and_a_network_each(
+    data: Path, small_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {"validation_share": None, "crop_px": 48}
+    monkeypatch.setattr(train, "SINGLE", brief(**few))
+    moving = MOVING.model_copy(
+        update=few | {"network": UNetConfig(widths=(4, 8)), "training": brief().training}
+    )
+    monkeypatch.setattr(train, "MOVING", moving)
+    card = train.train_particles(
+        [data, small_clip.parent / "truth"], tmp_path / "both", device="cpu"
+    )
+    assert card.channels == MOVING.channels
+    _, for_stills = load_checkpoint(tmp_path / "both" / STILLS)
+    assert for_stills.channels == SINGLE.channels
+    # Each has learned from its own kind alone, and may be gone on from.
+    train.train_particles([data], tmp_path / "stills", device="cpu")
+    alone = (tmp_path / "stills" / WEIGHTS).read_bytes()
+    assert (tmp_path / "both" / STILLS / WEIGHTS).read_bytes() == alone
+    train.train_particles(
+        [data], tmp_path / "on", initial=str(tmp_path / "both"), device="cpu", folds=2
+    )
+    _, tuned = load_checkpoint(tmp_path / "on")
+    assert tuned.channels == SINGLE.channels
+    assert tuned.scores["out of fold"]["stills"]["n_images"] == 8
 
 
 def test_flips_may_be_left_out(trained: Path, unseen: Path) -> None:

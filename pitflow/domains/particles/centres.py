@@ -13,9 +13,9 @@ from scipy import ndimage
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
-SHARE = 0.25
-"""Radius of the disc over the particle's diameter."""
-NARROWEST_PX, WIDEST_PX = 1.5, 4.0
+SHARE = 0.2
+"""Radius of the disc over the diameter: two particles that overlap by half still show two discs."""
+NARROWEST_PX, WIDEST_PX = 1.5, 3.0
 """A narrower disc is lost between pixels; a wider one only blurs the position."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pitflow.config import PitConfig, build
 from pitflow.domains.particles.centres import centres_of
 from pitflow.domains.particles.evaluate import score_particles
 from pitflow.domains.particles.fit import How, fit
-from pitflow.domains.particles.model import load_model
+from pitflow.domains.particles.model import STILLS, load_model, model_folder
 from pitflow.domains.particles.moving import grounds, picture_in_run
 from pitflow.domains.particles.picture import Picture
 from pitflow.domains.recipe import Recipe
@@ -85,6 +86,8 @@ def train_on_corrected(
 ) -> Card:
     """Adapt a model to corrected frames and write it; its thresholds stay as they were.
 
+    Its network for single images, if it has one, is not touched.
+
     Parameters
     ----------
     pictures:
@@ -115,6 +118,9 @@ def train_on_corrected(
             "command": command,
         }
     )
+    for_stills = model_folder(initial, stills=True)
+    if for_stills.name == STILLS:
+        shutil.copytree(for_stills, out / STILLS, dirs_exist_ok=True)
     return save_checkpoint(out, model.network, card)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,16 +41,19 @@ def evaluate(
     UserError
         If model or data cannot be read.
     """
-    loaded = load_model(model, execution=choose_execution(device), flips=flips)
     pictures = [picture for picture in read_pictures(data) if "particle" in picture.truth]
+    pictures.sort(key=lambda picture: picture.is_still)
     progress = progress or Silent()
     progress.start("evaluate", len(pictures))
-    masks = []
-    for mask in loaded.masks(picture.views for picture in pictures):
-        masks.append(mask)
-        progress.advance()
+    masks, names = [], []
+    for stills, kind in itertools.groupby(pictures, lambda picture: picture.is_still):
+        loaded = load_model(model, stills=stills, execution=choose_execution(device), flips=flips)
+        names.append(loaded.card.name)
+        for mask in loaded.masks(picture.views for picture in kind):
+            masks.append(mask)
+            progress.advance()
     progress.finish()
-    return {"model": loaded.card.name} | score_particles(loaded, pictures, masks)
+    return {"model": ", ".join(names)} | score_particles(None, pictures, masks)
 
 
 def score_particles(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 from torch import nn
 
@@ -18,6 +19,9 @@ from pitflow.segment.dense import DensePredictor
 from pitflow.segment.devices import CPU, Execution
 from pitflow.segment.score import Mask
 from pitflow.segment.threshold import Curve, centre_curve, nothing, pixel_curve
+
+STILLS = "stills"
+"""Folder in that of a model for recordings: the network for single images, where there is one."""
 
 
 class ParticleModel:
@@ -73,21 +77,42 @@ class ParticleModel:
             yield probability[place] >= self.card.thresholds[place]
 
 
+def model_folder(name: str, *, stills: bool = False) -> Path:
+    """Return the folder of a model's network: the one for single images if there is one.
+
+    A model may hold two networks. What tells a moving particle from a landed one is time; a network
+    that has to do without learns other things, and both are worse for learning in one.
+
+    Raises
+    ------
+    UserError
+        If there is no such model.
+    """
+    folder = find_model(name)
+    return folder / STILLS if stills and (folder / STILLS).is_dir() else folder
+
+
 def load_model(
     name: str,
     *,
+    stills: bool = False,
     execution: Execution = CPU,
     flips: bool = False,
     note: Callable[[str], None] = lambda _: None,
 ) -> ParticleModel:
     """Load a particle model by the path of its folder, or by name if it comes with the program.
 
+    Parameters
+    ----------
+    stills:
+        It is for single images, not for the frames of a recording.
+
     Raises
     ------
     UserError
         If there is no such model, its files are damaged, or it is for something else.
     """
-    path = find_model(name)
+    path = model_folder(name, stills=stills)
     network, card = load_checkpoint(path)
     if card.domain != "particles" or "particle" not in card.classes:
         raise UserError(f"is a model for {card.domain}, not for particles", where=path)

@@ -14,10 +14,10 @@ SINGLE = Recipe(
     domain="particles",
     channels=("frame",),
     classes=("particle",),
-    network=UNetConfig(widths=(16, 32, 64, 128)),
+    network=UNetConfig(widths=(32, 64, 128, 256), stem="space_to_depth"),
     loss=(LossTerm(name="bce"), LossTerm(name="tversky", alpha=0.6)),
     training=TrainConfig(
-        epochs=60,
+        epochs=50,
         samples_per_epoch=280,
         batch=8,
         learning_rate=2e-3,
@@ -28,7 +28,15 @@ SINGLE = Recipe(
         validate_every=2,
     ),
     augment=AugmentConfig(
-        gain=0.2, offset=0.02, noise=0.01, blur_px=0.6, paste=3.0, paste_specks=9.0
+        gain=0.2,
+        offset=0.02,
+        noise=0.01,
+        blur_px=0.6,
+        paste=4.0,
+        paste_scale=1.5,
+        paste_stretch=2.0,
+        paste_clump=0.15,
+        paste_specks=9.0,
     ),
     crop_px=192,
     tile_px=512,
@@ -36,49 +44,25 @@ SINGLE = Recipe(
 )
 """Particles in single images: the frame alone."""
 
-FIRST = SINGLE.model_copy(
+MOVING = SINGLE.model_copy(
     update={
-        "name": "particles-first",
+        "name": "particles",
         "channels": ("frame", "background", "earlier"),
         "classes": ("particle", "pit", "centre"),
         "network": UNetConfig(
-            widths=(32, 32, 64, 128), stem="space_to_depth", channel_dropout=0.15
-        ),
-        "training": SINGLE.training.model_copy(
-            update={
-                "epochs": 60,
-                "samples_per_epoch": 800,
-                "ema": 0.995,
-                "keep": "last",
-                "precision": "bfloat16",
-            }
-        ),
-        "validation_share": None,
-    }
-)
-"""Where the included model begins: particles, pits and centres of simulated recordings alone."""
-
-MOVING = FIRST.model_copy(
-    update={
-        "name": "particles",
-        "network": UNetConfig(
-            widths=(32, 32, 64, 128),
+            widths=(32, 64, 128, 256),
             stem="space_to_depth",
             channel_dropout=0.15,
-            # What a single image shows is learned from real ones alone: simulated specks and
-            # stains are not like those of steel, and only time tells them from particles.
+            # Never the frame alone: single images have a network of their own.
             lonely_share=0.0,
         ),
-        "loss": (LossTerm(name="bce"), LossTerm(name="dice")),
-        "training": FIRST.training.model_copy(update={"epochs": 48, "samples_per_epoch": 400}),
-        "augment": SINGLE.augment.model_copy(update={"paste": 4.0, "paste_scale": 1.7}),
-        # Wider than the labelled tiles: beyond their border they are mirrored, as at inference.
-        "crop_px": 224,
-        "stills_share": 0.7,
-        "validation_share": 0.2,
+        "training": SINGLE.training.model_copy(
+            update={"epochs": 60, "samples_per_epoch": 800, "ema": 0.995, "validate_every": 10}
+        ),
+        "validation_share": 0.15,
     }
 )
-"""Particles and pits, with time where there is time; serves single images too."""
+"""Particles, pits and centres of recordings, told apart by time."""
 
 PAPER = Recipe(
     name="particles-paper-002",
@@ -95,7 +79,7 @@ PAPER = Recipe(
 )
 """The paper's U-Net on the paper's tiles: 200 px enlarged to 224, batch 5, Adam at 1e-3."""
 
-RECIPES = {one.name: one for one in (MOVING, FIRST, SINGLE, PAPER)}
+RECIPES = {one.name: one for one in (MOVING, SINGLE, PAPER)}
 
 
 def find_recipe(name: str) -> Recipe:

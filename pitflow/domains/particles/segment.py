@@ -49,7 +49,7 @@ def segment_images(
     paths = _listed(images)
     targets = [out / f"{path.stem}.png" for path in paths]
     _check(paths, targets, overwrite)
-    loaded = load_model(model, execution=choose_execution(device), flips=flips)
+    loaded = load_model(model, stills=True, execution=choose_execution(device), flips=flips)
     progress = progress or Silent()
     progress.start("segment", len(paths))
     try:

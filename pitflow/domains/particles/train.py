@@ -5,25 +5,28 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pitflow.compute import Progress, Silent
 from pitflow.domains.particles.crossfit import cross_fit, fold_parts
 from pitflow.domains.particles.evaluate import score_particles
 from pitflow.domains.particles.fit import How, fit
+from pitflow.domains.particles.model import STILLS, ParticleModel, model_folder
 from pitflow.domains.particles.picture import Picture
 from pitflow.domains.particles.pictures import read_pictures
-from pitflow.domains.particles.recipes import MOVING
+from pitflow.domains.particles.recipes import MOVING, SINGLE
 from pitflow.domains.recipe import Recipe
 from pitflow.domains.splits import split
 from pitflow.domains.training import finished_card, prepare_folder
-from pitflow.segment.checkpoint import Card, save_checkpoint
+from pitflow.segment.checkpoint import Card, read_card, save_checkpoint
 
 
 def train_particles(
     data: Sequence[Path],
     out: Path,
-    recipe: Recipe = MOVING,
+    recipe: Recipe | None = None,
     *,
+    folds: int | None = None,
     initial: str | None = None,
     device: str = "auto",
     workers: int = 1,
@@ -32,6 +35,9 @@ def train_particles(
     progress: Progress | None = None,
 ) -> Card:
     """Train a model on labelled folders and write it; continues a training that was stopped.
+
+    Recordings and single images have a recipe and a network each, ``MOVING`` and ``SINGLE``; of
+    data that hold both, the network for single images goes into the folder ``stills`` of the model.
 
     With folds, thresholds and scores in the card come from models that did not see what they are
     tested on (``pitflow.domains.particles.crossfit``), and the model itself sees all data. Without,
@@ -44,6 +50,10 @@ def train_particles(
         Folders as ``read_pictures`` takes them.
     out:
         Folder of the model: weights and card, and the state and log of the training.
+    recipe:
+        Of one network for all of the data; None: each kind of them has its own.
+    folds:
+        Number of folds; None: what the recipe says.
     initial:
         Model to start from, by name or path, instead of random weights; it must be of the recipe's
         network, channels and classes.
@@ -62,26 +72,46 @@ def train_particles(
         If the data cannot be read or split, or ``out`` holds something else.
     """
     pictures = read_pictures(data)
-    prepare_folder(out, overwrite=overwrite)
-    how = How(initial, device, workers, progress or Silent())
-    if recipe.folds is not None:
-        parts = fold_parts(pictures, recipe.folds)
-        if overwrite:
-            for number in range(len(parts)):
-                shutil.rmtree(out / f"fold-{number}", ignore_errors=True)
-        tested = cross_fit(pictures, parts, recipe, out, how)
-        model = fit(pictures, (), recipe, out, how)
-        model = model.with_card(model.card.model_copy(update={"thresholds": tested.thresholds()}))
-        scores = {"out of fold": tested.scores()}
+    stills = [picture for picture in pictures if picture.is_still]
+    moving = [picture for picture in pictures if not picture.is_still]
+    if recipe is not None:
+        plans = [(pictures, recipe, out, not moving)]
     else:
+        for_stills = out / STILLS if moving else out
+        plans = [(moving, MOVING, out, False), (stills, SINGLE, for_stills, True)]
+    for some, own, folder, are_stills in plans:
+        if not some:
+            continue
+        if folds is not None:
+            own = own.model_copy(update={"folds": folds})
+        begin = None if initial is None else str(model_folder(initial, stills=are_stills))
+        prepare_folder(folder, overwrite=overwrite)
+        how = How(begin, device, workers, progress or Silent())
+        model, scores = _trained(some, own, folder, how, overwrite=overwrite)
+        card = finished_card(model.card, data, scores, command)
+        save_checkpoint(folder, model.network, card)
+    return read_card(out)
+
+
+def _trained(
+    pictures: Sequence[Picture], recipe: Recipe, folder: Path, how: How, *, overwrite: bool
+) -> tuple[ParticleModel, dict[str, Any]]:
+    """Return the model of some pictures, with its thresholds, and its scores."""
+    if recipe.folds is None:
         for_training, aside = _split(pictures, recipe)
-        model = fit(for_training, aside, recipe, out, how)
-        scores = {}
-        if aside:
-            held = score_particles(model, aside)
-            scores = {"kept aside (also chose threshold and epoch)": held}
-    card = finished_card(model.card, data, scores, command)
-    return save_checkpoint(out, model.network, card)
+        model = fit(for_training, aside, recipe, folder, how)
+        if not aside:
+            return model, {}
+        held = score_particles(model, aside)
+        return model, {"kept aside (also chose threshold and epoch)": held}
+    parts = fold_parts(pictures, recipe.folds)
+    if overwrite:
+        for number in range(len(parts)):
+            shutil.rmtree(folder / f"fold-{number}", ignore_errors=True)
+    tested = cross_fit(pictures, parts, recipe, folder, how)
+    model = fit(pictures, (), recipe, folder, how)
+    model = model.with_card(model.card.model_copy(update={"thresholds": tested.thresholds()}))
+    return model, {"out of fold": tested.scores()}
 
 
 def _split(pictures: Sequence[Picture], recipe: Recipe) -> tuple[list[Picture], list[Picture]]:

@@ -123,10 +123,9 @@ class ClassModel:
 def describe_card(card: Card) -> dict[str, str]:
     """Return what a reader of results should know of the model they come from, heading by text."""
     said = {"score from": f"{card.thresholds[0]:.2f}"}
-    if card.data:
-        said["learned from"] = ", ".join(
-            dict.fromkeys(str(one.get("folder", "?")) for one in card.data)
-        )
+    folders = dict.fromkeys(str(one.get("folder", "?")) for one in card.data)
+    if card.note or folders:
+        said["learned from"] = card.note or ", ".join(folders)
     for name, scores in card.scores.items():
         numbers = [
             f"{heading} {100 * scores[key]:.0f} %"
