@@ -371,7 +371,7 @@ MICROGRAPH_PITS = Table(
         aspect          | float64 |       | long over short axis of the ellipse of the same moments, from 1
         solidity        | float64 |       | area of the outline over that of its convex hull: 1 convex
         orientation_deg | float64 | deg   | direction of the long axis, [0, 180), clockwise from +x
-        contrast        | float64 |       | how much darker than the surface around it, as a fraction of that
+        contrast        | float64 |       | how much darker than the surface around it, over the brighter of both
         nearest_px      | float64 | px    | distance to the centre of the nearest other pit
         nearest_um      | float64 | um    | the same; empty without a scale
         touches_border  | bool    |       | cut off by the border of the image: its shape is not whole

@@ -325,7 +325,7 @@ def acquire(job: Job) -> str:
     (parts / "reference").write_text(str(number))
     bad = frames.loc[~frames["quality"].isin(["ok"]), "quality"].value_counts()
     job.notes += source.notes
-    job.warnings += [f"{count} frames are {quality}" for quality, count in bad.items()]
+    job.warnings += [f"{quality} frames: {count}" for quality, count in bad.items()]
     return f"{len(frames)} frames in {len(blocks)} blocks"
 
 

@@ -99,6 +99,12 @@ def surroundings(
     return float(np.median(grey[pit])), outer
 
 
+def _contrast(inner: float, outer: float) -> float:
+    """Return how much darker the inside is, over the brighter of both: -1 to 1, NaN if unknown."""
+    brighter = max(inner, outer)
+    return (outer - inner) / brighter if brighter > 0 else math.nan
+
+
 def _measure(
     image: Image, labels: Labels, number: int, window: tuple[slice, slice], noise: float
 ) -> dict[str, Any]:
@@ -119,7 +125,7 @@ def _measure(
         "aspect": shape.aspect,
         "solidity": shape.solidity,
         "orientation_deg": shape.orientation_deg,
-        "contrast": 1 - inner / outer if outer > 0 else math.nan,
+        "contrast": _contrast(inner, outer),
         "touches_border": any(edges),
         "line_share": lines.line_share,
         "line_deg": lines.line_deg,

@@ -119,6 +119,12 @@ def test_neighbours_do_not_count_as_surface() -> None:
     image[labels == 1], image[labels == 2] = 50, 100
     table = compute_micrograph_pits(image, labels)
     assert table["contrast"].tolist() == pytest.approx([0.75, 0.5])
+    # What is brighter than its surroundings, be those black, stays within bounds.
+    assert compute_micrograph_pits(250 - image, labels)["contrast"].tolist() == pytest.approx(
+        [-0.75, -2 / 3]
+    )
+    black = np.where(labels > 0, 90, 0).astype(np.uint8)
+    assert compute_micrograph_pits(black, labels)["contrast"].tolist() == [-1, -1]
 
 
 def test_noise_is_measured_beside_structure() -> None:
