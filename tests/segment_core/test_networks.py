@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pitflow.errors import UserError
-from pitflow.segment.networks import build_network, fold_batch_norm
+from pitflow.segment.networks import QuickReLU, build_network, fold_batch_norm
 from pitflow.segment.networks.axial import MedTConfig
 from pitflow.segment.networks.edge import EdgeUNetConfig
 from pitflow.segment.networks.guided import Guided
@@ -156,3 +156,14 @@ def test_channel_dropout_keeps_the_first_channel_and_scales_nothing() -> None:
 def test_an_unknown_network_is_refused(config: SmpConfig) -> None:
     with pytest.raises(UserError):
         build_network(config, 1, 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_the_quick_rectifier_is_one(dtype: torch.dtype) -> None:
+    numbers = torch.linspace(-3, 3, 4 * 5 * 6 * 7).reshape(4, 5, 6, 7).to(dtype)
+    numbers[0, 0, 0, :3] = torch.tensor([-0.0, torch.inf, -torch.inf], dtype=dtype)
+    for form in (torch.contiguous_format, torch.channels_last):
+        given = numbers.clone(memory_format=form)
+        expected = torch.relu(given)
+        assert torch.equal(QuickReLU()(given), expected)
+        assert given.is_contiguous(memory_format=form)

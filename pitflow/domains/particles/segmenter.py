@@ -37,8 +37,8 @@ from pitflow.segment.tiles import TilePlan
 
 WIDE_PX, WIDE_HALO_PX = 512, 32
 """Tiles of frames that are searched everywhere, and the margin whose answer is dropped, px."""
-NARROW_PX, NARROW_HALO_PX, NARROW_ALIGN_PX = 64, 20, 4
-"""Tiles of frames in which few places are looked at: an answer for 24 x 24 px each."""
+NARROW_PX, NARROW_HALO_PX, NARROW_ALIGN_PX = 64, 16, 4
+"""Tiles of frames in which few places are looked at: an answer for 32 x 32 px each."""
 
 _SURE = 1e-4
 

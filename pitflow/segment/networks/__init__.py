@@ -88,18 +88,35 @@ def build_network(
     return build_smp(config, channels, classes, trained=trained)
 
 
+class QuickReLU(nn.Module):
+    """ReLU in place, for inference: bfloat16 on a processor in a fifth of the time.
+
+    Numbers of 16 bits are negative where they are so as integers, and 0 is 0 for both. (A negative
+    not-a-number becomes 0.)
+    """
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the features, negative ones set to 0."""
+        if features.dtype is torch.bfloat16 and features.device.type == "cpu":
+            features.view(torch.int16).clamp_min_(0)
+            return features
+        return features.relu_()
+
+
 def fold_batch_norm(network: nn.Module) -> nn.Module:
     """Return a copy for inference whose batch norms are folded into the convolutions before them.
 
     A batch norm in evaluation is an affine map per channel, which a convolution can absorb. Folded
     are direct neighbours in an ``nn.Sequential``, and parts that know how (``folded``); others stay
-    as they are.
+    as they are. Rectifiers become ``QuickReLU``.
     """
     folded = copy.deepcopy(network).eval()
     for module in list(folded.modules()):
         for name, part in module.named_children():
             if hasattr(part, "folded"):
                 setattr(module, name, part.folded())
+            elif type(part) is nn.ReLU and part.inplace:
+                setattr(module, name, QuickReLU())
     for module in folded.modules():
         if not isinstance(module, nn.Sequential):
             continue
