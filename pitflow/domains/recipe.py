@@ -102,6 +102,9 @@ class WarpConfig(Model):
     """How a micrograph is varied each time it is drawn (defaults: paper 001)."""
 
     dihedral: bool = Field(True, description="one of the eight symmetries of the square")
+    mirror: bool = Field(
+        True, description="without those, where up and down differ, left and right may still change"
+    )
     rotate_deg: float = Field(15.0, ge=0, le=45, description="turned by up to this, deg")
     shear_deg: float = Field(5.0, ge=0, lt=45, description="sheared by up to this both ways, deg")
     zoom: float = Field(

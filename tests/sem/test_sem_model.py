@@ -71,7 +71,14 @@ def test_the_grey_of_a_network_does_not_depend_on_gain_and_offset(
 
 
 STILL = WarpConfig(
-    dihedral=False, rotate_deg=0, shear_deg=0, zoom=0, brightness=0, exposure=0, invert=0
+    dihedral=False,
+    mirror=False,
+    rotate_deg=0,
+    shear_deg=0,
+    zoom=0,
+    brightness=0,
+    exposure=0,
+    invert=0,
 )
 
 
@@ -81,6 +88,16 @@ def test_without_variation_a_view_is_the_micrograph(data: Path) -> None:
     assert zoom == 1
     np.testing.assert_array_equal(labels, one.labels)
     np.testing.assert_allclose(channels, make_channels(one.image)(one.image), atol=1e-5)
+
+
+def test_left_and_right_may_change_where_up_and_down_may_not(data: Path) -> None:
+    one = read_labelled([data])[0]
+    mirrored = STILL.model_copy(update={"mirror": True})
+    views = [warped(one, mirrored, 96, np.random.default_rng(k))[1] for k in range(12)]
+    as_they_are = [np.array_equal(view, one.labels) for view in views]
+    assert 0 < sum(as_they_are) < 12
+    for view, same in zip(views, as_they_are, strict=True):
+        np.testing.assert_array_equal(view if same else view[:, ::-1], one.labels)
 
 
 def test_image_and_labels_are_warped_alike(data: Path) -> None:

@@ -145,7 +145,7 @@ def _turn(warp: WarpConfig, zoom: float, rng: np.random.Generator) -> npt.NDArra
     if warp.dihedral:
         angle += quarter * math.pi / 2
     rotation = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    flip = np.diag([-1.0 if mirrored and warp.dihedral else 1.0, 1.0])
+    flip = np.diag([-1.0 if mirrored and (warp.dihedral or warp.mirror) else 1.0, 1.0])
     turned: npt.NDArray[np.float64] = (
         zoom * rotation @ np.array([[1.0, shear_x], [shear_y, 1.0]]) @ flip
     )
