@@ -17,6 +17,14 @@ from pitflow.segment.pits import find_pits
 from pitflow.segmenters import check_segmenter
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _never_crowded():
+    """The frames of these tests are so small that the gate lets half of them pass."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_CROWDED", 1.0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def segmenter(recording, model):
     pits = find_pits(recording, PitConfig(), recording.read()[-5:])
@@ -48,6 +56,18 @@ def test_the_gate_spares_tiles_and_loses_nothing(segmenter, recording, gated):
     full = [result.frame for result in gated if result.search.found is not None]
     assert full == [0, 30, 60]
     assert all(result.search.found is not None for result in everywhere)
+
+
+def test_where_the_gate_would_pass_much_the_whole_frame_is_searched(
+    segmenter, recording, monkeypatch
+):
+    monkeypatch.setattr(module, "_CROWDED", 1 / 3)
+    proposed = 0
+    for result in segmenter(full_every=1000).segment(recording.read(1, 24), recording):
+        search = result.search
+        assert (search.found is not None) == (search.proposed / search.tiles > 1 / 3)
+        proposed = max(proposed, search.proposed / search.tiles)
+    assert proposed > 1 / 3
 
 
 def test_what_the_gate_passes_over_is_counted(segmenter, recording):
