@@ -104,17 +104,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=101)
     parser.add_argument("--trackpy-frames", type=int, default=8)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--segmenter", default="unet")
     options = parser.parse_args()
     options.workdir.mkdir(parents=True, exist_ok=True)
 
-    change = ("--segmenter", "change")
+    chosen = ("--segmenter", options.segmenter)
     rows: list[tuple[str, str]] = []
     video, truth = simulate(options.workdir, "clip", options.frames, options.size, options.seed)
     folder = options.workdir / "clip.pitflow"
     shutil.rmtree(folder, ignore_errors=True)
-    used = measure(pitflow("run", video, "-o", folder, "--workers", options.workers, *change))
+    used = measure(pitflow("run", video, "-o", folder, "--workers", options.workers, *chosen))
     fps = options.frames / used.wall_s
-    rows.append(("whole run, `change`", f"{fps:.1f} frames/s"))
+    rows.append((f"whole run, `{options.segmenter}`", f"{fps:.1f} frames/s"))
     rows.append((f"peak memory, {options.frames} frames", f"{used.peak_gib:.2f} GiB"))
     for processes in (1, options.workers):
         baseline = trackpy_fps(video, options.trackpy_frames, processes)
@@ -127,7 +128,7 @@ def main() -> None:
         )
         long_folder = options.workdir / "long.pitflow"
         shutil.rmtree(long_folder, ignore_errors=True)
-        used = measure(pitflow("run", long_video, "-o", long_folder, "--no-frames", *change))
+        used = measure(pitflow("run", long_video, "-o", long_folder, "--no-frames", *chosen))
         rows.append((f"peak memory, {options.long} frames", f"{used.peak_gib:.2f} GiB"))
 
     before = children_cpu_s()

@@ -3,12 +3,13 @@
 #     sh pipelines/particles-model.sh TILES WORKDIR
 # TILES holds labelled tiles, NAME.png with NAME_mask.png beside it (paper 002, supporting data).
 # The network for recordings learns from simulated ones, that for single images from the tiles. The
-# model is WORKDIR/model. On one processor core with bfloat16 this takes about an hour and a half;
+# model is WORKDIR/particles. On one processor core with bfloat16 this takes about an hour and a half;
 # one thread, because sums in another order give other roundings.
 set -eu
 tiles=$1
 work=$2
 PITFLOW=${PITFLOW:-pitflow}
+PYTHON=${PYTHON:-python}
 export PITFLOW OMP_NUM_THREADS=1
 here=$(dirname "$0")
 
@@ -16,3 +17,8 @@ mkdir -p "$work"
 sh "$here/particles-clips.sh" "$work/clips"
 $PITFLOW train particles --data "$work/clips" -o "$work/model" --device cpu --workers 1
 $PITFLOW train particles --data "$tiles" --folds 5 -o "$work/model/stills" --device cpu --workers 1
+for part in . stills; do
+    $PYTHON "$here/included.py" "$work/model/$part" "$work/particles/$part" \
+        --command "sh pipelines/particles-model.sh TILES WORKDIR" \
+        --note "simulated recordings (pipelines/particles-clips.sh); labelled tiles of paper 002"
+done

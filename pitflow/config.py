@@ -101,7 +101,7 @@ class UNetConfig(Model):
 class SegmentConfig(Model):
     """Which segmenter, and the parameters of each; change finds candidates for unet too."""
 
-    segmenter: str = Field("change", description="unet, change, clahe or report")
+    segmenter: str = Field("unet", description="unet, change, clahe or report")
     pits: PitConfig = PitConfig()
     unet: UNetConfig = UNetConfig()
     change: ChangeConfig = ChangeConfig()

@@ -10,7 +10,7 @@ import pytest
 from pitflow.domains.included import INCLUDED
 from pitflow.domains.particles.clips import read_clip
 from pitflow.domains.particles.evaluate import evaluate
-from pitflow.domains.particles.model import ParticleModel, curves, load_model
+from pitflow.domains.particles.model import STILLS, ParticleModel, curves, load_model
 from pitflow.segment.checkpoint import WEIGHTS
 from pitflow.segment.threshold import nothing
 from pitflow.simulate.config import SimulateConfig
@@ -23,11 +23,19 @@ def model() -> ParticleModel:
 
 
 def test_it_is_small_and_says_how_it_was_made(model: ParticleModel) -> None:
-    assert (INCLUDED / "particles" / WEIGHTS).stat().st_size < 15e6
+    weights = [INCLUDED / "particles" / WEIGHTS, INCLUDED / "particles" / STILLS / WEIGHTS]
+    assert sum(path.stat().st_size for path in weights) < 15e6
     assert model.card.channels == ("frame", "background", "earlier")
     assert model.card.classes == ("particle", "pit", "centre")
     assert "particles-model.sh" in model.card.command
     assert len(model.card.weights_sha256) == 64
+
+
+def test_single_images_have_a_network_of_their_own() -> None:
+    card = load_model("particles", stills=True).card
+    assert (card.channels, card.classes) == (("frame",), ("particle",))
+    assert card.command == load_model("particles").card.command
+    assert card.scores["out of fold"]["stills"]["n_images"] == 70
 
 
 def test_it_finds_particles_and_pits_in_a_recording(model: ParticleModel, tmp_path: Path) -> None:
