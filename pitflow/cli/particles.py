@@ -81,7 +81,7 @@ def evaluate(
     data: Data,
     device: Device = "auto",
     flips: Annotated[
-        bool, typer.Option(help="Average over the eight symmetries of the square: slower, better.")
+        bool, typer.Option(help="Average single images over the eight symmetries: slower, better.")
     ] = True,
     as_json: AsJson = False,
 ) -> None:

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from pitflow.domains import included
+from pitflow.domains.particles import evaluate as evaluation
 from pitflow.domains.particles import train
 from pitflow.domains.particles.crossfit import cross_fit, fold_parts
 from pitflow.domains.particles.evaluate import evaluate, format_scores
 from pitflow.domains.particles.fit import How
-from pitflow.domains.particles.model import STILLS, load_model
+from pitflow.domains.particles.model import STILLS, ParticleModel, load_model
 from pitflow.domains.particles.pictures import read_pictures
 from pitflow.domains.particles.recipes import MOVING, SINGLE, find_recipe
 from pitflow.domains.particles.segment import segment_images
@@ -307,3 +308,18 @@ def test_a_bad_recipe_file_is_one_clear_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(UserError) as error:
         find_recipe(str(path))
     assert "\n" not in str(error.value)
+
+
+def test_frames_of_recordings_are_shown_once(
+    small_clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def load(name: str, *, stills: bool, flips: bool, **more: object) -> ParticleModel:
+        asked.append((stills, flips))
+        return load_model(name, stills=stills, flips=flips)
+
+    monkeypatch.setattr(evaluation, "load_model", load)
+    scores = evaluate("particles", [small_clip.parent / "truth"], device="cpu")
+    assert asked == [(False, False)]
+    assert scores["object"]["recall"] > 0.5

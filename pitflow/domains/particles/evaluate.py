@@ -34,7 +34,8 @@ def evaluate(
     model:
         Name of an included model, or path of a model's folder.
     flips:
-        Average over the eight symmetries of the square.
+        Average single images over the eight symmetries of the square; frames of recordings are
+        shown once, as in a run.
 
     Raises
     ------
@@ -47,7 +48,8 @@ def evaluate(
     progress.start("evaluate", len(pictures))
     masks, names = [], []
     for stills, kind in itertools.groupby(pictures, lambda picture: picture.is_still):
-        loaded = load_model(model, stills=stills, execution=choose_execution(device), flips=flips)
+        execution = choose_execution(device)
+        loaded = load_model(model, stills=stills, execution=execution, flips=flips and stills)
         names.append(loaded.card.name)
         for mask in loaded.masks(picture.views for picture in kind):
             masks.append(mask)
