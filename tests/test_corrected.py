@@ -107,6 +107,16 @@ def test_named_frames_are_learned_as_they_are(untouched: Path, model: Path, tmp_
     assert [entry["frame"] for entry in card.data] == ["run.pitflow frame 4", "run.pitflow frame 5"]
 
 
+def test_a_network_for_single_images_is_not_taken_for_its_own_companion(
+    untouched: Path, model: Path, tmp_path: Path
+) -> None:
+    stills = model / STILLS
+    with pytest.raises(SystemExit):
+        train("--from", untouched, "--frames", "4:5", "--initial", stills, "-o", tmp_path / "new")
+    assert (tmp_path / "new" / WEIGHTS).is_file()
+    assert not (tmp_path / "new" / STILLS).exists()
+
+
 def test_without_a_correction_there_is_nothing_to_learn(
     untouched: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -118,8 +118,8 @@ def train_on_corrected(
             "command": command,
         }
     )
-    for_stills = model_folder(initial, stills=True)
-    if for_stills.name == STILLS:
+    for_stills = model_folder(initial) / STILLS
+    if for_stills.is_dir():
         shutil.copytree(for_stills, out / STILLS, dirs_exist_ok=True)
     return save_checkpoint(out, model.network, card)
 

@@ -79,11 +79,12 @@ class UNetSegmenter:
     def _segmented(self, model: RunningModel, look: Look, darkening: Darkening) -> Segmentation:
         config, frame = self._config, look.frame
         blobs = find_seeds(darkening.pyramid, darkening.noise, config.gate_threshold)
-        proposed = propose(model.plan(frame), blobs, look.pit, config.gate_rim_px)
+        plan = model.plan(frame)
+        proposed = propose(plan, blobs, look.pit, config.gate_rim_px)
         everywhere = (
             not config.gate
             or frame.index % config.full_every == 0
-            or len(proposed) > _CROWDED * len(model.plan(frame))
+            or len(proposed) > _CROWDED * len(plan)
         )
         other = neighbour(look.window, look.place)
         channels = TileChannels(
@@ -101,11 +102,11 @@ class UNetSegmenter:
             threshold,
             self._change.threshold,
         )
-        search = Search(len(model.plan(frame)), len(proposed))
+        search = Search(len(plan), len(proposed))
         if everywhere:
             step = 2**seeds.level
             row, column = seeds.row * step, seeds.column * step
-            lost = outside(model.plan(frame), proposed, row, column)
+            lost = outside(plan, proposed, row, column)
             search = replace(search, found=row.size, lost=lost)
         result = mark_particles(look, darkening, seeds, score, certain=True)
         return replace(result, search=search, notes=model.said())
