@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import Field
 
 from pitflow.config import Model, build, merged, read_toml
 from pitflow.errors import UserError
 from pitflow.segment.networks import NetworkConfig
+from pitflow.segment.tiles import Beyond
 from pitflow.segment.training.guidance import Guidance
 from pitflow.segment.training.instance_loss import InstanceLossConfig
 from pitflow.segment.training.learn import TrainConfig
@@ -75,6 +76,11 @@ class Recipe(Model):
     overlap_px: int = Field(0, ge=0, description="overlap of tiles, px")
     halo_px: int | None = Field(
         None, ge=0, description="margin of a tile that is dropped, px; None: the network's own"
+    )
+    beyond: Beyond = Field(
+        "mirrored",
+        description="what the network sees beyond the border of an image: the image mirrored, or "
+        "nothing, so that it learns how what is cut off there is labelled",
     )
     stills_share: float | None = Field(
         None,
@@ -148,6 +154,7 @@ class InstanceRecipe(Model):
         ge=0, description="overlap of tiles, px; smaller objects are seen whole by some tile"
     )
     halo_px: None = None
+    beyond: Literal["mirrored"] = "mirrored"
     max_overlap: float = Field(
         0.7, gt=0, le=1, description="IoU of boxes above which the better one alone stays"
     )

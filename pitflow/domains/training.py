@@ -39,6 +39,7 @@ def new_card(recipe: AnyRecipe) -> Card:
         tile_px=recipe.tile_px,
         overlap_px=recipe.overlap_px,
         halo_px=recipe.halo_px,
+        beyond=recipe.beyond,
         recipe=recipe.model_dump(mode="json"),
         versions=software_versions() | {"torch": torch.__version__},
     )

@@ -22,6 +22,7 @@ from torch import nn
 from pitflow.config import Model
 from pitflow.errors import UserError
 from pitflow.segment.networks import NetworkConfig, build_network
+from pitflow.segment.tiles import Beyond
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
 
@@ -39,6 +40,7 @@ class Card(Model):
     tile_px: int = Field(gt=0, description="side of a tile at inference, px")
     overlap_px: int = Field(0, ge=0, description="overlap of tiles, px")
     halo_px: int | None = Field(None, ge=0, description="dropped margin, px; None: the network's")
+    beyond: Beyond = Field("mirrored", description="what it sees beyond the border of an image")
     recipe: dict[str, Any] = Field({}, description="all parameters of the training")
     data: tuple[dict[str, Any], ...] = Field((), description="what it was trained on")
     note: str = Field("", description="whose the data are and under which licence, in words")

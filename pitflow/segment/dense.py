@@ -60,6 +60,9 @@ class DensePredictor:
         Device and precision.
     flips:
         Average over the eight symmetries of the square: eight times slower, a little better.
+    beyond:
+        What the network sees beyond an image's border. A network that was trained on whole images
+        with nothing beyond knows where they end.
     align:
         Tiles start at multiples of this, px. Default: the network's downsampling, so that it sees
         the same grid in every tile; less lets small tiles have a core between wide halos.
@@ -78,13 +81,14 @@ class DensePredictor:
         halo: int | None = None,
         execution: Execution = CPU,
         flips: bool = False,
+        beyond: tiles.Beyond = "mirrored",
         align: int | None = None,
         batch_px: int | None = None,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.multiple = int(network.multiple)
         self.halo = int(network.halo) if halo is None else halo
-        self.tile, self.overlap, self.flips = tile, overlap, flips
+        self.tile, self.overlap, self.flips, self._beyond = tile, overlap, flips, beyond
         # A tile one step of the network's grid wide cannot overlap another on that grid.
         on_grid = self.multiple if tile > self.multiple else 1
         self._align = on_grid if align is None else align
@@ -151,7 +155,7 @@ class DensePredictor:
         plan = self.plan(source.shape)
 
         def start() -> _Work:
-            return _Work(_Cut(source, plan, self.execution), plan, self.execution)
+            return self._work(_Cut(source, plan, self.execution), plan)
 
         return self._finished(start, plan, chosen, only)
 
@@ -159,9 +163,12 @@ class DensePredictor:
         plan = self.plan((image.shape[-2], image.shape[-1]))
 
         def start() -> _Work:
-            return _Work(_Padded(image, plan, self.execution), plan, self.execution)
+            return self._work(_Padded(image, plan, self.execution), plan)
 
         return self._finished(start, plan, chosen)
+
+    def _work(self, image: _Padded | _Cut, plan: tiles.TilePlan) -> _Work:
+        return _Work(image, plan, self.execution, bare=self._beyond == "nothing")
 
     def _finished(
         self,
@@ -311,8 +318,15 @@ class _Cut:
 class _Work:
     """One image under way on a device, and the blend of the answers so far."""
 
-    def __init__(self, image: _Padded | _Cut, plan: tiles.TilePlan, execution: Execution) -> None:
-        self.image, self.plan, self.execution = image, plan, execution
+    def __init__(
+        self,
+        image: _Padded | _Cut,
+        plan: tiles.TilePlan,
+        execution: Execution,
+        *,
+        bare: bool = False,
+    ) -> None:
+        self.image, self.plan, self.execution, self.bare = image, plan, execution, bare
         self.row_weights, self.column_weights = (
             [torch.from_numpy(weight).to(execution.device) for weight in axis.weights]
             for axis in (plan.rows, plan.columns)
@@ -325,13 +339,22 @@ class _Work:
         chosen: Sequence[Tile],
     ) -> None:
         """Add the answers for some tiles to the blend."""
-        batch = self._filled(self.image.read(chosen))
+        batch = self.image.read(chosen)
+        if self.bare:
+            self._clear_beyond(batch, chosen)
+        batch = self._filled(batch)
         answers = network(batch.contiguous(memory_format=torch.channels_last))[: len(chosen)]
         if self.blend is None:
             self.blend = self._nothing(answers.shape[1])
         for tile, answer in zip(chosen, answers, strict=True):
             weights = self.row_weights[tile[0]], self.column_weights[tile[1]]
             tiles.blend(self.blend, self.plan, tile, answer, *weights)
+
+    def _clear_beyond(self, batch: torch.Tensor, chosen: Sequence[Tile]) -> None:
+        """Set what lies beyond the image to nothing."""
+        for image, (row, column) in zip(batch, chosen, strict=True):
+            image[:, torch.from_numpy(~self.plan.rows.inside(row))] = 0
+            image[:, :, torch.from_numpy(~self.plan.columns.inside(column))] = 0
 
     def _filled(self, batch: torch.Tensor) -> torch.Tensor:
         """Return the batch filled up with nothing to a power of two.

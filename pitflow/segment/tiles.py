@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,9 @@ import numpy.typing as npt
 Array = Any
 """A numpy array or a torch tensor whose last two axes are rows and columns."""
 
+
+Beyond = Literal["mirrored", "nothing"]
+"""What a network sees beyond the border of an image: the image mirrored, or nothing (0)."""
 
 Pixels = slice | npt.NDArray[np.int64]
 """Pixels along one side of an image: a run of them, or any."""
@@ -61,6 +64,12 @@ class Axis:
         period = 2 * (self.size - 1)
         folded = where % period
         return np.minimum(folded, period - folded)
+
+    def inside(self, index: int) -> npt.NDArray[np.bool_]:
+        """Return which of a tile's (tile,) pixels the image holds; the others are beyond it."""
+        pixel = np.arange(self.starts[index], self.starts[index] + self.tile)
+        held: npt.NDArray[np.bool_] = (pixel >= 0) & (pixel < self.size)
+        return held
 
     def pixels(self, index: int) -> Pixels:
         """Return which pixels of the image a tile sees, as a slice where none is reflected."""

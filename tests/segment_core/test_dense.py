@@ -62,6 +62,31 @@ def test_tiles_with_the_networks_halo_give_the_answer_of_the_whole_image() -> No
     np.testing.assert_allclose(tiled, whole, atol=1e-5)
 
 
+class Neighbourhood(torch.nn.Module):
+    """The logit of the mean over 9 x 9 px, nothing beyond a tile."""
+
+    multiple, halo = 8, 4
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        mean = torch.nn.functional.avg_pool2d(images, 9, stride=1, padding=4)
+        return mean.clamp(1e-6, 1 - 1e-6).logit()
+
+
+@pytest.mark.parametrize("tile", [32, 64, 256])
+@pytest.mark.parametrize("flips", [False, True])
+def test_a_network_may_see_nothing_beyond_the_border(tile: int, flips: bool) -> None:
+    """Whatever the tiling, nothing is what it sees there, and only there."""
+    given = np.full((1, 90, 130), 0.5, np.float32)
+    bare = DensePredictor(Neighbourhood(), tile, overlap=4, flips=flips, beyond="nothing")
+    answer = bare.predict(given)[0]
+    np.testing.assert_allclose(answer[8:-8, 8:-8], 0.5, atol=1e-5)
+    assert answer[0, 60] == pytest.approx(0.5 * 5 / 9, abs=1e-5)
+    assert answer[45, -1] == pytest.approx(0.5 * 5 / 9, abs=1e-5)
+    assert answer[0, 0] == pytest.approx(0.5 * 25 / 81, abs=1e-5)
+    mirrored = DensePredictor(Neighbourhood(), tile, overlap=4, flips=flips)
+    np.testing.assert_allclose(mirrored.predict(given), given, atol=1e-5)
+
+
 def test_the_papers_tiles_of_200_px_may_overlap() -> None:
     network = build_network(SmpConfig(resize=(200, 224)), 1, 1)
     plan = DensePredictor(network, 200, overlap=100).plan((2240, 2252))
@@ -125,10 +150,12 @@ def test_an_image_that_does_not_fit_the_gpu_goes_to_the_processor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Full(dense._Work):
-        def __init__(self, image: torch.Tensor, plan: object, execution: Execution) -> None:
+        def __init__(
+            self, image: torch.Tensor, plan: object, execution: Execution, *, bare: bool
+        ) -> None:
             if execution.is_gpu:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            super().__init__(image, plan, execution)
+            super().__init__(image, plan, execution, bare=bare)
 
     monkeypatch.setattr(dense, "_Work", Full)
     notes: list[str] = []

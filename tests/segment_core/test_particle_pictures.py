@@ -11,10 +11,15 @@ import numpy as np
 import pytest
 
 from pitflow.domains.particles.centres import centres_of, draw_centres
-from pitflow.domains.particles.channels import Views, darkening, make_channels
+from pitflow.domains.particles.channels import (
+    COMPANY,
+    NEIGHBOURS,
+    Views,
+    darkening,
+    make_channels,
+)
 from pitflow.domains.particles.clips import read_clip
 from pitflow.domains.particles.pictures import (
-    agreed,
     list_images,
     read_grey,
     read_pictures,
@@ -35,22 +40,9 @@ def test_labelled_images_are_found_in_natural_order(
     assert len({picture.group for picture in pictures}) == 1
     assert set(pictures[0].truth) == {"particle", "centre"}
     assert pictures[0].truth["particle"].sum() > 50
-    assert pictures[0].views.background is None
+    assert not pictures[0].views.company
     assert 0.5 < pictures[0].views.frame.max() <= 1
     assert len(list_images(tmp_path)) == 3
-
-
-def test_where_overlapping_tiles_are_labelled_differently_nobody_knows() -> None:
-    """Tile 22 lies 100 px below and right of tile 0, tile 1 right of it, at another time alone."""
-    whole = np.random.default_rng(0).random((300, 300)) < 0.1
-    tiles = {"v_0.5_0": whole[:200, :200], "v_0.5_22": whole[100:, 100:].copy()}
-    names, masks = list(tiles), list(tiles.values())
-    assert all(known.all() for known in agreed(names, masks))
-    masks[1][7, 9] ^= True
-    first, second = agreed(names, masks)
-    assert np.argwhere(~first).tolist() == [[107, 109]]
-    assert np.argwhere(~second).tolist() == [[7, 9]]
-    assert all(known.all() for known in agreed(["v_0.5_0", "v_0.25_22"], masks))
 
 
 def test_images_of_sixteen_bits_and_of_colour_become_grey(tmp_path: Path) -> None:
@@ -156,10 +148,30 @@ def test_the_ground_under_a_particle_is_the_steel(clip: Path) -> None:
     for picture in read_clip(clip / "truth", n_frames=4):
         truth = picture.truth["particle"] & ~picture.truth["pit"]
         views = picture.views
-        assert views.background is not None
+        background = views.company["background"]
         if truth.any():
-            assert views.background[truth].mean() > views.frame[truth].mean()
-        assert abs(np.median(views.background) - np.median(views.frame)) < 0.01
+            assert background[truth].mean() > views.frame[truth].mean()
+        assert abs(np.median(background) - np.median(views.frame)) < 0.01
+
+
+def test_neighbours_are_the_frames_around_and_mirrored_where_there_are_none(clip: Path) -> None:
+    """The last frame is compared with those before it, and the first with those after."""
+    pictures = read_clip(clip / "truth")
+    frames = [picture.frame.astype(float) for picture in pictures]
+    for n, picture in enumerate(pictures):
+        assert set(picture.company) == set(COMPANY)
+        for name, offset in NEIGHBOURS.items():
+            expected = n + offset if 0 <= n + offset < len(pictures) else n - offset
+            unlike = [np.abs(picture.company[name] - frame).mean() for frame in frames]
+            assert int(np.argmin(unlike)) == expected
+
+
+def test_a_neighbour_in_other_light_shows_no_difference() -> None:
+    rng = np.random.default_rng(1)
+    image = (0.6 + 0.05 * rng.standard_normal((90, 110))).astype(np.float32)
+    views = Views(image, {"previous": image * np.float32(0.8)})
+    (difference,) = make_channels(("previous",), views)
+    np.testing.assert_allclose(difference, 0, atol=2e-3)
 
 
 def test_touching_particles_have_two_centres() -> None:

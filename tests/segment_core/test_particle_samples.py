@@ -9,6 +9,7 @@ from scipy import ndimage
 from pitflow.domains.particles.channels import (
     TileChannels,
     Views,
+    darkening,
     full_scale,
     make_channels,
 )
@@ -34,7 +35,7 @@ def a_picture(
     frame = np.where(truth, np.uint8(0.8 * STEEL), np.uint8(STEEL))
     empty = np.full_like(frame, STEEL)
     company = {"background": empty, "earlier": empty} if moving else {}
-    return Picture(f"p{seed}", f"g{seed}", frame, {"particle": truth}, **company)
+    return Picture(f"p{seed}", f"g{seed}", frame, {"particle": truth}, company)
 
 
 def recipe_with(base: Recipe = SINGLE, crop: int = 64, **augment: float) -> Recipe:
@@ -243,8 +244,7 @@ def test_pasted_specks_were_there_before_and_pasted_particles_were_not() -> None
         "g",
         picture.frame,
         {"particle": picture.truth["particle"] & False},
-        picture.frame.copy(),
-        picture.frame.copy(),
+        {"background": picture.frame.copy(), "earlier": picture.frame.copy()},
     )
     still = Picture("s", "s", picture.frame, dict(hidden.truth))
     pasted = recipe_with(MOVING, dihedral=False, paste_specks=20.0)
@@ -263,6 +263,26 @@ def test_pasted_specks_were_there_before_and_pasted_particles_were_not() -> None
     assert sample.channels[2][sample.truth[0]].max() < -1
 
 
+def test_a_picture_may_lie_whole_with_nothing_around() -> None:
+    """Beyond the border all channels are 0 and nothing is known, wherever the picture lies."""
+    picture = a_picture(60, 50)
+    recipe = recipe_with(crop=96, dihedral=False).model_copy(update={"beyond": "nothing"})
+    samples = ParticleSamples([picture], recipe)
+    corners = set()
+    for seed in range(8):
+        sample = samples.draw(0, np.random.default_rng(seed))
+        assert sample.channels.shape == (1, 96, 96)
+        rows, columns = (np.flatnonzero(sample.known[0].any(axis=axis)) for axis in (1, 0))
+        corners.add((rows[0], columns[0]))
+        here = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        np.testing.assert_array_equal(sample.truth[0][here], picture.truth["particle"])
+        np.testing.assert_allclose(sample.channels[0][here], darkening(picture.views.frame))
+        outside = ~sample.known[0]
+        assert not sample.channels[0][outside].any()
+        assert not sample.truth[0][outside].any()
+    assert len(corners) > 4
+
+
 def test_single_images_make_up_the_share_asked_for() -> None:
     moving, still = a_picture(moving=True), a_picture(seed=1)
     for pictures in ([moving] * 9 + [still], [moving] + [still] * 9):
@@ -276,17 +296,19 @@ def test_single_images_make_up_the_share_asked_for() -> None:
 
 def test_channels_made_tile_by_tile_are_those_of_the_whole_frame() -> None:
     rng = np.random.default_rng(5)
-    frame, earlier = (rng.integers(90, 190, (131, 102)).astype(np.uint8) for _ in range(2))
+    frame, earlier, later = (rng.integers(90, 190, (131, 102)).astype(np.uint8) for _ in range(3))
     background = rng.uniform(90, 190, frame.shape).astype(np.float32)
-    names = ("frame", "background", "earlier", "raw")
-    views = Views(full_scale(frame), background / np.float32(255), full_scale(earlier))
+    names = ("frame", "background", "earlier", "later", "raw")
+    company = {"earlier": earlier, "later": later, "background": background}
+    seen = {name: image / np.float32(255) for name, image in company.items()}
+    views = Views(full_scale(frame), seen)
     plan = plan_tiles((131, 102), 48, halo=8, multiple=8)
     padded = pad(make_channels(names, views), plan)
     whole = [extract(padded, plan, tile) for tile in plan]
-    cut = TileChannels(names, frame, background, earlier).cut(plan, list(plan))
+    cut = TileChannels(names, frame, company).cut(plan, list(plan))
     np.testing.assert_allclose(cut, whole, atol=2e-4)
     alone = TileChannels(names, frame).cut(plan, list(plan))
-    np.testing.assert_allclose(alone[:, [0, 3]], cut[:, [0, 3]])
-    assert not alone[:, 1:3].any()
-    with pytest.raises(ValueError, match="no channel is called 'later'"):
-        TileChannels(("later",), frame)
+    np.testing.assert_allclose(alone[:, [0, 4]], cut[:, [0, 4]])
+    assert not alone[:, 1:4].any()
+    with pytest.raises(ValueError, match="no channel is called 'sooner'"):
+        TileChannels(("sooner",), frame)

@@ -35,7 +35,12 @@ class PanelModel:
     ) -> None:
         self.network, self.card = network, card
         self._dense = DensePredictor(
-            network, card.tile_px, halo=card.halo_px, execution=execution, note=note
+            network,
+            card.tile_px,
+            halo=card.halo_px,
+            beyond=card.beyond,
+            execution=execution,
+            note=note,
         )
 
     def with_card(self, card: Card) -> PanelModel:

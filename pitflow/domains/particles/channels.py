@@ -5,8 +5,9 @@ channels are darkenings relative to the steel around, free of gain and slow shad
 
 - ``frame``: the frame itself;
 - ``background``: the frame minus the empty scene, which shows all that came since;
-- ``earlier``: the frame minus one shortly before, or where there is none so early as shortly after,
-  which shows what moves.
+- ``earlier``, ``previous``, ``next``, ``later``: the frame minus the one two frames before, one
+  before, one after and two after, which show what moves. A particle too faint for one frame is
+  there in all of them, further along its way.
 
 The empty scene is ``pitflow.segment.classical.ground.Ground``, lit as the frame is. A channel that
 cannot be had (a single image has no past) is 0 everywhere. ``raw`` is the plain grey value of paper
@@ -15,8 +16,8 @@ cannot be had (a single image has no past) is 0 everywhere. ``raw`` is the plain
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
@@ -39,20 +40,28 @@ _LIMIT = 10.0
 _REDUCED = 4
 _FEW = 0.02
 
-EARLIER_FRAMES = 2
-"""How long before the frame ``earlier`` is: a particle has then moved by about its size."""
+NEIGHBOURS = {"earlier": -2, "previous": -1, "next": 1, "later": 2}
+"""The frames around that are channels, and how long after the frame each is: in two frames a
+particle moves by about its size."""
+
+COMPANY = ("background", *NEIGHBOURS)
+"""What a frame may be compared with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Views:
     """A frame and what there is to compare it with, (height, width) float32, full scale 1.
 
-    All in the frame's own geometry. None: not to be had.
+    Parameters
+    ----------
+    frame:
+        The frame.
+    company:
+        Those of ``COMPANY`` that can be had, by name, in the frame's own geometry.
     """
 
     frame: Floats
-    background: Floats | None = None
-    earlier: Floats | None = None
+    company: Mapping[str, Floats] = field(default_factory=dict)
 
 
 def full_scale(image: Image) -> Floats:
@@ -104,20 +113,37 @@ def make_channels(names: Sequence[str], views: Views) -> Floats:
     ValueError
         If there is no channel of a name.
     """
-    now = darkening(views.frame)
-    others = {"background": views.background, "earlier": views.earlier}
+    _check_names(names)
+    scale = steel_scale(views.frame)
+    now = relative_to(scale, views.frame)
     channels = []
     for name in names:
         if name == "frame":
             channels.append(now)
         elif name == "raw":
             channels.append(views.frame)
-        elif name not in others:
-            raise ValueError(f"no channel is called {name!r}: frame, background, earlier or raw")
+        elif (other := views.company.get(name)) is None:
+            channels.append(np.zeros_like(now))
+        elif name == "background":
+            channels.append(now - darkening(other))
         else:
-            other = others[name]
-            channels.append(np.zeros_like(now) if other is None else now - darkening(other))
+            channels.append(now - relative_to(scale * _same_light(views.frame, other), other))
     return np.stack(channels)
+
+
+def _check_names(names: Sequence[str]) -> None:
+    known = ("frame", *COMPANY, "raw")
+    for name in names:
+        if name not in known:
+            raise ValueError(f"no channel is called {name!r}: {', '.join(known)}")
+
+
+def _same_light(frame: Image, other: Image) -> np.float32:
+    """Return what a neighbour is multiplied by to be as bright as the frame on the whole.
+
+    The two show the same steel, so one factor is enough, and no level of its own is needed.
+    """
+    return np.float32(cv2.mean(frame)[0] / max(cv2.mean(other)[0], 1e-6))
 
 
 class TileChannels:
@@ -131,31 +157,34 @@ class TileChannels:
         The channels.
     frame:
         (height, width) uint8 or uint16.
-    background, earlier:
-        What there is to compare it with, in the frame's geometry; any positive unit of brightness.
+    company:
+        What there is to compare it with (``COMPANY``), in the frame's geometry; any positive unit
+        of brightness.
     """
 
     def __init__(
         self,
         names: Sequence[str],
         frame: Image,
-        background: Image | None = None,
-        earlier: Image | None = None,
+        company: Mapping[str, Image] | None = None,
     ) -> None:
+        _check_names(names)
         self._names, self._full_scale = names, np.float32(np.iinfo(frame.dtype).max)
-        given = {"frame": frame, "background": background, "earlier": earlier}
-        # Channels are differences to the frame's own darkening.
-        wanted = {"frame", *names} - {"raw"}
-        unknown = wanted - set(given)
-        if unknown:
-            raise ValueError(
-                f"no channel is called {min(unknown)!r}: frame, background, earlier or raw"
-            )
         self.shape: tuple[int, int] = (frame.shape[0], frame.shape[1])
-        self._images = {name: image for name in wanted if (image := given[name]) is not None}
-        self._scales = {
-            name: steel_scale(image.astype(np.float32, copy=False))
+        given = {} if company is None else company
+        # Channels are differences to the frame's own darkening.
+        self._images = {name: image for name, image in given.items() if name in names}
+        self._images["frame"] = frame
+        self._scale = steel_scale(frame.astype(np.float32, copy=False))
+        self._ground_scale = (
+            steel_scale(self._images["background"].astype(np.float32, copy=False))
+            if "background" in self._images
+            else None
+        )
+        self._light = {
+            name: _same_light(frame, image)
             for name, image in self._images.items()
+            if name in NEIGHBOURS
         }
 
     def cut(self, plan: TilePlan, chosen: Sequence[tuple[int, int]]) -> Floats:
@@ -174,8 +203,12 @@ class TileChannels:
         return cut
 
     def _relative(self, name: str, rows: Pixels, columns: Pixels) -> Floats:
-        scale, image = self._scales[name], self._images[name]
-        return relative_to(_part(scale, rows, columns), _part(image, rows, columns))
+        image = _part(self._images[name], rows, columns)
+        if name == "background" and self._ground_scale is not None:
+            return relative_to(_part(self._ground_scale, rows, columns), image)
+        scale = _part(self._scale, rows, columns)
+        light = self._light.get(name)
+        return relative_to(scale if light is None else scale * light, image)
 
 
 def _part(image: npt.NDArray[Any], rows: Pixels, columns: Pixels) -> npt.NDArray[Any]:

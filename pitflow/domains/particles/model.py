@@ -49,6 +49,7 @@ class ParticleModel:
             card.tile_px,
             overlap=card.overlap_px,
             halo=card.halo_px,
+            beyond=card.beyond,
             execution=execution,
             flips=flips,
             note=note,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pitflow.acquire.background import StoredScene
 from pitflow.acquire.frames import FrameReader
-from pitflow.domains.particles.past import aligned, neighbour
+from pitflow.domains.particles.neighbours import neighbours
 from pitflow.domains.particles.picture import Picture
 from pitflow.segment.classical.ground import Backgrounds, Ground
 from pitflow.segment.classical.window import Window, windows
@@ -45,13 +45,11 @@ def picture_in_run(
     frame = window.frames[i]
     full = np.iinfo(frame.image.dtype).max
     lit = np.clip(ground * np.float32(frame.gain * _FINE / full), 0, _FINE)
-    other = neighbour(window, i)
     return Picture(
         f"{name} frame {frame.index}",
         f"recording {name}",
         frame.image,
         truth,
-        np.rint(lit).astype(np.uint16),
-        None if other is None else aligned(other, frame),
+        {"background": np.rint(lit).astype(np.uint16), **neighbours(window, i)},
         known,
     )

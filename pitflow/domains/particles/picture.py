@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -22,10 +23,13 @@ class Picture:
         File name, or recording and frame number.
     group:
         Pictures of one group share pixels or a recording, and belong on one side of a split.
-    frame, background, earlier:
-        (height, width) uint8 or uint16; the last two None where there is a single image.
+    frame:
+        (height, width) uint8 or uint16.
     truth:
         Class name to (height, width) mask. A class that is missing is not known.
+    company:
+        What the frame may be compared with (``channels.COMPANY``), by name, (height, width) uint8
+        or uint16; nothing where there is a single image.
     known:
         (height, width) False where nobody knows the truth; None: it is known everywhere.
     """
@@ -34,14 +38,13 @@ class Picture:
     group: str
     frame: Image
     truth: dict[str, npt.NDArray[np.bool_]]
-    background: Image | None = None
-    earlier: Image | None = None
+    company: Mapping[str, Image] = field(default_factory=dict)
     known: npt.NDArray[np.bool_] | None = None
 
     @property
     def is_still(self) -> bool:
-        """True for a single image, without background and past."""
-        return self.background is None and self.earlier is None
+        """True for a single image, without background, past and future."""
+        return not self.company
 
     @cached_property
     def marked(self) -> npt.NDArray[np.intp]:
@@ -52,8 +55,5 @@ class Picture:
     @property
     def views(self) -> Views:
         """The frame and its company, full scale 1."""
-        return Views(
-            full_scale(self.frame),
-            None if self.background is None else full_scale(self.background),
-            None if self.earlier is None else full_scale(self.earlier),
-        )
+        company = {name: full_scale(image) for name, image in self.company.items()}
+        return Views(full_scale(self.frame), company)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
-import numpy as np
-import numpy.typing as npt
 
 from pitflow.domains.particles.centres import centres_of
 from pitflow.domains.particles.clips import read_clip
-from pitflow.domains.particles.groups import TILE_PX, overlap_groups, tile_offset
+from pitflow.domains.particles.groups import overlap_groups
 from pitflow.domains.particles.picture import Picture
 from pitflow.errors import UserError
 from pitflow.frame import Image
@@ -74,8 +71,7 @@ def _read_tiles(folder: Path) -> Iterator[Picture]:
     ]
     names = [path.stem for path, _ in labelled]
     groups = overlap_groups(names)
-    images, particles = [], []
-    for path, mask in labelled:
+    for (path, mask), group in zip(labelled, groups, strict=True):
         image, label = read_grey(path), read_grey(mask)
         if image.shape != label.shape:
             raise UserError(
@@ -83,29 +79,5 @@ def _read_tiles(folder: Path) -> Iterator[Picture]:
                 f"{image.shape[1]} x {image.shape[0]}",
                 where=mask,
             )
-        images.append(image)
-        particles.append(label > 0)
-    known = agreed(names, particles)
-    for place, (path, _) in enumerate(labelled):
-        particle = particles[place]
-        truth = {"particle": particle, "centre": centres_of(particle)}
-        group = f"{folder.name}: {groups[place]}"
-        yield Picture(path.name, group, images[place], truth, known=known[place])
-
-
-def agreed(
-    names: Sequence[str], masks: Sequence[npt.NDArray[np.bool_]]
-) -> list[npt.NDArray[np.bool_]]:
-    """Return where the tiles that overlap each tile are labelled as it is, one mask per tile.
-
-    The same pixels labelled twice agree with an F1 of only 0.83; nobody knows the rest.
-    """
-    known = [np.ones_like(mask) for mask in masks]
-    for (one, first), (other, second) in itertools.permutations(enumerate(names), 2):
-        offset = tile_offset(first, second)
-        if offset is None or {masks[one].shape, masks[other].shape} != {(TILE_PX, TILE_PX)}:
-            continue
-        here = tuple(slice(max(step, 0), TILE_PX + min(step, 0)) for step in offset)
-        there = tuple(slice(max(-step, 0), TILE_PX - max(step, 0)) for step in offset)
-        known[one][here] &= masks[one][here] == masks[other][there]
-    return known
+        truth = {"particle": label > 0, "centre": centres_of(label > 0)}
+        yield Picture(path.name, f"{folder.name}: {group}", image, truth)

@@ -47,7 +47,7 @@ SINGLE = Recipe(
 MOVING = SINGLE.model_copy(
     update={
         "name": "particles",
-        "channels": ("frame", "background", "earlier"),
+        "channels": ("frame", "background", "earlier", "previous", "next", "later"),
         "classes": ("particle", "pit", "centre"),
         "network": UNetConfig(
             widths=(32, 64, 128, 256),

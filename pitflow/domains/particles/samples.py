@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -47,10 +47,12 @@ class ParticleSamples:
         """Return a crop of a picture, varied by chance."""
         recipe = self.recipe
         picture = self.pictures[self._order[index]]
-        views, truth, known = _cropped(picture, recipe.crop_px, recipe.classes, rng)
+        mirrored = recipe.beyond == "mirrored"
+        views, truth, known = _cropped(
+            picture, recipe.crop_px, recipe.classes, rng, mirrored=mirrored
+        )
         if "particle" in recipe.classes:
-            company = (views.frame, views.background, views.earlier)
-            everywhere = [image for image in company if image is not None]
+            everywhere = [views.frame, *views.company.values()]
             particle = recipe.classes.index("particle")
             centre = recipe.classes.index("centre") if "centre" in recipe.classes else None
             for stamps, mean, images, are_particles in (
@@ -69,7 +71,8 @@ class ParticleSamples:
                     are_particles=are_particles,
                 )
         views, truth, known = _varied(views, truth, known, recipe.augment, rng)
-        return Sample(make_channels(recipe.channels, views), truth, known)
+        channels = make_channels(recipe.channels, views)
+        return Sample(*_placed((channels, truth, known), recipe.crop_px, rng))
 
 
 def truth_of(picture: Picture, classes: Sequence[str]) -> tuple[Mask, Mask]:
@@ -108,9 +111,18 @@ def _repeated(places: Sequence[int], n: int) -> list[int]:
 
 
 def _cropped(
-    picture: Picture, side: int, classes: Sequence[str], rng: np.random.Generator
+    picture: Picture,
+    side: int,
+    classes: Sequence[str],
+    rng: np.random.Generator,
+    *,
+    mirrored: bool,
 ) -> tuple[Views, Mask, Mask]:
-    """Cut out a square, around a particle every other time; beyond the border nothing is known."""
+    """Cut out a square, around a particle every other time.
+
+    Of a picture smaller than that, what there is; ``mirrored`` adds its mirror image beyond the
+    border, where nothing is known.
+    """
     height, width = picture.frame.shape
     corner = [int(rng.integers(max(size - side, 0) + 1)) for size in (height, width)]
     aimed = rng.random() < _AIMED
@@ -123,7 +135,7 @@ def _cropped(
         ]
     here = slice(corner[0], corner[0] + side), slice(corner[1], corner[1] + side)
     truth, known = _truth_in(picture, classes, here)
-    beyond = [max(side - size, 0) for size in (height, width)]
+    beyond = [max(side - size, 0) if mirrored else 0 for size in (height, width)]
 
     def cut(image: npt.NDArray[Any]) -> Floats:
         return np.pad(full_scale(image[here]), [(0, beyond[0]), (0, beyond[1])], mode="reflect")
@@ -131,12 +143,19 @@ def _cropped(
     def cut_masks(masks: Mask) -> Mask:
         return np.pad(masks, [(0, 0), (0, beyond[0]), (0, beyond[1])])
 
-    views = Views(
-        cut(picture.frame),
-        None if picture.background is None else cut(picture.background),
-        None if picture.earlier is None else cut(picture.earlier),
-    )
-    return views, cut_masks(truth), cut_masks(known)
+    company = {name: cut(image) for name, image in picture.company.items()}
+    return Views(cut(picture.frame), company), cut_masks(truth), cut_masks(known)
+
+
+def _placed(
+    maps: Sequence[npt.NDArray[Any]], side: int, rng: np.random.Generator
+) -> Iterator[npt.NDArray[Any]]:
+    """Yield maps (..., height, width) of a picture somewhere in a square with nothing around it."""
+    height, width = maps[0].shape[-2:]
+    top, left = (int(rng.integers(side - size + 1)) for size in (height, width))
+    around = (top, side - height - top), (left, side - width - left)
+    for one in maps:
+        yield np.pad(one, [(0, 0), *around])
 
 
 def _new_stamp(stamps: Sequence[Stamp], augment: AugmentConfig, rng: np.random.Generator) -> Stamp:
@@ -151,11 +170,8 @@ def _new_stamp(stamps: Sequence[Stamp], augment: AugmentConfig, rng: np.random.G
 
 
 def _each(views: Views, function: Callable[[Floats], Floats]) -> Views:
-    return Views(
-        function(views.frame),
-        None if views.background is None else function(views.background),
-        None if views.earlier is None else function(views.earlier),
-    )
+    company = {name: function(image) for name, image in views.company.items()}
+    return Views(function(views.frame), company)
 
 
 def _varied(
@@ -163,8 +179,8 @@ def _varied(
 ) -> tuple[Views, Mask, Mask]:
     """Vary the light and the sharpness as another recording would, and turn everything alike.
 
-    Background and past share the light of the frame, not its noise; the background is a median and
-    has next to none.
+    Background and neighbours share the light of the frame, not its noise; the background is a
+    median and has next to none.
     """
     gain = 1 + augment.gain * rng.uniform(-1, 1)
     offset = augment.offset * rng.uniform(-1, 1)
@@ -182,8 +198,11 @@ def _varied(
 
     views = _each(views, lit)
     if noise > 0:
-        earlier = None if views.earlier is None else noisy(views.earlier)
-        views = Views(noisy(views.frame), views.background, earlier)
+        company = {
+            name: image if name == "background" else noisy(image)
+            for name, image in views.company.items()
+        }
+        views = Views(noisy(views.frame), company)
 
     quarter, mirrored = 0, False
     if augment.dihedral:

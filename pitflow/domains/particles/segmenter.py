@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pitflow.config import ChangeConfig, UNetConfig
 from pitflow.domains.particles.channels import TileChannels
 from pitflow.domains.particles.model import load_model
-from pitflow.domains.particles.past import aligned, neighbour
+from pitflow.domains.particles.neighbours import neighbours
 from pitflow.frame import Frame
 from pitflow.scene import Scene
 from pitflow.segment.centres import find_centres
@@ -86,12 +86,9 @@ class UNetSegmenter:
             or frame.index % config.full_every == 0
             or len(proposed) > _CROWDED * len(plan)
         )
-        other = neighbour(look.window, look.place)
+        company = neighbours(look.window, look.place, model.channels)
         channels = TileChannels(
-            model.channels,
-            frame.image,
-            darkening.ground,
-            None if other is None else aligned(other, frame),
+            model.channels, frame.image, {"background": darkening.ground, **company}
         )
         threshold = config.threshold or model.threshold
         seeds, score = model.particles(
@@ -136,6 +133,7 @@ class RunningModel:
             loaded.network,
             WIDE_PX,
             halo=min(reach, WIDE_HALO_PX),
+            beyond=card.beyond,
             execution=execution,
             note=self._notes.append,
         )
@@ -144,6 +142,7 @@ class RunningModel:
             -(-NARROW_PX // self._wide.multiple) * self._wide.multiple,
             halo=NARROW_HALO_PX,
             align=NARROW_ALIGN_PX,
+            beyond=card.beyond,
             execution=execution,
             note=self._notes.append,
         )

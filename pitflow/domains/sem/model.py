@@ -96,6 +96,7 @@ class ClassModel:
             card.tile_px,
             overlap=card.overlap_px,
             halo=card.halo_px,
+            beyond=card.beyond,
             execution=execution,
         )
 
