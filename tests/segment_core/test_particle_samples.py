@@ -310,5 +310,9 @@ def test_channels_made_tile_by_tile_are_those_of_the_whole_frame() -> None:
     alone = TileChannels(names, frame).cut(plan, list(plan))
     np.testing.assert_allclose(alone[:, [0, 4]], cut[:, [0, 4]])
     assert not alone[:, 1:4].any()
+    past = {name: company[name] for name in ("earlier", "background")}
+    fewer = TileChannels(names, frame, past).cut(plan, list(plan))
+    np.testing.assert_allclose(fewer[:, [0, 1, 2, 4]], cut[:, [0, 1, 2, 4]])
+    assert not fewer[:, 3].any()
     with pytest.raises(ValueError, match="no channel is called 'sooner'"):
         TileChannels(("sooner",), frame)

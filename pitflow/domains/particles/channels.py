@@ -127,7 +127,9 @@ def make_channels(names: Sequence[str], views: Views) -> Floats:
         elif name == "background":
             channels.append(now - darkening(other))
         else:
-            channels.append(now - relative_to(scale * _same_light(views.frame, other), other))
+            since = np.empty_like(now)
+            _darkened(scale, views.frame, other, _same_light(views.frame, other), since)
+            channels.append(since)
     return np.stack(channels)
 
 
@@ -144,6 +146,13 @@ def _same_light(frame: Image, other: Image) -> np.float32:
     The two show the same steel, so one factor is enough, and no level of its own is needed.
     """
     return np.float32(cv2.mean(frame)[0] / max(cv2.mean(other)[0], 1e-6))
+
+
+def _darkened(scale: Floats, frame: Image, other: Image, light: np.float32, out: Floats) -> None:
+    """Write how much brighter a frame is than a neighbour, in the unit of the channels."""
+    np.multiply(other, -light, out=out, dtype=np.float32)
+    out += frame
+    out *= scale
 
 
 class TileChannels:
@@ -192,23 +201,22 @@ class TileChannels:
         cut = np.zeros((len(chosen), len(self._names), *plan.tile_shape), np.float32)
         for channels, tile in zip(cut, chosen, strict=True):
             rows, columns = plan.rows.pixels(tile[0]), plan.columns.pixels(tile[1])
-            now = self._relative("frame", rows, columns)
+            scale = _part(self._scale, rows, columns)
+            frame = _part(self._images["frame"], rows, columns)
+            now = relative_to(scale, frame)
             for channel, name in zip(channels, self._names, strict=True):
                 if name == "frame":
                     channel[...] = now
                 elif name == "raw":
-                    channel[...] = _part(self._images["frame"], rows, columns) / self._full_scale
-                elif name in self._images:
-                    np.subtract(now, self._relative(name, rows, columns), out=channel)
+                    channel[...] = frame / self._full_scale
+                elif name in self._light:
+                    other = _part(self._images[name], rows, columns)
+                    _darkened(scale, frame, other, self._light[name], channel)
+                elif name == "background" and self._ground_scale is not None:
+                    ground = _part(self._images["background"], rows, columns)
+                    ground_scale = _part(self._ground_scale, rows, columns)
+                    np.subtract(now, relative_to(ground_scale, ground), out=channel)
         return cut
-
-    def _relative(self, name: str, rows: Pixels, columns: Pixels) -> Floats:
-        image = _part(self._images[name], rows, columns)
-        if name == "background" and self._ground_scale is not None:
-            return relative_to(_part(self._ground_scale, rows, columns), image)
-        scale = _part(self._scale, rows, columns)
-        light = self._light.get(name)
-        return relative_to(scale if light is None else scale * light, image)
 
 
 def _part(image: npt.NDArray[Any], rows: Pixels, columns: Pixels) -> npt.NDArray[Any]:
