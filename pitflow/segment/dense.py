@@ -15,6 +15,7 @@ from torch import nn
 
 from pitflow.errors import UserError
 from pitflow.segment import tiles
+from pitflow.segment.checkpoint import Card
 from pitflow.segment.devices import CPU, Execution
 from pitflow.segment.networks import fold_batch_norm
 from pitflow.segment.prefetch import prefetch
@@ -102,6 +103,28 @@ class DensePredictor:
                 self._network = execution.place(self._network)
         except MemoryError:
             self._leave_gpu()
+
+    @classmethod
+    def of(
+        cls,
+        network: nn.Module,
+        card: Card,
+        *,
+        execution: Execution = CPU,
+        flips: bool = False,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> DensePredictor:
+        """Return the predictor of a trained network, tiled as its card says."""
+        return cls(
+            network,
+            card.tile_px,
+            overlap=card.overlap_px,
+            halo=card.halo_px,
+            beyond=card.beyond,
+            execution=execution,
+            flips=flips,
+            note=note,
+        )
 
     def plan(self, shape: tuple[int, int]) -> tiles.TilePlan:
         """Return the tiles that an image of this (height, width) is cut into."""

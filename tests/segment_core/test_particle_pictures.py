@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,18 +14,20 @@ import pytest
 from pitflow.domains.particles.centres import centres_of, draw_centres
 from pitflow.domains.particles.channels import (
     COMPANY,
-    NEIGHBOURS,
     Views,
     darkening,
     make_channels,
 )
 from pitflow.domains.particles.clips import read_clip
+from pitflow.domains.particles.neighbours import neighbours
 from pitflow.domains.particles.pictures import (
     list_images,
     read_grey,
     read_pictures,
 )
 from pitflow.errors import UserError
+from pitflow.frame import Frame
+from pitflow.segment.classical.window import Window
 from pitflow.simulate.config import SimulateConfig
 from pitflow.simulate.render import classes
 from pitflow.simulate.simulate import simulate
@@ -154,16 +157,31 @@ def test_the_ground_under_a_particle_is_the_steel(clip: Path) -> None:
         assert abs(np.median(background) - np.median(views.frame)) < 0.01
 
 
-def test_neighbours_are_the_frames_around_and_mirrored_where_there_are_none(clip: Path) -> None:
-    """The last frame is compared with those before it, and the first with those after."""
-    pictures = read_clip(clip / "truth")
-    frames = [picture.frame.astype(float) for picture in pictures]
-    for n, picture in enumerate(pictures):
+def test_neighbours_are_the_frames_around_and_mirrored_where_there_are_none() -> None:
+    """The first frames are compared with those after them, the last with those before."""
+    frames = [Frame(n, np.full((6, 7), n, np.uint8)) for n in range(12)]
+    frames[5] = replace(frames[5], quality="damaged")
+    window = Window(0, tuple(frames), 10)
+    expected = {
+        0: {"before": 8, "earlier": 2, "previous": 1, "next": 1, "later": 2, "after": 8},
+        4: {"earlier": 2, "previous": 3, "next": 3, "later": 6},
+        7: {"earlier": 9, "previous": 6, "next": 8, "later": 9},
+        9: {"before": 1, "earlier": 7, "previous": 8, "next": 10, "later": 11, "after": 1},
+    }
+    for i, numbers in expected.items():
+        found = neighbours(window, i)
+        assert {name: int(image[0, 0]) for name, image in found.items()} == numbers
+    assert set(neighbours(window, 0, ("frame", "background", "later"))) == {"later"}
+
+
+def test_neighbours_come_in_the_frames_geometry(clip: Path) -> None:
+    """A moved neighbour shows the steel where the frame shows it."""
+    for picture in read_clip(clip / "truth", n_frames=4):
         assert set(picture.company) == set(COMPANY)
-        for name, offset in NEIGHBOURS.items():
-            expected = n + offset if 0 <= n + offset < len(pictures) else n - offset
-            unlike = [np.abs(picture.company[name] - frame).mean() for frame in frames]
-            assert int(np.argmin(unlike)) == expected
+    steel = np.random.default_rng(2).integers(90, 190, (40, 50)).astype(np.uint8)
+    moved = np.roll(steel, (2, -3), (0, 1))
+    window = Window(0, (Frame(0, steel), Frame(1, moved, shift=(-3.0, 2.0))), 2)
+    np.testing.assert_array_equal(neighbours(window, 0)["next"][4:-4, 4:-4], steel[4:-4, 4:-4])
 
 
 def test_a_neighbour_in_other_light_shows_no_difference() -> None:

@@ -34,14 +34,7 @@ class PanelModel:
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.network, self.card = network, card
-        self._dense = DensePredictor(
-            network,
-            card.tile_px,
-            halo=card.halo_px,
-            beyond=card.beyond,
-            execution=execution,
-            note=note,
-        )
+        self._dense = DensePredictor.of(network, card, execution=execution, note=note)
 
     def with_card(self, card: Card) -> PanelModel:
         """Return the same network with another card, such as one with its threshold set."""

@@ -7,7 +7,9 @@ channels are darkenings relative to the steel around, free of gain and slow shad
 - ``background``: the frame minus the empty scene, which shows all that came since;
 - ``earlier``, ``previous``, ``next``, ``later``: the frame minus the one two frames before, one
   before, one after and two after, which show what moves. A particle too faint for one frame is
-  there in all of them, further along its way.
+  there in all of them, further along its way;
+- ``before``, ``after``: the frame minus the one eight frames before and after, when a wide or slow
+  particle was not there yet or has left.
 
 The empty scene is ``pitflow.segment.classical.ground.Ground``, lit as the frame is. A channel that
 cannot be had (a single image has no past) is 0 everywhere. ``raw`` is the plain grey value of paper
@@ -40,9 +42,9 @@ _LIMIT = 10.0
 _REDUCED = 4
 _FEW = 0.02
 
-NEIGHBOURS = {"earlier": -2, "previous": -1, "next": 1, "later": 2}
-"""The frames around that are channels, and how long after the frame each is: in two frames a
-particle moves by about its size."""
+NEIGHBOURS = {"before": -8, "earlier": -2, "previous": -1, "next": 1, "later": 2, "after": 8}
+"""The frames around that are channels, and how long after the frame each is: in two frames a sharp
+particle moves by about its size, in eight a wide one."""
 
 COMPANY = ("background", *NEIGHBOURS)
 """What a frame may be compared with."""

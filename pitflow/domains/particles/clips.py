@@ -86,8 +86,8 @@ def open_clip(folder: Path) -> Clip:
 def read_clip(folder: Path, n_frames: int = FRAMES_PER_CLIP) -> list[Picture]:
     """Read frames of a simulated recording, evenly over time, with their company and truth.
 
-    All pictures are held in memory, at 11 bytes per pixel of an 8-bit recording: 40 frames of
-    720 x 720 px take 230 MB.
+    All pictures are held in memory, at 13 bytes per pixel of an 8-bit recording: 40 frames of
+    720 x 720 px take 270 MB.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ class ParticleModel:
 
     Parameters
     ----------
-    execution, flips, batch_px, note:
+    execution, flips, note:
         See ``pitflow.segment.dense.DensePredictor``.
     """
 
@@ -44,16 +44,7 @@ class ParticleModel:
     ) -> None:
         self.network, self.card = network, card
         self._execution, self._note = execution, note
-        self._dense = DensePredictor(
-            network,
-            card.tile_px,
-            overlap=card.overlap_px,
-            halo=card.halo_px,
-            beyond=card.beyond,
-            execution=execution,
-            flips=flips,
-            note=note,
-        )
+        self._dense = DensePredictor.of(network, card, execution=execution, flips=flips, note=note)
 
     def with_card(self, card: Card) -> ParticleModel:
         """Return the same network with another card, such as one with thresholds set."""

@@ -91,14 +91,7 @@ class ClassModel:
 
     def __init__(self, network: nn.Module, card: Card, *, execution: Execution = CPU) -> None:
         self.network, self.card = network, card
-        self._dense = DensePredictor(
-            network,
-            card.tile_px,
-            overlap=card.overlap_px,
-            halo=card.halo_px,
-            beyond=card.beyond,
-            execution=execution,
-        )
+        self._dense = DensePredictor.of(network, card, execution=execution)
 
     def classify(self, image: Image) -> npt.NDArray[np.uint8]:
         """Return the class of each pixel, from 1 in the order of the card; 0 none of them."""

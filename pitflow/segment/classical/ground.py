@@ -44,9 +44,10 @@ _TOGETHER_PX = 2
 """Pixels this near to one another are taken to change at the same moment."""
 _SURROUNDINGS_PX = 40
 """This far around a pit its halo and growth change the ground."""
-_RUNNING_HALF, _RUNNING_STEP = 8, 2
-"""The running median spans this many frames to either side, and takes every second."""
-_TOLERANCE = 0.02
+_RUNNING_HALF, _RUNNING_STEP = 16, 4
+"""The running median spans this many frames to either side, and takes every fourth: twice as
+long as a wide particle at 2 px per frame takes to pass by."""
+_TOLERANCE = 0.01
 """The running median may leave the bounds by this share of the brightness."""
 
 
