@@ -69,8 +69,8 @@ def _clip(model: ParticleModel, folder: Path) -> tuple[pd.DataFrame, pd.DataFram
             pd.DataFrame(
                 {
                     "frame": number,
-                    "x": centres.column.astype(float),
-                    "y": centres.row.astype(float),
+                    "x": centres.place[:, 0].astype(float),
+                    "y": centres.place[:, 1].astype(float),
                     "contrast": darker[centres.row, centres.column],
                 }
             )

@@ -82,6 +82,7 @@ def close_gaps(
     positions: Floats,
     looks: Floats,
     *,
+    variance: Floats,
     noise: MotionNoise,
     prior: VelocityPrior,
     look_score: LookScore,
@@ -96,8 +97,10 @@ def close_gaps(
         ordered by frame; px.
     looks:
         (n, m) what a detection looks like (`pitflow.link.looks.describe`).
+    variance:
+        (n,) of each position per axis, px^2.
     noise, prior, look_score:
-        How positions and velocities vary, the velocity of what was seen once, and how alike the
+        How velocities vary, the velocity of what was seen once, and how alike the
         detections of a particle look.
     gap:
         Which gaps are closed.
@@ -108,7 +111,7 @@ def close_gaps(
         (n,) with one number for all pieces of a particle: that of the first.
     """
     for _ in range(_ROUNDS):
-        joined = _close(track, frame, positions, looks, look_score, noise, prior, gap)
+        joined = _close(track, frame, positions, variance, looks, look_score, noise, prior, gap)
         if joined is None:
             break
         track = joined
@@ -119,6 +122,7 @@ def _close(
     track: Ints,
     frame: Ints,
     positions: Floats,
+    variance: Floats,
     looks: Floats,
     look_score: LookScore,
     noise: MotionNoise,
@@ -128,8 +132,8 @@ def _close(
     """Return the tracks after one round, None if nothing was joined."""
     order = np.lexsort((frame, track))
     number, first, count = np.unique(track[order], return_index=True, return_counts=True)
-    ends = _edges(order, first + count - 1, count, -1, frame, positions, noise)
-    starts = _edges(order, first, count, +1, frame, positions, noise)
+    ends = _edges(order, first + count - 1, count, -1, frame, positions, variance, noise)
+    starts = _edges(order, first, count, +1, frame, positions, variance, noise)
     n_frames = int(frame[-1] - frame[0]) + 1 if len(frame) else 0
     new = starts.row[frame[starts.row] > frame[0]] if len(frame) else starts.row
     if n_frames < 2 or len(new) < 2:
@@ -145,7 +149,8 @@ def _close(
         i, j = i[useful], j[useful]
         dt = (frame[starts.row[j]] - frame[ends.row[i]]).astype(float)
         away = positions[starts.row[j]] - positions[ends.row[i]]
-        laws = _log_laws(away, dt, i, j, ends, starts, noise, prior.spread_px, reach)
+        of_both = variance[ends.row[i]] + variance[starts.row[j]]
+        laws = _log_laws(away, dt, i, j, ends, starts, of_both, noise, prior.spread_px, reach)
         evidence = (
             -np.log(dt)
             - math.log(sum(1 / k for k in range(1, gap.frames + 1)))
@@ -180,6 +185,7 @@ def _edges(
     inward: int,
     frame: Ints,
     positions: Floats,
+    measured: Floats,
     noise: MotionNoise,
 ) -> _Edges:
     """Return the outermost detections and the velocity there.
@@ -190,6 +196,8 @@ def _edges(
         Detections by track, then frame.
     edge:
         Place in ``order`` of each piece's outermost detection.
+    measured:
+        Variance of each position per axis, px^2.
     inward:
         +1 at starts, -1 at ends.
     """
@@ -205,7 +213,7 @@ def _edges(
     velocity[moving] = np.nanmedian(steps[moving], axis=1)
     n = np.clip(count - 1, 0, _STEPS).astype(float)
     variance = np.full(len(edge), np.inf)
-    r, q = noise.position_px**2, noise.acceleration_px**2
+    r, q = measured[order[edge[moving]]], noise.acceleration_px**2
     variance[moving] = 2 * r / n[moving] + q * n[moving] / 3
     return _Edges(order[edge], velocity, variance)
 
@@ -247,6 +255,7 @@ def _log_laws(
     j: Ints,
     ends: _Edges,
     starts: _Edges,
+    of_both: Floats,
     noise: MotionNoise,
     spread_px: float,
     reach: float,
@@ -255,7 +264,8 @@ def _log_laws(
 
     *Steady*: the particle went on as before, unseen. *Burst*: it went faster than that, by a factor
     of which nothing is known (the logarithm of the distance is uniform up to ``reach``), in much
-    the same direction. *Any direction*: a deflection.
+    the same direction. *Any direction*: a deflection. ``of_both`` is the sum of the variances of
+    both positions.
     """
     # The velocity over the gap is the mean of both sides', each as far as it is known.
     wa, wb = 1 / ends.variance[i], 1 / starts.variance[j]
@@ -265,8 +275,8 @@ def _log_laws(
         + wb[:, None] * np.nan_to_num(starts.velocity[j])
     ) / total[:, None]
     variance = 1 / total
-    r, q = noise.position_px**2, noise.acceleration_px**2
-    spread = 2 * r + dt**2 * variance + q * dt**3 / 3
+    q = noise.acceleration_px**2
+    spread = of_both + dt**2 * variance + q * dt**3 / 3
     off = away - velocity * dt[:, None]
     steady = -np.log(2 * math.pi * spread) - 0.5 * (off**2).sum(axis=1) / spread
 
@@ -276,7 +286,7 @@ def _log_laws(
     across = away[:, 0] * heading[:, 1] - away[:, 1] * heading[:, 0]
     least = np.maximum(speed * dt, 1.0)
     turn = _TURN**2 + variance / np.maximum(speed, 0.1) ** 2
-    width = 2 * r + along**2 * turn
+    width = of_both + along**2 * turn
     with np.errstate(divide="ignore", invalid="ignore"):
         burst = (
             -np.log(np.maximum(along, 1e-9))

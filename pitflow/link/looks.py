@@ -93,9 +93,9 @@ class LookScore:
         if min(len(same), half) < _LEAST_PAIRS * _CLASSES:
             return cls.unknown()
         along = known[same + 1] - known[same]
-        strength = _strength(known)[same]
-        limits = np.quantile(strength, np.arange(1, _CLASSES) / _CLASSES)
-        kind = np.searchsorted(limits, strength)
+        standing_out = strength(known)[same]
+        limits = np.quantile(standing_out, np.arange(1, _CLASSES) / _CLASSES)
+        kind = np.searchsorted(limits, standing_out)
         own = np.array([_variance(along[kind == k]) for k in range(_CLASSES)])
         # Detections far apart in the ordered table are as good as drawn at random.
         spread = _variance(known[:half] - known[half : 2 * half])
@@ -141,14 +141,14 @@ class LookScore:
         return score
 
     def _noise_of(self, looks: Floats) -> Floats:
-        noise: Floats = self.noise[np.searchsorted(self.limits, _strength(looks))]
+        noise: Floats = self.noise[np.searchsorted(self.limits, strength(looks))]
         return noise
 
 
-def _strength(looks: Floats) -> Floats:
+def strength(looks: Floats) -> Floats:
     """Return the log of mass per area; NaN where unknown, which counts as the strongest class."""
-    strength: Floats = looks[:, 0] - 2 * looks[:, 1]
-    return strength
+    log_contrast: Floats = looks[:, 0] - 2 * looks[:, 1]
+    return log_contrast
 
 
 def _variance(differences: Floats) -> Floats:

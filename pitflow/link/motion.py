@@ -80,7 +80,7 @@ class MotionModel:
     """
 
     def __init__(self, noise: MotionNoise, prior: VelocityPrior, memory: int) -> None:
-        self._r = noise.position_px**2
+        self._noise = noise
         self._q = noise.acceleration_px**2
         self._prior = prior
         self._memory = memory
@@ -90,6 +90,8 @@ class MotionModel:
         self._missed = np.zeros(0, np.int64)
         self._state = np.zeros((0, 4))
         self._covariance = np.zeros((0, 4, 4))
+        # Variance of a measured position: of each track that of its last, since looks last.
+        self._r = np.zeros(0)
         self.prediction = self._predict(0, self._id)
 
     def predict(self, frame: int, particles: Sequence[Any]) -> Floats:
@@ -98,19 +100,26 @@ class MotionModel:
         self.prediction = self._predict(frame, ids)
         return self.prediction.mean
 
-    def observe(self, frame: int, ids: Ints, positions: Floats) -> None:
-        """Take in the positions (n, 2) of the tracks ``ids`` seen in a frame."""
+    def observe(
+        self, frame: int, ids: Ints, positions: Floats, variance: Floats | None = None
+    ) -> None:
+        """Take in the positions (n, 2) of the tracks ``ids`` seen in a frame.
+
+        ``variance`` (n,) is that of each position per axis, px^2; default: that of the noise.
+        """
+        if variance is None:
+            variance = np.full(len(ids), self._noise.position_px**2)
         place = self._find(ids)
         old = place >= 0
         self._missed += 1
         self._missed[place[old]] = 0
         kept = self._missed <= self._memory
-        self._update(frame, place[old], positions[old])
+        self._update(frame, place[old], positions[old], variance[old])
         mean, covariance = self._prior.at(positions[~old])
         n = int((~old).sum())
         state = np.concatenate([positions[~old], mean], axis=1)
         start = np.zeros((n, 4, 4))
-        start[:, [0, 1], [0, 1]] = self._r
+        start[:, [0, 1], [0, 1]] = variance[~old, None]
         start[:, 2:, 2:] = covariance
         self._id = np.concatenate([self._id[kept], ids[~old]])
         order = np.argsort(self._id)
@@ -120,6 +129,7 @@ class MotionModel:
         self._missed = np.concatenate([self._missed[kept], np.zeros(n, np.int64)])[order]
         self._state = np.concatenate([self._state[kept], state])[order]
         self._covariance = np.concatenate([self._covariance[kept], start])[order]
+        self._r = np.concatenate([self._r[kept], variance[~old]])[order]
 
     def _find(self, ids: Ints) -> Ints:
         if len(self._id) == 0:
@@ -149,14 +159,14 @@ class MotionModel:
         return Prediction(
             row=dict(zip(ids.tolist(), range(len(ids)), strict=True)),
             mean=state[:, :2],
-            covariance=p[:, :2, :2] + self._r * np.eye(2),
+            covariance=p[:, :2, :2] + self._r[place, None, None] * np.eye(2),
             missed=self._missed[place],
             seen=self._seen[place],
         )
 
-    def _update(self, frame: int, place: Ints, positions: Floats) -> None:
+    def _update(self, frame: int, place: Ints, positions: Floats, variance: Floats) -> None:
         state, p = self._advance(place, frame)
-        inverse = np.linalg.inv(p[:, :2, :2] + self._r * np.eye(2))
+        inverse = np.linalg.inv(p[:, :2, :2] + variance[:, None, None] * np.eye(2))
         off = positions - state[:, :2]
         gain = p[:, :, :2] @ inverse
         updated = state + np.einsum("nij,nj->ni", gain, off)
@@ -168,7 +178,7 @@ class MotionModel:
         updated[jump, :2], updated[jump, 2:] = positions[jump], state[jump, 2:]
         covariance[jump] = 0.0
         for axis in (0, 1):
-            covariance[jump, axis, axis] = self._r
+            covariance[jump, axis, axis] = variance[jump]
             covariance[jump, axis + 2, axis + 2] = (
                 p[jump, axis + 2, axis + 2] + (off[jump] ** 2).sum(axis=1) / 2
             )
@@ -176,6 +186,7 @@ class MotionModel:
         self._covariance[place] = covariance
         self._frame[place] = frame
         self._seen[place] += 1
+        self._r[place] = variance
 
 
 def estimate_noise(
@@ -194,7 +205,7 @@ def estimate_noise(
     fallback:
         Returned when there are fewer than 50 such differences.
     """
-    short, long = (_second_differences(track, frame, positions, h) for h in (1, 3))
+    short, long = (second_differences(track, frame, positions, h)[1] for h in (1, 3))
     if min(len(short), len(long)) < 50:
         return fallback
     near, far = ((1.4826 * float(np.median(np.abs(part)))) ** 2 for part in (short, long))
@@ -206,7 +217,11 @@ def estimate_noise(
     )
 
 
-def _second_differences(track: Ints, frame: Ints, positions: Floats, h: int) -> Floats:
+def second_differences(track: Ints, frame: Ints, positions: Floats, h: int) -> tuple[Ints, Floats]:
+    """Return the rows seen ``h`` frames before and after too, and ``x(t-h) - 2 x(t) + x(t+h)``.
+
+    (m,) and (m, 2) px, of detections ordered by track, then frame.
+    """
     span = int(frame.max() - frame.min()) + 2 * h + 1 if len(frame) else 1
     key = track * span + (frame - frame.min() if len(frame) else frame)
     before, after = (np.searchsorted(key, key + shift) for shift in (-h, h))
@@ -214,4 +229,4 @@ def _second_differences(track: Ints, frame: Ints, positions: Floats, h: int) -> 
     ok = np.flatnonzero(inside)
     ok = ok[(key[before[ok]] == key[ok] - h) & (key[after[ok]] == key[ok] + h)]
     difference: Floats = positions[before[ok]] - 2 * positions[ok] + positions[after[ok]]
-    return difference
+    return ok, difference

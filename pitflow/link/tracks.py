@@ -28,6 +28,7 @@ from pitflow.link.gaps import Gap, close_gaps
 from pitflow.link.likelihood import Habits, LinkScore, log_density
 from pitflow.link.looks import LookScore, describe
 from pitflow.link.motion import MotionModel, MotionNoise, estimate_noise
+from pitflow.link.position_noise import PositionNoise
 from pitflow.link.subnets import SubnetSolver
 from pitflow.link.velocity_prior import VelocityPrior
 
@@ -65,6 +66,7 @@ class LinkResult:
 @dataclass(frozen=True, slots=True)
 class _Knowledge:
     noise: MotionNoise
+    position: PositionNoise
     prior: VelocityPrior
     habits: Habits
     looks: LookScore
@@ -140,6 +142,7 @@ def link_detections(
             data.frame,
             data.positions,
             data.looks,
+            variance=known.position.variance(data.looks),
             noise=known.noise,
             prior=known.prior,
             look_score=known.looks,
@@ -160,6 +163,7 @@ def _link(
     x, y = data.positions[:, 0].tolist(), data.positions[:, 1].tolist()
     score = LinkScore.of(model.prediction, known.habits, known.prior.spread_px)
     alike = known.looks.pairwise(data.looks)
+    variance = known.position.variance(data.looks)
 
     def predict(frame: int, particles: Any) -> Floats:
         nonlocal score
@@ -200,7 +204,7 @@ def _link(
                 narrowed.append((frame, linker.search_range))
             linker.next_level(points, frame)
         track[rows] = linker.particle_ids
-        model.observe(frame, track[rows], here)
+        model.observe(frame, track[rows], here, variance[rows])
         if progress is not None:
             progress(done, total)
     return track, _notes(narrowed, solver.thinned, config)
@@ -232,6 +236,7 @@ def _learn(data: _Frames, config: LinkConfig) -> _Knowledge:
     """Link a part of the recording without knowledge, and learn from it how particles move."""
     known = _Knowledge(
         noise=_FIRST_NOISE,
+        position=PositionNoise.even(_FIRST_NOISE.position_px),
         prior=VelocityPrior.unknown(config.search_range_px / 2),
         habits=Habits(),
         looks=LookScore.unknown(),
@@ -296,9 +301,12 @@ def _lessons(
     if len(velocity):
         spread = min(max(math.sqrt(float(np.mean(velocity**2))), 1.0), config.search_range_px / 2)
     thin = slice(None, None, max(1, math.ceil(len(after) / _LEARN_DETECTIONS)))
+    linked = track[reliable], frame[reliable], positions[reliable]
+    noise = estimate_noise(*linked, known.noise)
     return replace(
         known,
-        noise=estimate_noise(track[reliable], frame[reliable], positions[reliable], known.noise),
+        noise=noise,
+        position=PositionNoise.learned(*linked, looks[order][reliable], noise),
         prior=VelocityPrior.learned(spread, positions[after][thin], velocity[thin]),
         habits=habits,
         looks=LookScore.learned(track, frame, looks[order]),

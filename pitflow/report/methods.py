@@ -6,8 +6,8 @@ from pitflow.report.data import ReportData, floats, ints
 from pitflow.report.words import count
 
 SEGMENTERS = {
-    "unet": "A network that was trained on simulated and hand-labelled frames sees each frame, how "
-    "it differs from what its place shows without particles, and what has moved shortly before; it "
+    "unet": "A network (the included one has learned from simulated recordings) sees each frame, "
+    "how it differs from what its place shows without particles, and from the frames around it; it "
     "decides what is a particle. It looks only where something is darker than before, and what it "
     "misses by that is measured on frames that it searches everywhere. Where a particle lies and "
     "how dark and large it is, is measured on the difference image.",

@@ -23,6 +23,9 @@ Mask = npt.NDArray[np.bool_]
 _SIGMA_PX = 1.0
 APART_PX = 3
 """Two maxima nearer than this are one: discs are this wide."""
+_DISC_PX = 3
+"""The middle of a particle is sought in what is marked as near as this to a maximum: the radius of
+the widest disc that a network learns."""
 _OWN_SHARE = 0.05
 """What is less than this share of the threshold is no maximum, whatever lies around."""
 
@@ -38,11 +41,14 @@ class Centres:
     score:
         (n,) smoothed probability there, relative to that of a perfect disc of the least size; 0 to
         1.
+    place:
+        (n, 2) x and y of the middle of the probability around the maximum, px.
     """
 
     row: Ints
     column: Ints
     score: Floats
+    place: Floats
 
 
 def find_centres(probability: Floats, threshold: float) -> Centres:
@@ -74,7 +80,8 @@ def find_centres(probability: Floats, threshold: float) -> Centres:
     for first, second in sorted(pairs):
         if kept[first]:
             kept[second] = False
-    return Centres(row[kept], column[kept], score[kept])
+    row, column = row[kept], column[kept]
+    return Centres(row, column, score[kept], _middles(probability, row, column))
 
 
 def share_pixels(particle: Mask, centres: Centres) -> npt.NDArray[np.int32]:
@@ -101,14 +108,31 @@ def _smoothed(probability: Floats, row: Ints, column: Ints) -> Floats:
     """Return what the smoothed map is at some pixels; beyond its border it is mirrored."""
     reach = round(4 * _SIGMA_PX)
     weights = cv2.getGaussianKernel(2 * reach + 1, _SIGMA_PX, cv2.CV_32F)[:, 0]
+    windows = _windows(probability, row, column, reach)
+    smoothed: Floats = np.einsum("nij,i,j->n", windows, weights, weights)
+    return smoothed
+
+
+def _middles(probability: Floats, row: Ints, column: Ints) -> Floats:
+    """Return (n, 2) x and y of the centroids of the map within a disc around some pixels."""
+    steps = np.arange(-_DISC_PX, _DISC_PX + 1)
+    disc = np.hypot(steps[:, None], steps) <= _DISC_PX + 0.5
+    weight = _windows(probability, row, column, _DISC_PX) * disc
+    total = weight.sum(axis=(1, 2))
+    x = column + np.einsum("nij,j->n", weight, steps) / total
+    y = row + np.einsum("nij,i->n", weight, steps) / total
+    return np.column_stack([x, y]).astype(np.float32)
+
+
+def _windows(probability: Floats, row: Ints, column: Ints, reach: int) -> Floats:
+    """Return the map around some pixels, (n, 2 reach + 1, 2 reach + 1)."""
     height, width = probability.shape
     steps = np.arange(-reach, reach + 1)
     rows, columns = (
         _mirrored(at[:, None] + steps, size) for at, size in ((row, height), (column, width))
     )
-    windows = probability[rows[:, :, None], columns[:, None, :]]
-    smoothed: Floats = np.einsum("nij,i,j->n", windows, weights, weights)
-    return smoothed
+    windows: Floats = probability[rows[:, :, None], columns[:, None, :]]
+    return windows
 
 
 def _mirrored(index: Ints, size: int) -> Ints:

@@ -19,6 +19,9 @@ _PIXEL_VARIANCE = 1 / 12
 """Variance that a square pixel adds to every measured spread, px^2."""
 _SMALLEST_SIGMA = 0.3
 _BLUR_ITERATIONS = 4
+_SEEN_ERROR_PX = 0.2
+"""How far off a network sees a particle, px: on simulated frames its place and the centroid are
+equally good where the blur over the signal to noise is this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,9 @@ class Objects:
         Share of an object's peak at which its pixels end.
     smoothing_px:
         (n,) Gaussian sigma of the smoothing in which they end there.
+    snr, seen_at:
+        (n,) signal to noise of each, and (n, 2) its x and y in px by other evidence, NaN for none;
+        both None where there is none.
     """
 
     n: int
@@ -54,6 +60,8 @@ class Objects:
     score: Floats
     level: float
     smoothing_px: Floats
+    snr: Floats | None = None
+    seen_at: Floats | None = None
 
 
 def empty_detections() -> pd.DataFrame:
@@ -72,6 +80,10 @@ def measure(frame: int, objects: Objects) -> pd.DataFrame:
     Contrast is the least-squares amplitude of that Gaussian, so a single bright or dark pixel
     does not decide it; mass is the darkening of the pixels plus the Gaussian's tail beyond them.
     Objects without any net darkening are left out.
+
+    The noise of the image moves the centroid of a faint, wide object far: by about its width over
+    its signal to noise. Where it was seen by other evidence too, the position is the mean of both
+    places, weighted by their variances.
     """
     if objects.n == 0:
         return empty_detections()
@@ -114,6 +126,10 @@ def measure(frame: int, objects: Objects) -> pd.DataFrame:
     steepest = np.zeros(objects.n)
     np.maximum.at(steepest, owner, objects.slope)
 
+    blur = np.sqrt((wide + narrow) / 2)
+    if objects.seen_at is not None and objects.snr is not None:
+        x, y = _seen_twice(x, y, blur / np.maximum(objects.snr, 1e-6), objects.seen_at)
+
     table = pd.DataFrame(
         {
             "frame": np.full(objects.n, frame, np.int64),
@@ -127,12 +143,19 @@ def measure(frame: int, objects: Objects) -> pd.DataFrame:
             "mass": total(objects.darkening) + tail,
             "sharpness": steepest / contrast,
             "score": objects.score,
-            "blur_px": np.sqrt((wide + narrow) / 2),
+            "blur_px": blur,
         }
     )
     if (summed > 0).all():
         return table
     return table[summed > 0].reset_index(drop=True)
+
+
+def _seen_twice(x: Floats, y: Floats, error_px: Floats, seen_at: Floats) -> tuple[Floats, Floats]:
+    """Return the mean of the centroids and of where the objects were seen otherwise."""
+    share = error_px**2 / (error_px**2 + _SEEN_ERROR_PX**2)
+    away = np.nan_to_num(seen_at - np.column_stack([x, y]))
+    return x + share * away[:, 0], y + share * away[:, 1]
 
 
 def _kept_variance(variance: Floats, level: float, smoothing_px: Floats) -> Floats:

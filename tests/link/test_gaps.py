@@ -36,6 +36,7 @@ def closed(table):
         table["frame"].to_numpy(np.int64),
         positions,
         np.full((len(table), 2), np.nan),
+        variance=np.full(len(table), NOISE.position_px**2),
         noise=NOISE,
         prior=VelocityPrior.unknown(5.0),
         look_score=LookScore.unknown(),

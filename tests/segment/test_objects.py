@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,17 @@ def test_an_elliptic_gaussian_is_measured_through_its_cut(angle):
     assert row["contrast"] == pytest.approx(0.4, rel=0.03)
     assert row["mass"] == pytest.approx(2 * np.pi * 0.4 * 5 * 2.5, rel=0.04)
     assert row["blur_px"] == pytest.approx(np.sqrt((25 + 6.25) / 2), rel=0.04)
+
+
+@pytest.mark.parametrize(("snr", "share"), [(400.0, 0.0), (5.0, 0.94), (15.0, 0.6)])
+def test_the_fainter_an_object_the_more_counts_where_else_it_was_seen(snr, share):
+    objects = elliptic(4.0, 4.0, 0)
+    seen = replace(objects, snr=np.array([snr]), seen_at=np.array([[32.3, 23.8]]))
+    row = measure(0, seen).iloc[0]
+    assert row["x"] == pytest.approx(30.3 + 2 * share, abs=0.08)
+    assert row["y"] == pytest.approx(24.8 - share, abs=0.08)
+    nowhere = replace(objects, snr=np.array([snr]), seen_at=np.full((1, 2), np.nan))
+    assert measure(0, nowhere).equals(measure(0, objects))
 
 
 def test_sharpness_is_the_steepest_slope_over_the_peak():

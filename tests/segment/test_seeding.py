@@ -27,11 +27,17 @@ def darkened(*blobs: tuple[float, float, float]) -> Darkening:
     return Darkening(image.astype(np.float32), np.full(SHAPE, 180, np.float32), pyramid, noise)
 
 
+def peaks_at(row: np.ndarray, column: np.ndarray) -> Centres:
+    """Peaks of a network, each seen a quarter of a px right of its pixel."""
+    place = np.column_stack([column + 0.25, row]).astype(np.float32)
+    return Centres(row, column, np.full(row.size, 0.9, np.float32), place)
+
+
 def seeds_at(darkening: Darkening, blobs: Seeds, row: np.ndarray, column: np.ndarray) -> Seeds:
     """The seeds of some peaks of a network that sees nothing else."""
-    peaks = Centres(row, column, np.full(row.size, 0.9, np.float32))
-    seeds, score = seeds_of(np.zeros(SHAPE, np.float32), peaks, darkening, blobs, 5.0)
-    assert seeds.level.size == score.size
+    peaks = peaks_at(row, column)
+    seeds, score, places = seeds_of(np.zeros(SHAPE, np.float32), peaks, darkening, blobs, 5.0)
+    assert seeds.level.size == score.size == len(places)
     return seeds
 
 
@@ -65,23 +71,26 @@ def test_no_peaks_no_seeds():
 PAIR = Seeds(np.array([0, 0]), np.array([40, 40]), np.array([60, 65]), np.array([30.0, 20.0]))
 
 
-def seeds_beside_one_peak(at_second: float, clear: float) -> tuple[Seeds, np.ndarray]:
+def seeds_beside_one_peak(at_second: float, clear: float) -> tuple[Seeds, np.ndarray, np.ndarray]:
     """Two blobs 5 px apart, of which the network has a peak at the first alone."""
     evidence = np.zeros(SHAPE, np.float32)
     evidence[40, 60], evidence[40, 65] = 0.9, at_second
-    peaks = Centres(np.array([40]), np.array([60]), np.array([0.9], np.float32))
+    peaks = peaks_at(np.array([40]), np.array([60]))
     return seeds_of(evidence, peaks, darkened((40, 60, 1.5), (40, 65, 1.5)), PAIR, clear)
 
 
 def test_a_blob_beside_a_peak_is_a_particle_if_the_network_sees_something_there():
-    seeds, score = seeds_beside_one_peak(0.3, clear=5)
+    seeds, score, places = seeds_beside_one_peak(0.3, clear=5)
     assert seeds.column.tolist() == [60, 65]
     assert score.tolist() == pytest.approx([0.9, 0.3])
+    # Where the network saw a peak is known; the blob beside it is where the darkening has it.
+    assert places[0].tolist() == [60.25, 40]
+    assert np.isnan(places[1]).all()
 
 
 @pytest.mark.parametrize(("at_second", "clear"), [(0.05, 5.0), (0.3, 25.0)])
 def test_what_the_network_does_not_see_or_is_not_clear_is_no_particle(at_second, clear):
-    seeds, _ = seeds_beside_one_peak(at_second, clear)
+    seeds, _, _ = seeds_beside_one_peak(at_second, clear)
     assert seeds.column.tolist() == [60]
 
 
@@ -89,6 +98,6 @@ def test_a_blob_that_a_peak_took_over_is_not_counted_again():
     # The peak lies 4 px off the middle of a wide blob.
     blobs = Seeds(np.array([2]), np.array([10]), np.array([15]), np.array([30.0]))
     evidence = np.full(SHAPE, 0.5, np.float32)
-    peaks = Centres(np.array([40]), np.array([64]), np.array([0.9], np.float32))
-    seeds, _ = seeds_of(evidence, peaks, darkened((40, 60, 7.0)), blobs, 5.0)
+    peaks = peaks_at(np.array([40]), np.array([64]))
+    seeds, _, _ = seeds_of(evidence, peaks, darkened((40, 60, 7.0)), blobs, 5.0)
     assert seeds.column.tolist() == [15]

@@ -24,6 +24,18 @@ def test_every_disc_gives_one_centre_of_full_score() -> None:
         assert (found.score > 0.6).all()
 
 
+def test_the_place_is_that_of_the_whole_disc() -> None:
+    places = np.array([(10.0, 12.0), (30.4, 12.3), (50.5, 40.75)])
+    soft = np.zeros((64, 80), np.float32)
+    rows, columns = np.mgrid[:64, :80]
+    for x, y in places:
+        soft = np.maximum(soft, np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 3))
+    found = find_centres(soft.astype(np.float32), 0.3)
+    order = np.argsort(found.place[:, 0])
+    np.testing.assert_allclose(found.place[order], places, atol=0.05)
+    assert find_centres(np.zeros((20, 20), np.float32), 0.1).place.shape == (0, 2)
+
+
 def test_what_is_unlikely_is_left_out_and_the_best_comes_first() -> None:
     probability = 0.9 * discs((10, 10), diameter=4) + 0.3 * discs((40, 30), diameter=4)
     found = find_centres(probability.astype(np.float32), 0.5)

@@ -130,7 +130,7 @@ def make_channels(names: Sequence[str], views: Views) -> Floats:
             channels.append(now - darkening(other))
         else:
             since = np.empty_like(now)
-            _darkened(scale, views.frame, other, _same_light(views.frame, other), since)
+            _change(scale, views.frame, other, _same_light(views.frame, other), since)
             channels.append(since)
     return np.stack(channels)
 
@@ -150,7 +150,7 @@ def _same_light(frame: Image, other: Image) -> np.float32:
     return np.float32(cv2.mean(frame)[0] / max(cv2.mean(other)[0], 1e-6))
 
 
-def _darkened(scale: Floats, frame: Image, other: Image, light: np.float32, out: Floats) -> None:
+def _change(scale: Floats, frame: Image, other: Image, light: np.float32, out: Floats) -> None:
     """Write how much brighter a frame is than a neighbour, in the unit of the channels."""
     np.multiply(other, -light, out=out, dtype=np.float32)
     out += frame
@@ -213,7 +213,7 @@ class TileChannels:
                     channel[...] = frame / self._full_scale
                 elif name in self._light:
                     other = _part(self._images[name], rows, columns)
-                    _darkened(scale, frame, other, self._light[name], channel)
+                    _change(scale, frame, other, self._light[name], channel)
                 elif name == "background" and self._ground_scale is not None:
                     ground = _part(self._images["background"], rows, columns)
                     ground_scale = _part(self._ground_scale, rows, columns)

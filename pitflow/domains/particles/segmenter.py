@@ -91,7 +91,7 @@ class UNetSegmenter:
             model.channels, frame.image, {"background": darkening.ground, **company}
         )
         threshold = config.threshold or model.threshold
-        seeds, score = model.particles(
+        seeds, score, seen_at = model.particles(
             channels,
             None if everywhere else proposed,
             darkening,
@@ -105,7 +105,7 @@ class UNetSegmenter:
             row, column = seeds.row * step, seeds.column * step
             lost = outside(plan, proposed, row, column)
             search = replace(search, found=row.size, lost=lost)
-        result = mark_particles(look, darkening, seeds, score, certain=True)
+        result = mark_particles(look, darkening, seeds, score, certain=True, seen_at=seen_at)
         return replace(result, search=search, notes=model.said())
 
 
@@ -160,8 +160,10 @@ class RunningModel:
         blobs: Seeds,
         threshold: float,
         clear: float,
-    ) -> tuple[Seeds, npt.NDArray[np.float64]]:
-        """Return the seeds of the particles, and the network's confidence in each.
+    ) -> tuple[Seeds, npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
+        """Return the seeds of the particles, the network's confidence in each, and where it is.
+
+        The last as (n, 2) x and y in px, NaN where the network does not say; None if it never does.
 
         Parameters
         ----------
@@ -182,15 +184,15 @@ class RunningModel:
             evidence = self._narrow.predict_tiles(channels, tiles, self._place)[0]
         if self._has_centres:
             peaks = find_centres(evidence, threshold)
-            seeds, score = seeds_of(evidence, peaks, darkening, blobs, clear)
-            return seeds, np.clip(score, _SURE, 1 - _SURE)
+            seeds, score, places = seeds_of(evidence, peaks, darkening, blobs, clear)
+            return seeds, np.clip(score, _SURE, 1 - _SURE), places
         # Without centres, touching particles are one region; the blobs in it tell them apart.
         step = 2**blobs.level
         row = np.minimum(blobs.row * step, evidence.shape[0] - 1)
         column = np.minimum(blobs.column * step, evidence.shape[1] - 1)
         score = evidence[row, column].astype(np.float64)
         sure = score >= threshold
-        return blobs[sure], np.clip(score[sure], _SURE, 1 - _SURE)
+        return blobs[sure], np.clip(score[sure], _SURE, 1 - _SURE), None
 
     def said(self) -> tuple[str, ...]:
         """Return what had to be adapted since it was last asked."""

@@ -27,6 +27,7 @@ def mark_particles(
     score: npt.NDArray[np.float64],
     *,
     certain: bool = False,
+    seen_at: npt.NDArray[np.float64] | None = None,
 ) -> Segmentation:
     """Outline and measure the particles around their seeds.
 
@@ -40,6 +41,8 @@ def mark_particles(
         (n,) confidence in each, between 0 and 1.
     certain:
         Whether each seed is a particle even where it has no outline of its own.
+    seen_at:
+        (n, 2) x and y of each in px by other evidence than the darkening, NaN for none.
     """
     ground, frame = darkening.ground, look.frame
     pixels = outline(darkening.image, darkening.pyramid, seeds, certain=certain)
@@ -56,6 +59,8 @@ def mark_particles(
         score=score[pixels.seed],
         level=OUTLINE,
         smoothing_px=outline_smoothing(darkening.pyramid, seeds.level[pixels.seed]),
+        snr=seeds.snr[pixels.seed],
+        seen_at=None if seen_at is None else seen_at[pixels.seed],
     )
     classes = _pit_classes(look)
     # What is not darker at all is not measured, and not marked either.

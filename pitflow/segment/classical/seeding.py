@@ -29,8 +29,10 @@ _CLEAR_SHARE = 0.5
 
 def seeds_of(
     evidence: Floats, peaks: Centres, darkening: Darkening, blobs: Seeds, clear: float
-) -> tuple[Seeds, npt.NDArray[np.float64]]:
-    """Return the seeds of particles and the network's confidence in each.
+) -> tuple[Seeds, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the seeds of particles, the network's confidence in each, and where it sees them.
+
+    The last are (n, 2) x and y in px, NaN where it saw none.
 
     Parameters
     ----------
@@ -63,7 +65,8 @@ def seeds_of(
         tree = cKDTree(np.column_stack([peaks.row, peaks.column]))
         kept &= tree.query(np.column_stack([row, column]))[0] > APART_PX
     score = np.concatenate([peaks.score, seen[kept]]).astype(np.float64)
-    return joined(at_peaks, others[kept]), score
+    unseen = np.full((int(kept.sum()), 2), np.nan)
+    return joined(at_peaks, others[kept]), score, np.concatenate([peaks.place, unseen])
 
 
 def _seeds_at(darkening: Darkening, blobs: Seeds, taken: Ints, row: Ints, column: Ints) -> Seeds:
