@@ -9,8 +9,9 @@ SEGMENTERS = {
     "unet": "A network (the included one has learned from simulated recordings) sees each frame, "
     "how it differs from what its place shows without particles, and from the frames around it; it "
     "decides what is a particle. It looks only where something is darker than before, and what it "
-    "misses by that is measured on frames that it searches everywhere. Where a particle lies and "
-    "how dark and large it is, is measured on the difference image.",
+    "misses by that is measured on frames that it searches everywhere. How dark and "
+    "large a particle is and where it lies is measured on the difference image; the fainter it is, "
+    "the more of its place is the network's.",
     "change": "Each frame is compared with what its place shows before and after without "
     "particles, drift of stage and light removed; what is darker than the noise allows, at any of "
     "several blob sizes, is a particle. Specks that do not move are there before and after, and "
@@ -64,7 +65,8 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
             "Tracks",
             (
                 "Detections of successive frames are joined to tracks, each particle expected "
-                f"where its motion so far leads it, within {run.link.search_range_px:g} px; it "
+                f"where its motion so far leads it, within {run.link.search_range_px:g} px, and as "
+                "surely as positions of what stands out as little are known; it "
                 f"may be missed for {run.link.memory} frames. Tracks of fewer than "
                 f"{run.link.min_length} detections are not kept; a particle that stays within "
                 f"{run.link.rest_px:g} px for {run.link.rest_frames} frames has landed, and its "

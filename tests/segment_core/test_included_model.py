@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pitflow.domains.included import INCLUDED
+from pitflow.domains.particles.channels import COMPANY
 from pitflow.domains.particles.clips import read_clip
 from pitflow.domains.particles.evaluate import evaluate
 from pitflow.domains.particles.model import STILLS, ParticleModel, curves, load_model
@@ -25,7 +26,7 @@ def model() -> ParticleModel:
 def test_it_is_small_and_says_how_it_was_made(model: ParticleModel) -> None:
     weights = [INCLUDED / "particles" / WEIGHTS, INCLUDED / "particles" / STILLS / WEIGHTS]
     assert sum(path.stat().st_size for path in weights) < 15e6
-    assert model.card.channels == ("frame", "background", "earlier")
+    assert model.card.channels == ("frame", *COMPANY)
     assert model.card.classes == ("particle", "pit", "centre")
     assert "particles-model.sh" in model.card.command
     assert len(model.card.weights_sha256) == 64
