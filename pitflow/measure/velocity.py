@@ -104,8 +104,8 @@ def score_velocity(tracks: Tracks, contrast: Floats | None = None) -> VelocitySc
         tx, ty = (
             _start(tracks, step, has_before, short)
             if turn == 0
-            else local_line(tracks, np.where(has_before, step, 0.0), _TREND, weights)[1]
-            for step in (sx, sy)
+            else _redrawn(tracks, np.where(has_before, step, 0.0), weights, trend)
+            for step, trend in ((sx, tx), (sy, ty))
         )
         # Noise is that of two positions, whatever the gap between them.
         rx, ry = (sx - tx) * gap, (sy - ty) * gap
@@ -139,6 +139,12 @@ def _start(
         count += seen
     mean = total / np.maximum(count, 1.0)
     return np.where(short, tracks.median(np.where(known, step, np.nan)), mean)
+
+
+def _redrawn(tracks: Tracks, step: Floats, weights: Floats, trend: Floats) -> Floats:
+    """Return the local line through the weighted steps; where none has weight, the trend so far."""
+    line = local_line(tracks, step, _TREND, weights)[1]
+    return np.where(np.isfinite(line), line, trend)
 
 
 def _unrest(tracks: Tracks, score: Floats, known: npt.NDArray[np.bool_]) -> Floats:

@@ -7,6 +7,7 @@ from small_worlds import as_detections, still_frames, straight_tracks
 from pitflow.config import VelocityConfig
 from pitflow.measure.tracks import sort_tracks
 from pitflow.measure.velocity import (
+    _redrawn,
     choose_threshold,
     clustering_test,
     compute_clustering,
@@ -199,6 +200,16 @@ def test_a_burst_of_a_short_track_is_found():
         parts.append(pd.DataFrame({"particle": particle, "frame": frame, "x": x, "y": y}))
     outliers, _ = outliers_of(as_detections(pd.concat(parts, ignore_index=True)))
     assert outliers["particle"].tolist() == [7]
+
+
+def test_where_no_step_has_weight_the_trend_so_far_stands():
+    """One step without a trend would leave the scale of all tracks unknown."""
+    tracks = tracks_of(bursting(n_tracks=2, factor=1.0))
+    step, trend = np.full(tracks.frame.size, 2.0), np.full(tracks.frame.size, 1.5)
+    weights = (tracks.track == 0).astype(float)
+    redrawn = _redrawn(tracks, step, weights, trend)
+    np.testing.assert_allclose(redrawn[tracks.track == 0], 2.0)
+    np.testing.assert_allclose(redrawn[tracks.track == 1], 1.5)
 
 
 def test_change_of_mass_is_a_factor_of_medians():
