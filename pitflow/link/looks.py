@@ -21,7 +21,8 @@ Ints = npt.NDArray[np.int64]
 LOOKS = ("mass", "diameter_px")
 """What is compared."""
 
-_CLASSES = 6
+CLASSES = 6
+"""Classes of how much a detection stands out."""
 _LEAST_PAIRS = 50
 _LEAST_NOISE = 0.05
 """No mass or size is taken to be known better than this, as a share: both change along a flight."""
@@ -90,13 +91,13 @@ class LookScore:
         known = looks[order]
         same = np.flatnonzero(np.diff(track[order]) == 0)
         half = len(known) // 2
-        if min(len(same), half) < _LEAST_PAIRS * _CLASSES:
+        if min(len(same), half) < _LEAST_PAIRS * CLASSES:
             return cls.unknown()
         along = known[same + 1] - known[same]
         standing_out = strength(known)[same]
-        limits = np.quantile(standing_out, np.arange(1, _CLASSES) / _CLASSES)
+        limits = class_limits(standing_out)
         kind = np.searchsorted(limits, standing_out)
-        own = np.array([_variance(along[kind == k]) for k in range(_CLASSES)])
+        own = np.array([_variance(along[kind == k]) for k in range(CLASSES)])
         # Detections far apart in the ordered table are as good as drawn at random.
         spread = _variance(known[:half] - known[half : 2 * half])
         strange = np.mean((along**2 > _STRANGE_SIGMAS**2 * own[kind]).any(axis=1))
@@ -143,6 +144,12 @@ class LookScore:
     def _noise_of(self, looks: Floats) -> Floats:
         noise: Floats = self.noise[np.searchsorted(self.limits, strength(looks))]
         return noise
+
+
+def class_limits(standing_out: Floats) -> Floats:
+    """Return the limits between classes, as many in each, of how much detections stand out."""
+    limits: Floats = np.quantile(standing_out, np.arange(1, CLASSES) / CLASSES)
+    return limits
 
 
 def strength(looks: Floats) -> Floats:

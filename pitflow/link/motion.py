@@ -208,13 +208,18 @@ def estimate_noise(
     short, long = (second_differences(track, frame, positions, h)[1] for h in (1, 3))
     if min(len(short), len(long)) < 50:
         return fallback
-    near, far = ((1.4826 * float(np.median(np.abs(part)))) ** 2 for part in (short, long))
+    near, far = robust_variance(short), robust_variance(long)
     q = max((far - near) / 17.0, 0.0)
     r = max((near - q / 2) / 6, 0.0)
     return MotionNoise(
         position_px=max(math.sqrt(r), _LEAST_NOISE_PX),
         acceleration_px=max(math.sqrt(q), _LEAST_NOISE_PX),
     )
+
+
+def robust_variance(differences: Floats) -> float:
+    """Return the variance of a normal law with the median absolute deviation of the differences."""
+    return (1.4826 * float(np.median(np.abs(differences)))) ** 2
 
 
 def second_differences(track: Ints, frame: Ints, positions: Floats, h: int) -> tuple[Ints, Floats]:

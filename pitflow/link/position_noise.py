@@ -12,13 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pitflow.link.looks import strength
-from pitflow.link.motion import MotionNoise, second_differences
+from pitflow.link.looks import CLASSES, class_limits, strength
+from pitflow.link.motion import MotionNoise, robust_variance, second_differences
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_CLASSES = 6
 _LEAST_SEEN = 50
 
 
@@ -61,17 +60,16 @@ class PositionNoise:
         """
         standing_out = strength(looks)
         known = standing_out[np.isfinite(standing_out)]
-        if len(known) < _LEAST_SEEN * _CLASSES:
+        if len(known) < _LEAST_SEEN * CLASSES:
             return cls.even(noise.position_px)
-        limits = np.quantile(known, np.arange(1, _CLASSES) / _CLASSES)
+        limits = class_limits(known)
         middle, difference = second_differences(track, frame, positions, 1)
         kind = np.searchsorted(limits, standing_out[middle])
-        px = np.full(_CLASSES, noise.position_px)
-        for k in range(_CLASSES):
+        px = np.full(CLASSES, noise.position_px)
+        for k in range(CLASSES):
             own = difference[kind == k]
             if len(own) >= _LEAST_SEEN:
-                near = (1.4826 * float(np.median(np.abs(own)))) ** 2
-                rest = max(near - noise.acceleration_px**2 / 2, 0.0)
+                rest = max(robust_variance(own) - noise.acceleration_px**2 / 2, 0.0)
                 px[k] = max(math.sqrt(rest / 6), noise.position_px)
         return cls(limits, px)
 

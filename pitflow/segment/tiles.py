@@ -67,9 +67,7 @@ class Axis:
 
     def inside(self, index: int) -> npt.NDArray[np.bool_]:
         """Return which of a tile's (tile,) pixels the image holds; the others are beyond it."""
-        pixel = np.arange(self.starts[index], self.starts[index] + self.tile)
-        held: npt.NDArray[np.bool_] = (pixel >= 0) & (pixel < self.size)
-        return held
+        return _inside(self.starts[index], self.tile, self.size)
 
     def pixels(self, index: int) -> Pixels:
         """Return which pixels of the image a tile sees, as a slice where none is reflected."""
@@ -168,10 +166,16 @@ def plan_axis(size: int, tile: int, halo: int, overlap: int, align: int) -> Axis
     for index, start in enumerate(starts):
         here = slice(index * step, index * step + tile)
         weight = np.divide(window, total[here], out=np.zeros(tile), where=window > 0)
-        pixel = np.arange(start, start + tile)
-        weight[(pixel < 0) | (pixel >= size)] = 0.0
+        weight[~_inside(start, tile, size)] = 0.0
         weights.append(weight.astype(np.float32))
     return Axis(size, tile, starts, tuple(weights))
+
+
+def _inside(start: int, tile: int, size: int) -> npt.NDArray[np.bool_]:
+    """Return which of a tile's pixels lie in an image of ``size`` px."""
+    pixel = np.arange(start, start + tile)
+    held: npt.NDArray[np.bool_] = (pixel >= 0) & (pixel < size)
+    return held
 
 
 @lru_cache(maxsize=32)

@@ -118,6 +118,7 @@ def make_channels(names: Sequence[str], views: Views) -> Floats:
     _check_names(names)
     scale = steel_scale(views.frame)
     now = relative_to(scale, views.frame)
+    brightness = cv2.mean(views.frame)[0]
     channels = []
     for name in names:
         if name == "frame":
@@ -130,7 +131,7 @@ def make_channels(names: Sequence[str], views: Views) -> Floats:
             channels.append(now - darkening(other))
         else:
             since = np.empty_like(now)
-            _change(scale, views.frame, other, _same_light(views.frame, other), since)
+            _change(scale, views.frame, other, _same_light(brightness, other), since)
             channels.append(since)
     return np.stack(channels)
 
@@ -142,12 +143,12 @@ def _check_names(names: Sequence[str]) -> None:
             raise ValueError(f"no channel is called {name!r}: {', '.join(known)}")
 
 
-def _same_light(frame: Image, other: Image) -> np.float32:
-    """Return what a neighbour is multiplied by to be as bright as the frame on the whole.
+def _same_light(brightness: float, other: Image) -> np.float32:
+    """Return what a neighbour is multiplied by to be as bright as the frame is in the mean.
 
     The two show the same steel, so one factor is enough, and no level of its own is needed.
     """
-    return np.float32(cv2.mean(frame)[0] / max(cv2.mean(other)[0], 1e-6))
+    return np.float32(brightness / max(cv2.mean(other)[0], 1e-6))
 
 
 def _change(scale: Floats, frame: Image, other: Image, light: np.float32, out: Floats) -> None:
@@ -186,24 +187,21 @@ class TileChannels:
         # Channels are differences to the frame's own darkening.
         self._images = {name: image for name, image in given.items() if name in names}
         self._images["frame"] = frame
-        self._scale = steel_scale(frame.astype(np.float32, copy=False))
-        self._ground_scale = (
-            steel_scale(self._images["background"].astype(np.float32, copy=False))
-            if "background" in self._images
-            else None
-        )
-        self._light = {
-            name: _same_light(frame, image)
+        neighbours = [name for name in self._images if name in NEIGHBOURS]
+        self._scales = {
+            name: steel_scale(image.astype(np.float32, copy=False))
             for name, image in self._images.items()
-            if name in NEIGHBOURS
+            if name not in neighbours
         }
+        brightness = cv2.mean(frame)[0] if neighbours else 0.0
+        self._light = {name: _same_light(brightness, self._images[name]) for name in neighbours}
 
     def cut(self, plan: TilePlan, chosen: Sequence[tuple[int, int]]) -> Floats:
         """Return the (n, channels, tile height, tile width) channels of some tiles of a plan."""
         cut = np.zeros((len(chosen), len(self._names), *plan.tile_shape), np.float32)
         for channels, tile in zip(cut, chosen, strict=True):
             rows, columns = plan.rows.pixels(tile[0]), plan.columns.pixels(tile[1])
-            scale = _part(self._scale, rows, columns)
+            scale = _part(self._scales["frame"], rows, columns)
             frame = _part(self._images["frame"], rows, columns)
             now = relative_to(scale, frame)
             for channel, name in zip(channels, self._names, strict=True):
@@ -214,9 +212,9 @@ class TileChannels:
                 elif name in self._light:
                     other = _part(self._images[name], rows, columns)
                     _change(scale, frame, other, self._light[name], channel)
-                elif name == "background" and self._ground_scale is not None:
-                    ground = _part(self._images["background"], rows, columns)
-                    ground_scale = _part(self._ground_scale, rows, columns)
+                elif name in self._scales:
+                    ground = _part(self._images[name], rows, columns)
+                    ground_scale = _part(self._scales[name], rows, columns)
                     np.subtract(now, relative_to(ground_scale, ground), out=channel)
         return cut
 
