@@ -126,10 +126,8 @@ def test_no_frames_no_results(config, recording):
 
 def test_16_bit_equals_8_bit(config, make_recording, results):
     wide = run(config, make_recording(dtype=np.uint16))
-    differs = [(a.classes != b.classes).mean() for a, b in zip(results, wide, strict=True)]
-    # The network made by hand takes the rim of the growing pit for particles; now and then it hangs
-    # on the rounding whether the outline of one closes.
-    assert np.quantile(differs, 0.95) < 0.02
+    for a, b in zip(results, wide, strict=True):
+        assert (a.classes != b.classes).mean() < 0.02
     narrow_count = sum(len(result.particles) for result in results)
     assert sum(len(result.particles) for result in wide) == pytest.approx(narrow_count, rel=0.05)
 

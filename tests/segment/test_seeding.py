@@ -49,6 +49,12 @@ def test_without_a_blob_the_scale_that_answers_most_is_taken(sigma, level):
     assert seeds.snr[0] > 5
 
 
+def test_where_nothing_is_darker_the_finest_scale_stands_for_the_particle():
+    seeds = seeds_at(darkened((20, 20, 3.0)), NO_BLOBS, np.array([70]), np.array([100]))
+    assert seeds.level.tolist() == [0]
+    assert seeds.snr[0] < 3
+
+
 def test_a_near_blob_is_taken_over_with_its_place_and_scale():
     blobs = Seeds(np.array([1]), np.array([21]), np.array([29]), np.array([9.0]))
     seeds = seeds_at(darkened((42, 58, 3.0)), blobs, np.array([43, 80]), np.array([59, 100]))

@@ -364,7 +364,8 @@ def _closed_core(patches: Float, reach: float | None) -> Mask:
     leaked = np.flatnonzero(inside[:, _RIM].any(axis=1))
     if leaked.size:
         higher = _connected_core(patches[leaked], _HIGHER_OUTLINE)
-        higher[higher[:, _RIM].any(axis=1)] &= False if reach is None else _disc(reach)
+        open_still = higher[:, _RIM].any(axis=1)
+        higher[open_still] = False if reach is None else inside[leaked[open_still]] & _disc(reach)
         inside[leaked] = higher
     if reach is not None:
         inside[~inside.any(axis=(1, 2))] = _disc(1.0)

@@ -25,6 +25,8 @@ _GLIMPSE = 0.1
 """A map of centres at this is no longer sure that there is nothing."""
 _CLEAR_SHARE = 0.5
 """Scales whose signal to noise is below this share of the best are noise."""
+_LEAST_SNR = 1.0
+"""Below this no scale tells how wide a particle is, and the finest stands for it."""
 
 
 def seeds_of(
@@ -115,7 +117,7 @@ def _clearest(
         rows.append(at_row)
         columns.append(at_column)
     snr = np.stack(snrs).astype(np.float64)
-    clear = snr >= _CLEAR_SHARE * snr.max(axis=0)
+    clear = snr >= np.maximum(_CLEAR_SHARE * snr.max(axis=0), _LEAST_SNR)
     level = np.argmax(np.where(clear, np.stack(values), -np.inf), axis=0)
     each = np.arange(row.size)
     return level, np.stack(rows)[level, each], np.stack(columns)[level, each], snr[level, each]
