@@ -7,6 +7,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ from pitflow.segment import tiles
 from pitflow.segment.checkpoint import Card
 from pitflow.segment.devices import CPU, Execution
 from pitflow.segment.networks import fold_batch_norm
+from pitflow.segment.patches import Patches
 from pitflow.segment.prefetch import prefetch
 
 Floats = npt.NDArray[np.float32]
@@ -169,66 +171,101 @@ class DensePredictor:
         image = torch.from_numpy(channels)
         return image.pin_memory() if self.execution.device.type == "cuda" else image
 
-    def predict_tiles(
-        self, source: TileSource, chosen: Sequence[Tile] | None = None, only: int | None = None
-    ) -> Floats:
+    def predict_tiles(self, source: TileSource, only: int | None = None) -> Floats:
         """Return the probabilities of an image whose channels are made tile by tile.
 
-        As ``predict`` in all else; where few tiles are looked at, this is far quicker. With
-        ``only``, the probability of that class alone, (1, height, width).
+        As ``predict`` in all else. With ``only``, the probability of that class alone, (1, height,
+        width).
         """
         plan = self.plan(source.shape)
+        return self._finished(partial(self._cut, source), [(plan, list(plan))], plan.shape, only)
 
-        def start() -> _Work:
-            return self._work(_Cut(source, plan, self.execution), plan)
+    def predict_patches(
+        self, source: TileSource, patches: Patches, only: int | None = None
+    ) -> Floats:
+        """As ``predict_tiles``, of patches that lie anywhere; where their cores overlap, the mean.
 
-        return self._finished(start, plan, chosen, only)
+        Elsewhere than in their cores the probability is 0.
+        """
+        start = partial(self._cut, source)
+        return self._finished(start, patches.plans(), patches.shape, only, patches.answers)
 
     def _predict(self, image: torch.Tensor, chosen: Sequence[Tile] | None) -> Floats:
         plan = self.plan((image.shape[-2], image.shape[-1]))
+        todo = list(plan) if chosen is None else list(chosen)
+        return self._finished(partial(self._padded, image), [(plan, todo)], plan.shape)
 
-        def start() -> _Work:
-            return self._work(_Padded(image, plan, self.execution), plan)
+    def _padded(self, image: torch.Tensor, plan: tiles.TilePlan) -> _Work:
+        return self._work(_Padded(image, plan, self.execution), plan)
 
-        return self._finished(start, plan, chosen)
+    def _cut(self, source: TileSource, plan: tiles.TilePlan) -> _Work:
+        return self._work(_Cut(source, plan, self.execution), plan)
 
     def _work(self, image: _Padded | _Cut, plan: tiles.TilePlan) -> _Work:
         return _Work(image, plan, self.execution, bare=self._beyond == "nothing")
 
     def _finished(
         self,
-        start: Callable[[], _Work],
-        plan: tiles.TilePlan,
-        chosen: Sequence[Tile] | None,
+        start: Callable[[tiles.TilePlan], _Work],
+        plans: Iterable[tuple[tiles.TilePlan, list[Tile]]],
+        shape: tuple[int, int],
         only: int | None = None,
+        number: npt.NDArray[np.uint16] | None = None,
     ) -> Floats:
-        todo = list(plan) if chosen is None else list(chosen)
+        """Return the blend of the answers for some tiles of each plan, 0 elsewhere.
+
+        ``number`` (height, width) tells how many answers each pixel gets where tiles do not share
+        it out by their weights.
+        """
         wanted = slice(None) if only is None else slice(only, only + 1)
+        blend: torch.Tensor | None = None
 
         def answer(images: torch.Tensor) -> torch.Tensor:
             return self._probabilities(images, wanted)
 
         with self._turn(), torch.inference_mode():
-            work = self._started(start)
-            while todo:
-                batch = self._batch(plan)
-                try:
-                    with _memory_errors():
-                        work.run(answer, todo[:batch])
-                except MemoryError as error:
-                    if min(batch, len(todo)) > 1:
-                        self._halve(plan, min(batch, len(todo)))
-                    elif self.execution.is_gpu:
-                        self._leave_gpu()
-                        work = work.moved_to(self.execution)
-                    else:
-                        raise UserError(
-                            f"a tile of {self.tile} px does not fit the memory",
-                            hint="choose smaller tiles",
-                        ) from error
+            for plan, todo in plans:
+                work = self._started(partial(start, plan))
+                work.go_on_with(blend)
+                self._do(work, answer, plan, todo)
+                blend = work.blend
+        if blend is None:
+            return np.zeros((1, *shape), np.float32)
+        array: Floats = blend.cpu().numpy()
+        if number is None:
+            return np.clip(array, 0, 1, out=array)
+        several = np.nonzero(number > 1)
+        for of_class in array:
+            of_class[several] /= number[several]
+        return array
+
+    def _do(
+        self,
+        work: _Work,
+        answer: Callable[[torch.Tensor], torch.Tensor],
+        plan: tiles.TilePlan,
+        todo: Sequence[Tile],
+    ) -> None:
+        """Add the answers for some tiles of a plan, as many at a time as fit the memory."""
+        while todo:
+            batch = self._batch(plan)
+            try:
+                with _memory_errors():
+                    work.run(answer, todo[:batch])
+            except MemoryError as error:
+                if min(batch, len(todo)) > 1:
+                    self._halve(plan, min(batch, len(todo)))
+                elif self.execution.is_gpu:
+                    self._leave_gpu()
+                    work.move_to(self.execution)
                 else:
-                    todo = todo[batch:]
-            return work.result()
+                    raise UserError(
+                        f"a tile of {plan.tile_shape[0]} x {plan.tile_shape[1]} px does not fit "
+                        "the memory",
+                        hint="choose smaller tiles",
+                    ) from error
+            else:
+                todo = todo[batch:]
 
     def _batch(self, plan: tiles.TilePlan) -> int:
         """Return the number of tiles looked at together."""
@@ -398,21 +435,17 @@ class _Work:
             return batch
         return torch.cat([batch, batch.new_zeros(missing, *batch.shape[1:])])
 
-    def moved_to(self, execution: Execution) -> _Work:
-        """Return the same work on another device."""
-        moved = copy.copy(self)
-        moved.execution = execution
-        moved.image = self.image.moved_to(execution)
-        moved.row_weights = [weight.to(execution.device) for weight in self.row_weights]
-        moved.column_weights = [weight.to(execution.device) for weight in self.column_weights]
-        moved.blend = None if self.blend is None else self.blend.to(execution.device)
-        return moved
+    def go_on_with(self, blend: torch.Tensor | None) -> None:
+        """Add to a blend that other work has begun; it may lie on a device that was left."""
+        self.blend = None if blend is None else blend.to(self.execution.device)
 
-    def result(self) -> Floats:
-        """Return the blend as an array."""
-        blend = self._nothing(1) if self.blend is None else self.blend
-        array: Floats = blend.clamp_(0, 1).cpu().numpy()
-        return array
+    def move_to(self, execution: Execution) -> None:
+        """Go on on another device."""
+        self.execution = execution
+        self.image = self.image.moved_to(execution)
+        self.row_weights = [weight.to(execution.device) for weight in self.row_weights]
+        self.column_weights = [weight.to(execution.device) for weight in self.column_weights]
+        self.go_on_with(self.blend)
 
     def _nothing(self, classes: int) -> torch.Tensor:
         return torch.zeros(classes, *self.plan.shape, device=self.execution.device)

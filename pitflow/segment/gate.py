@@ -1,7 +1,8 @@
 """Where a network need not look: where nothing is darker than it was before.
 
 The scale-space response of the darkening, at a threshold so low that noise passes it too, proposes
-places; the surroundings of pits are proposed whole. The rest of the frame, nearly all of it, cannot
+places, and so do the particles of the frame before; the surroundings of pits are proposed whole. The
+rest of the frame, nearly all of it, cannot
 hold a particle that a network would see. That this is so is measured on frames that are searched
 everywhere.
 """
@@ -15,16 +16,24 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+from scipy.spatial import cKDTree
 
 from pitflow.segment.classical.blobs import Seeds
-from pitflow.segment.tiles import TilePlan
+from pitflow.segment.patches import Boxes
 
 Ints = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
 
 _REACH_PX = 3.0
 """An answer is wanted this far around a proposed place, and further at wider scales."""
-_CELL_PX = 8
+_MORE_PX = 8.0
+"""At these, so much more around it is shown: what is wide and faint is told by its surroundings."""
+_AGAIN_PX = 8
+"""A particle of the frame before is looked for as near as this to its old place."""
+_CELL_PX = 4
+_BLOCK = 4
+"""What lies near a pit is proposed in blocks of so many cells, for fewer of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +42,14 @@ class Search:
 
     Parameters
     ----------
-    tiles, proposed:
-        Number of tiles in the frame, and of those that the gate proposed.
+    share:
+        Share of the frame that the gate proposed.
     found, lost:
-        Where the frame was searched everywhere: particles found, and those of them outside of the
-        proposed tiles. None elsewhere.
+        Where the frame was searched everywhere: particles found, and those of them outside of
+        that. None elsewhere.
     """
 
-    tiles: int
-    proposed: int
+    share: float
     found: int | None = None
     lost: int | None = None
 
@@ -53,11 +61,11 @@ class GateLoss:
     Parameters
     ----------
     share:
-        Share of the tiles that it proposed.
+        Share of the frames that it proposed.
     full_frames:
         Frames that were searched everywhere.
     found, lost:
-        Particles found in those, and those of them outside of the proposed tiles.
+        Particles found in those, and those of them outside of what it proposed.
     """
 
     share: float
@@ -71,7 +79,7 @@ class GateLoss:
         return self.lost / self.found if self.found else math.nan
 
     def __str__(self) -> str:
-        text = f"the gate let the network look at {100 * self.share:.0f} % of the tiles"
+        text = f"the gate let the network look at {100 * self.share:.0f} % of each frame"
         if not self.found:
             return text
         frames = "1 frame" if self.full_frames == 1 else f"{self.full_frames} frames"
@@ -85,59 +93,80 @@ def gate_loss(searches: Sequence[Search]) -> GateLoss:
     """Return what the gate saved and lost over some frames, at least one."""
     full = [search for search in searches if search.found is not None]
     return GateLoss(
-        sum(search.proposed for search in searches) / sum(search.tiles for search in searches),
+        sum(search.share for search in searches) / len(searches),
         len(full),
         sum(search.found or 0 for search in full),
         sum(search.lost or 0 for search in full),
     )
 
 
-def propose(plan: TilePlan, seeds: Seeds, pit: Mask, rim_px: float) -> list[tuple[int, int]]:
-    """Return the tiles in which a particle can be.
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Some pixels of a frame, (n,) each."""
+
+    row: Ints
+    column: Ints
+
+    @classmethod
+    def none(cls) -> Places:
+        """Return no place."""
+        return cls(np.empty(0, np.intp), np.empty(0, np.intp))
+
+    @classmethod
+    def of(cls, particles: pd.DataFrame) -> Places:
+        """Return where the particles of one frame are, by their ``x`` and ``y``."""
+        row, column = (
+            np.rint(particles[name].to_numpy(np.float64)).astype(np.intp) for name in ("y", "x")
+        )
+        return cls(row, column)
+
+
+def propose(seeds: Seeds, pit: Mask, rim_px: float, before: Places) -> Boxes:
+    """Return where a particle can be.
 
     Parameters
     ----------
-    plan:
-        The tiles of the frame.
     seeds:
         Blobs at a low threshold.
     pit:
         (height, width) mask of the pits.
     rim_px:
         Everything as near as this to a pit is proposed.
+    before:
+        Particles in the frame before. Where no blob has taken the place of one, it is looked for
+        around its old place, for a faint one is no blob in each frame.
     """
-    chosen: set[tuple[int, int]] = set()
-    for level in np.unique(seeds.level):
-        here, step = seeds.level == level, 2 ** int(level)
-        reach = round(_REACH_PX * step**0.5)
-        chosen |= set(plan.around(seeds.row[here] * step, seeds.column[here] * step, reach))
-    row, column = _cells_near(pit, rim_px)
-    chosen |= set(plan.around(row, column, _CELL_PX // 2))
-    return sorted(chosen)
+    shape = pit.shape[0], pit.shape[1]
+    step = 2**seeds.level
+    reach = np.rint(_REACH_PX * np.sqrt(step) + _MORE_PX * (seeds.level > 0)).astype(np.intp)
+    blobs = Boxes.around(seeds.row * step, seeds.column * step, reach, reach + 1, shape)
+    lost = _without(before, seeds.row * step, seeds.column * step)
+    again = Boxes.around(lost.row, lost.column, _AGAIN_PX, _AGAIN_PX + 1, shape)
+    row, column = _blocks_near(pit, rim_px)
+    return blobs + again + Boxes.around(row, column, 0, _BLOCK * _CELL_PX, shape)
 
 
-def outside(plan: TilePlan, proposed: list[tuple[int, int]], row: Ints, column: Ints) -> int:
-    """Return how many of some pixels lie in no proposed tile."""
-    inside = np.zeros((len(plan.rows.starts), len(plan.columns.starts)), np.bool_)
-    for tile in proposed:
-        inside[tile] = True
-    above, below = plan.rows.counting(row, row)
-    left, right = plan.columns.counting(column, column)
-    boxes = zip(above, below, left, right, strict=True)
-    return sum(not inside[a : b + 1, c : d + 1].any() for a, b, c, d in boxes)
+def _without(places: Places, row: Ints, column: Ints) -> Places:
+    """Return the places that have none of some pixels near them."""
+    if not places.row.size or not row.size:
+        return places
+    tree = cKDTree(np.column_stack([row, column]))
+    alone = tree.query(np.column_stack([places.row, places.column]))[0] > _AGAIN_PX
+    return Places(places.row[alone], places.column[alone])
 
 
-def _cells_near(pit: Mask, distance_px: float) -> tuple[Ints, Ints]:
-    """Return the middles of the cells of a coarse grid that lie near a pit."""
+def _blocks_near(pit: Mask, distance_px: float) -> tuple[Ints, Ints]:
+    """Return the first pixels of the blocks of a coarse grid that lie near a pit."""
     height, width = pit.shape
     row, column = np.divmod(np.flatnonzero(pit), width)
     cells = np.zeros((-(-height // _CELL_PX), -(-width // _CELL_PX)), np.uint8)
     cells[row // _CELL_PX, column // _CELL_PX] = 1
-    side = 2 * int(np.ceil(distance_px / _CELL_PX)) + 1
-    near = cv2.dilate(cells, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
-    row, column = np.nonzero(near)
-    middle = _CELL_PX // 2
-    return (
-        np.minimum(row * _CELL_PX + middle, height - 1),
-        np.minimum(column * _CELL_PX + middle, width - 1),
-    )
+    # Cells of which some pixels are as near to one another.
+    reach = int(np.ceil(distance_px / _CELL_PX))
+    away = np.maximum(np.abs(np.arange(-reach, reach + 1)) - 1, 0) * _CELL_PX
+    near = cv2.dilate(cells, (np.hypot(away[:, None], away) <= distance_px).astype(np.uint8))
+    rows, columns = np.nonzero(near)
+    blocks = np.zeros((-(-near.shape[0] // _BLOCK), -(-near.shape[1] // _BLOCK)), np.bool_)
+    blocks[rows // _BLOCK, columns // _BLOCK] = True
+    row, column = np.nonzero(blocks)
+    return row * _BLOCK * _CELL_PX, column * _BLOCK * _CELL_PX

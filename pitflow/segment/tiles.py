@@ -58,12 +58,7 @@ class Axis:
     @property
     def source(self) -> npt.NDArray[np.int64]:
         """Which pixel of the image fills each pixel of the padded one (by reflection)."""
-        where = np.arange(self.starts[0], self.starts[-1] + self.tile)
-        if self.size == 1:
-            return np.zeros_like(where)
-        period = 2 * (self.size - 1)
-        folded = where % period
-        return np.minimum(folded, period - folded)
+        return _reflected(self.starts[0], self.starts[-1] + self.tile, self.size)
 
     def inside(self, index: int) -> npt.NDArray[np.bool_]:
         """Return which of a tile's (tile,) pixels the image holds; the others are beyond it."""
@@ -74,8 +69,7 @@ class Axis:
         start = self.starts[index]
         if start >= 0 and start + self.tile <= self.size:
             return slice(start, start + self.tile)
-        first = start - self.starts[0]
-        return self.source[first : first + self.tile]
+        return _reflected(start, start + self.tile, self.size)
 
     def span(self, index: int) -> tuple[slice, slice]:
         """Return where a tile's answer counts: as a slice of the image, and of the tile."""
@@ -83,15 +77,6 @@ class Axis:
         first, last = int(counts[0]), int(counts[-1]) + 1
         start = self.starts[index]
         return slice(start + first, start + last), slice(first, last)
-
-    def counting(
-        self, low: npt.NDArray[np.intp], high: npt.NDArray[np.intp]
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        """Return the first and last tile whose answer counts between pixels, ends included."""
-        spans = [self.span(index)[0] for index in range(len(self.starts))]
-        first = np.searchsorted([span.stop for span in spans], low, side="right")
-        last = np.searchsorted([span.start for span in spans], high, side="right") - 1
-        return np.minimum(first, len(spans) - 1), np.maximum(last, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,19 +113,6 @@ class TilePlan:
             if where[self.rows.span(row)[0], self.columns.span(column)[0]].any()
         ]
 
-    def around(
-        self, row: npt.NDArray[np.intp], column: npt.NDArray[np.intp], margin: int
-    ) -> list[tuple[int, int]]:
-        """Return the tiles whose answer counts within ``margin`` px of any of some pixels."""
-        chosen = np.zeros((len(self.rows.starts), len(self.columns.starts)), np.bool_)
-        first_row, last_row = self.rows.counting(row - margin, row + margin)
-        first_column, last_column = self.columns.counting(column - margin, column + margin)
-        for top, bottom, left, right in zip(
-            first_row, last_row, first_column, last_column, strict=True
-        ):
-            chosen[top : bottom + 1, left : right + 1] = True
-        return [(int(at[0]), int(at[1])) for at in np.argwhere(chosen)]
-
 
 def plan_axis(size: int, tile: int, halo: int, overlap: int, align: int) -> Axis:
     """Cover ``size`` pixels with tiles; see ``plan_tiles`` for the parameters."""
@@ -169,6 +141,16 @@ def plan_axis(size: int, tile: int, halo: int, overlap: int, align: int) -> Axis
         weight[~_inside(start, tile, size)] = 0.0
         weights.append(weight.astype(np.float32))
     return Axis(size, tile, starts, tuple(weights))
+
+
+def _reflected(start: int, stop: int, size: int) -> npt.NDArray[np.int64]:
+    """Return which pixel of an image of ``size`` px stands at each place, by reflection."""
+    where = np.arange(start, stop)
+    if size == 1:
+        return np.zeros_like(where)
+    period = 2 * (size - 1)
+    folded = where % period
+    return np.minimum(folded, period - folded)
 
 
 def _inside(start: int, tile: int, size: int) -> npt.NDArray[np.bool_]:

@@ -19,9 +19,9 @@ from pitflow.segmenters import check_segmenter
 
 @pytest.fixture(scope="module", autouse=True)
 def _never_crowded():
-    """The frames of these tests are so small that the gate lets half of them pass."""
+    """The frames of these tests are so small that all of one is less work than a few patches."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_CROWDED", 1.0)
+        patch.setattr(module.RunningModel, "work_px", lambda self, shape: 10**9)
         yield
 
 
@@ -48,11 +48,11 @@ def gated(segmenter, recording):
     return list(segmenter(full_every=30, gate_rim_px=4).segment(recording.read(), recording))
 
 
-def test_the_gate_spares_tiles_and_loses_nothing(segmenter, recording, gated):
+def test_the_gate_spares_most_of_the_frame_and_loses_nothing(segmenter, recording, gated):
     everywhere = list(segmenter(gate=False).segment(recording.read(), recording))
     assert found(gated, recording) == pytest.approx(found(everywhere, recording), abs=0.01)
     searches = [result.search for result in gated]
-    assert np.mean([search.proposed / search.tiles for search in searches]) < 0.8
+    assert np.mean([search.share for search in searches]) < 0.4
     full = [result.frame for result in gated if result.search.found is not None]
     assert full == [0, 30, 60]
     assert all(result.search.found is not None for result in everywhere)
@@ -61,21 +61,34 @@ def test_the_gate_spares_tiles_and_loses_nothing(segmenter, recording, gated):
 def test_where_the_gate_would_pass_much_the_whole_frame_is_searched(
     segmenter, recording, monkeypatch
 ):
-    monkeypatch.setattr(module, "_CROWDED", 1 / 3)
-    proposed = 0
-    for result in segmenter(full_every=1000).segment(recording.read(1, 24), recording):
-        search = result.search
-        assert (search.found is not None) == (search.proposed / search.tiles > 1 / 3)
-        proposed = max(proposed, search.proposed / search.tiles)
-    assert proposed > 1 / 3
+    shares = {}
+    for work_px in (10**9, 0):
+        monkeypatch.setattr(module.RunningModel, "work_px", lambda self, shape, px=work_px: px)
+        results = segmenter(full_every=1000).segment(recording.read(1, 24), recording)
+        searches = [result.search for result in results]
+        assert all((search.found is not None) == (work_px == 0) for search in searches)
+        shares[work_px] = [search.share for search in searches]
+    # What the gate would have proposed is told all the same.
+    assert shares[0] == shares[10**9]
+    assert min(shares[0]) > 0
 
 
 def test_what_the_gate_passes_over_is_counted(segmenter, recording):
     blind = segmenter(gate_threshold=1e6, gate_rim_px=0, full_every=24)
     results = list(blind.segment(recording.read(0, 26), recording))
     assert results[0].search.lost == results[0].search.found == len(results[0].particles) > 0
-    assert results[1].particles.empty
-    assert results[1].search.found is None
+    assert results[24].search.lost > 0
+    assert results[1].search.found is results[25].search.found is None
+
+
+def test_what_was_found_is_followed_to_the_end_of_its_block(segmenter, recording):
+    blind = segmenter(gate_threshold=1e6, gate_rim_px=0, full_every=1000)
+    results = list(blind.segment(recording.read(0, 30), recording))
+    for row in recording.truth[recording.truth["y"] == 20].itertuples():
+        if row.frame < len(results):
+            table = results[row.frame].particles
+            near = (np.hypot(table["x"] - row.x, table["y"] - row.y) < 2).any()
+            assert near == (row.frame < 24)
 
 
 def test_a_pickled_segmenter_is_the_same(segmenter, recording, gated):
@@ -124,7 +137,7 @@ def test_out_of_memory_is_noted_with_the_frame(segmenter, recording, model, monk
             return True
 
     running = module.RunningModel(model, Gpu(torch.device("cpu")))
-    keep, calls = running._narrow._network, []
+    keep, calls = running._dense._network, []
 
     def full(images):
         calls.append(1)
@@ -132,7 +145,7 @@ def test_out_of_memory_is_noted_with_the_frame(segmenter, recording, model, monk
             raise torch.OutOfMemoryError("CUDA out of memory")
         return keep(images)
 
-    monkeypatch.setattr(running._narrow, "_network", full)
+    monkeypatch.setattr(running._dense, "_network", full)
     monkeypatch.setattr(module, "model_here", lambda name, device: running)
     results = list(segmenter().segment(recording.read(1, 4), recording))
     notes = [note for result in results for note in result.notes]

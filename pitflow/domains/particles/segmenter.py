@@ -30,19 +30,15 @@ from pitflow.segment.classical.seeding import seeds_of
 from pitflow.segment.classical.window import windows
 from pitflow.segment.dense import DensePredictor
 from pitflow.segment.devices import Execution, all_devices, choose_execution, one_thread
-from pitflow.segment.gate import Search, outside, propose
+from pitflow.segment.gate import Places, Search, propose
+from pitflow.segment.patches import Boxes, Patches, cover
 from pitflow.segment.pits import PitMap
 from pitflow.segment.protocol import Segmentation
-from pitflow.segment.tiles import TilePlan
 
-WIDE_PX, WIDE_HALO_PX = 512, 32
+TILE_PX, TILE_HALO_PX = 512, 32
 """Tiles of frames that are searched everywhere, and the margin whose answer is dropped, px."""
-NARROW_PX, NARROW_HALO_PX, NARROW_ALIGN_PX = 64, 16, 4
-"""Tiles of frames in which few places are looked at: an answer for 32 x 32 px each."""
-
-_CROWDED = 1 / 3
-"""From this share of the narrow tiles on, the whole frame in wide ones is less work: of a narrow
-tile only a quarter is answer, of a wide one three quarters."""
+PATCH_HALO_PX = 8
+"""The same margin where few places are looked at, px; around wide blobs more is shown."""
 
 _SURE = 1e-4
 
@@ -69,22 +65,30 @@ class UNetSegmenter:
     def segment(self, frames: Iterable[Frame], scene: Scene) -> Iterator[Segmentation]:
         """Yield one result per frame."""
         model = model_here(self._config.model, self._config.device)
+        block, before = -1, Places.none()
         for look in looks(windows(frames, scene), scene, self._pits, self._change):
+            # Blocks are computed apart from one another.
+            if look.window.block != block:
+                block, before = look.window.block, Places.none()
             if look.darkening is None:
                 yield without_particles(look)
             else:
                 with one_thread():
-                    yield self._segmented(model, look, look.darkening)
+                    result = self._segmented(model, look, look.darkening, before)
+                before = Places.of(result.particles)
+                yield result
 
-    def _segmented(self, model: RunningModel, look: Look, darkening: Darkening) -> Segmentation:
+    def _segmented(
+        self, model: RunningModel, look: Look, darkening: Darkening, before: Places
+    ) -> Segmentation:
         config, frame = self._config, look.frame
         blobs = find_seeds(darkening.pyramid, darkening.noise, config.gate_threshold)
-        plan = model.plan(frame)
-        proposed = propose(plan, blobs, look.pit, config.gate_rim_px)
+        boxes = propose(blobs, look.pit, config.gate_rim_px, before)
+        patches = model.cover(boxes, look.pit.shape)
         everywhere = (
             not config.gate
             or frame.index % config.full_every == 0
-            or len(proposed) > _CROWDED * len(plan)
+            or patches.work_px > model.work_px(look.pit.shape)
         )
         company = neighbours(look.window, look.place, model.channels)
         channels = TileChannels(
@@ -93,18 +97,18 @@ class UNetSegmenter:
         threshold = config.threshold or model.threshold
         seeds, score, seen_at = model.particles(
             channels,
-            None if everywhere else proposed,
+            None if everywhere else patches,
             darkening,
             blobs,
             threshold,
             self._change.threshold,
         )
-        search = Search(len(plan), len(proposed))
+        proposed = patches.answers > 0
+        search = Search(float(proposed.mean()))
         if everywhere:
             step = 2**seeds.level
-            row, column = seeds.row * step, seeds.column * step
-            lost = outside(plan, proposed, row, column)
-            search = replace(search, found=row.size, lost=lost)
+            lost = int((~proposed[seeds.row * step, seeds.column * step]).sum())
+            search = replace(search, found=seeds.row.size, lost=lost)
         result = mark_particles(look, darkening, seeds, score, certain=True, seen_at=seen_at)
         return replace(result, search=search, notes=model.said())
 
@@ -129,33 +133,28 @@ class RunningModel:
         self._has_centres = "centre" in card.classes
         self.threshold = card.thresholds[self._place]
         reach = int(loaded.network.halo) if card.halo_px is None else card.halo_px
-        self._wide = DensePredictor(
+        self._dense = DensePredictor(
             loaded.network,
-            WIDE_PX,
-            halo=min(reach, WIDE_HALO_PX),
-            beyond=card.beyond,
-            execution=execution,
-            note=self._notes.append,
-        )
-        self._narrow = DensePredictor(
-            loaded.network,
-            -(-NARROW_PX // self._wide.multiple) * self._wide.multiple,
-            halo=NARROW_HALO_PX,
-            align=NARROW_ALIGN_PX,
+            TILE_PX,
+            halo=min(reach, TILE_HALO_PX),
             beyond=card.beyond,
             execution=execution,
             note=self._notes.append,
         )
 
-    def plan(self, frame: Frame) -> TilePlan:
-        """Return the tiles among which the gate chooses."""
-        height, width = frame.image.shape
-        return self._narrow.plan((height, width))
+    def cover(self, boxes: Boxes, shape: tuple[int, ...]) -> Patches:
+        """Return the patches in which the boxes of a (height, width) frame are looked at."""
+        return cover(boxes, (shape[0], shape[1]), halo=PATCH_HALO_PX, multiple=self._dense.multiple)
+
+    def work_px(self, shape: tuple[int, ...]) -> int:
+        """Return the pixels that are looked at where a (height, width) frame is searched whole."""
+        plan = self._dense.plan((shape[0], shape[1]))
+        return len(plan) * plan.tile_shape[0] * plan.tile_shape[1]
 
     def particles(
         self,
         channels: TileChannels,
-        tiles: list[tuple[int, int]] | None,
+        patches: Patches | None,
         darkening: Darkening,
         blobs: Seeds,
         threshold: float,
@@ -169,8 +168,8 @@ class RunningModel:
         ----------
         channels:
             Of the frame.
-        tiles:
-            Those of ``plan`` that are looked at; None: everywhere.
+        patches:
+            Those that are looked at; None: everywhere.
         darkening, blobs:
             Of the frame.
         threshold:
@@ -178,10 +177,10 @@ class RunningModel:
         clear:
             Signal to noise from which a blob beside a centre is a particle of its own.
         """
-        if tiles is None:
-            evidence = self._wide.predict_tiles(channels, only=self._place)[0]
+        if patches is None:
+            evidence = self._dense.predict_tiles(channels, self._place)[0]
         else:
-            evidence = self._narrow.predict_tiles(channels, tiles, self._place)[0]
+            evidence = self._dense.predict_patches(channels, patches, self._place)[0]
         if self._has_centres:
             peaks = find_centres(evidence, threshold)
             seeds, score, places = seeds_of(evidence, peaks, darkening, blobs, clear)
