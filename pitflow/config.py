@@ -89,7 +89,7 @@ class UNetConfig(Model):
         None, gt=0, lt=1, description="confidence from which on it is a particle; None: the model's"
     )
     gate: bool = Field(True, description="look only where something is darker than before")
-    gate_threshold: float = Field(4.3, gt=0, description="how much darker, noise sigmas")
+    gate_threshold: float = Field(5.0, gt=0, description="how much darker, noise sigmas")
     gate_rim_px: float = Field(
         24.0, ge=0, description="and everywhere as near as this to a pit, px"
     )

@@ -1,10 +1,9 @@
 """Where a network need not look: where nothing is darker than it was before.
 
 The scale-space response of the darkening, at a threshold so low that noise passes it too, proposes
-places, and so do the particles of the frame before; the surroundings of pits are proposed whole. The
-rest of the frame, nearly all of it, cannot
-hold a particle that a network would see. That this is so is measured on frames that are searched
-everywhere.
+places, and so do the particles of the frame before; the surroundings of pits are proposed whole.
+The rest of the frame, nearly all of it, cannot hold a particle that a network would see. That this
+is so is measured on frames that are searched everywhere.
 """
 
 from __future__ import annotations
