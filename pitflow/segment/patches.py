@@ -27,6 +27,7 @@ Ints = npt.NDArray[np.intp]
 CORES_PX = (16, 32, 48, 64, 96, 128, 192, 256)
 """Sides of cores: few, for a processor's library makes code for every size that it meets."""
 ALIGN_PX = 4
+_MANY = 16
 _GOOD_ENOUGH = 1.15
 """A patch that is at most this much more work than any others could be is not split."""
 
@@ -221,12 +222,15 @@ class _Cover:
 def _cut(boxes: list[list[int]], axis: int) -> tuple[int, int, list[list[int]], list[list[int]]]:
     """Return the widest gap between middles along an axis, their extent, and the boxes cut there.
 
-    Of equal gaps the one nearest to the middle, or an even field would be peeled row by row.
+    Of equal gaps the one nearest to the middle, or an even field would be peeled row by row. Of
+    many boxes neither side gets less than a quarter, so that the number of cuts in a row is small.
     """
     ordered = sorted(boxes, key=lambda box: box[axis] + box[axis + 2])
     middles = [box[axis] + box[axis + 2] for box in ordered]
     gaps = [after - before for before, after in itertools.pairwise(middles)]
-    widest = max(gaps)
+    least = len(boxes) // 4 if len(boxes) > _MANY else 0
+    allowed = range(least, len(gaps) - least)
+    widest = max(gaps[k] for k in allowed)
     half = len(gaps) / 2
-    at = min((k for k, gap in enumerate(gaps) if gap == widest), key=lambda k: abs(k - half))
+    at = min((k for k in allowed if gaps[k] == widest), key=lambda k: abs(k - half))
     return widest, middles[-1] - middles[0], ordered[: at + 1], ordered[at + 1 :]

@@ -74,6 +74,14 @@ def test_a_field_larger_than_any_core_is_split_evenly() -> None:
     assert patches.work_px < 3 * SHAPE[0] * SHAPE[1]
 
 
+def test_many_boxes_at_ever_wider_distances_are_no_trouble() -> None:
+    # Cut at the widest gap alone, they would be peeled off one by one.
+    row = np.cumsum(np.linspace(1, 40, 3000)).astype(np.intp)
+    shape = (int(row[-1]) + 20, 20)
+    patches = cover(Boxes.around(row, np.full_like(row, 8), 3, 4, shape), shape, halo=8)
+    assert patches.answers[row, 8].all()
+
+
 def test_nothing_to_look_at_needs_no_patch() -> None:
     patches = cover(boxes_at(), SHAPE, halo=16)
     assert len(patches) == patches.work_px == 0

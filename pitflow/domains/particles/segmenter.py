@@ -114,7 +114,7 @@ class UNetSegmenter:
 
 
 class RunningModel:
-    """A particle model on one device, ready for whole frames and for a few tiles of them.
+    """A particle model on one device, ready for whole frames and for a few patches of them.
 
     Parameters
     ----------
