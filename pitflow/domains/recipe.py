@@ -95,11 +95,6 @@ class Recipe(Model):
         description="the model learns from all data, and as many others, each without one fold of "
         "them, set its thresholds and are its test; None: a share is kept aside for that",
     )
-    ensemble: bool = Field(
-        False,
-        description="with folds: the model is the mean of the folds' networks and of the one that "
-        "learned from all data",
-    )
     validation_share: float | None = Field(
         0.2,
         gt=0,

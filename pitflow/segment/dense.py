@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -63,8 +62,7 @@ class DensePredictor:
     execution:
         Device and precision.
     flips:
-        Average over the eight symmetries of the square: eight times slower, a little better. The
-        members of an ensemble share them out.
+        Average over the eight symmetries of the square: eight times slower, a little better.
     beyond:
         What the network sees beyond an image's border. A network that was trained on whole images
         with nothing beyond knows where they end.
@@ -302,30 +300,24 @@ class DensePredictor:
         self._batch_px = BATCH_PX["cpu"]
 
     def _probabilities(self, images: torch.Tensor, wanted: slice) -> torch.Tensor:
-        def answer_of(network: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
-            return lambda turned: network(turned)[:, wanted].float().sigmoid()
+        def one_way(turned: torch.Tensor) -> torch.Tensor:
+            return self._network(turned)[:, wanted].float().sigmoid()
 
-        if not self.flips:
-            return answer_of(self._network)(images)
-        members = getattr(self._network, "members", [self._network])
-        return eightfold([answer_of(member) for member in members], images)
+        return eightfold(one_way, images) if self.flips else one_way(images)
 
 
 def eightfold(
-    functions: Sequence[Callable[[torch.Tensor], torch.Tensor]], images: torch.Tensor
+    function: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor
 ) -> torch.Tensor:
-    """Return the mean of answers over the eight symmetries of the square, each turned back.
-
-    The functions take turns.
-    """
+    """Return the mean of ``function`` over the eight symmetries of the square, each turned back."""
     total: torch.Tensor | float = 0.0
-    symmetries = itertools.product((False, True), range(4))
-    for (mirrored, quarter), function in zip(symmetries, itertools.cycle(functions), strict=False):
-        turned = torch.rot90(images, quarter, (-2, -1))
-        turned = turned.flip(-1) if mirrored else turned
-        answer = function(turned.contiguous(memory_format=torch.channels_last))
-        answer = answer.flip(-1) if mirrored else answer
-        total = total + torch.rot90(answer, -quarter, (-2, -1))
+    for mirrored in (False, True):
+        for quarter in range(4):
+            turned = torch.rot90(images, quarter, (-2, -1))
+            turned = turned.flip(-1) if mirrored else turned
+            answer = function(turned.contiguous(memory_format=torch.channels_last))
+            answer = answer.flip(-1) if mirrored else answer
+            total = total + torch.rot90(answer, -quarter, (-2, -1))
     return total / 8
 
 

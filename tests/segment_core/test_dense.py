@@ -13,7 +13,6 @@ from pitflow.segment import dense
 from pitflow.segment.dense import DensePredictor, eightfold
 from pitflow.segment.devices import Execution, choose_device, choose_execution, has_bfloat16
 from pitflow.segment.networks import build_network
-from pitflow.segment.networks.ensemble import Ensemble
 from pitflow.segment.networks.smp import SmpConfig
 from pitflow.segment.networks.unet import UNetConfig
 from pitflow.segment.prefetch import prefetch
@@ -216,28 +215,10 @@ def test_a_stream_keeps_its_order() -> None:
 
 def test_eight_symmetries_are_turned_back() -> None:
     images = torch.randn(1, 1, 6, 6)
-    torch.testing.assert_close(eightfold([lambda x: x], images), images)
+    torch.testing.assert_close(eightfold(lambda x: x, images), images)
     ramp = torch.arange(6.0).expand(1, 1, 6, 6)
     # A function that adds a gradient in its own coordinates averages to a constant.
-    torch.testing.assert_close(eightfold([lambda x: ramp], images), torch.full((1, 1, 6, 6), 2.5))
-
-
-def test_the_members_of_an_ensemble_share_the_symmetries_out() -> None:
-    class Level(Identity):
-        def __init__(self, logit: float) -> None:
-            super().__init__()
-            self.logit = logit
-
-        def forward(self, images):
-            return torch.full_like(images, self.logit)
-
-    ensemble = Ensemble([Level(-2.0), Level(2.0), Level(0.0)])
-    given = image(40, 40)
-    shares = np.array([3, 3, 2]) / 8
-    values = torch.tensor([-2.0, 2.0, 0.0]).sigmoid().numpy()
-    turned = DensePredictor(ensemble, 64, flips=True).predict(given)
-    np.testing.assert_allclose(turned, float(shares @ values), atol=1e-5)
-    np.testing.assert_allclose(DensePredictor(ensemble, 64).predict(given), 0.5, atol=1e-5)
+    torch.testing.assert_close(eightfold(lambda x: ramp, images), torch.full((1, 1, 6, 6), 2.5))
 
 
 def test_prefetch_raises_where_the_error_was_and_can_be_left_early() -> None:

@@ -9,7 +9,6 @@ from pitflow.errors import UserError
 from pitflow.segment.networks import QuickReLU, build_network, fold_batch_norm
 from pitflow.segment.networks.axial import MedTConfig
 from pitflow.segment.networks.edge import EdgeUNetConfig
-from pitflow.segment.networks.ensemble import EnsembleConfig
 from pitflow.segment.networks.guided import Guided
 from pitflow.segment.networks.smp import SmpConfig
 from pitflow.segment.networks.unet import ChannelDropout, UNetConfig
@@ -27,7 +26,6 @@ CONFIGS = {
     "edge-guided unet, space to depth": EdgeUNetConfig(
         unet=UNetConfig(widths=(4, 8), stem="space_to_depth"), width=8
     ),
-    "ensemble": EnsembleConfig(members=3, member=UNetConfig(widths=(4, 8, 16))),
     "medt": MedTConfig(width=8, heads=2, local_blocks=2, grid=2, span=4),
     "smp resnet18": SmpConfig(encoder="resnet18"),
     "smp of paper 002": SmpConfig(resize=(200, 224)),

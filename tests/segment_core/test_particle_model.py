@@ -220,40 +220,6 @@ def test_with_folds_the_model_sees_everything_and_others_set_its_thresholds(
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_an_ensemble_is_the_mean_of_the_folds_models_and_of_one_that_saw_everything(
-    data: Path, tmp_path: Path
-) -> None:
-    card = train_particles([data], tmp_path / "all", brief(folds=2, ensemble=True), device="cpu")
-    assert card.network.kind == "ensemble"
-    network, _ = load_checkpoint(tmp_path / "all")
-    pictures = read_pictures([data])
-    parts = fold_parts(pictures, 2)
-    alone = cross_fit(pictures, parts, brief(folds=2), tmp_path / "folds", How(device="cpu"))
-    single = train_particles([data], tmp_path / "one", brief(folds=2), device="cpu")
-    whole = load_checkpoint(tmp_path / "one")[0]
-    image = torch.randn(1, len(card.channels), 64, 64)
-    with torch.no_grad():
-        members = [model.network for model in alone.models] + [whole]
-        mean = torch.stack([member(image).sigmoid() for member in members]).mean(dim=0)
-        torch.testing.assert_close(network(image).sigmoid(), mean)
-    assert card.thresholds == single.thresholds
-
-
-def test_training_that_starts_from_an_ensemble_takes_the_one_that_saw_everything(
-    data: Path, tmp_path: Path
-) -> None:
-    recipe = brief(folds=2, ensemble=True)
-    train_particles([data], tmp_path / "all", recipe, device="cpu")
-    last = load_checkpoint(tmp_path / "all")[0].members[-1]
-    # Steps of no length leave the weights as they were.
-    still = recipe.training.model_copy(update={"learning_rate": 1e-12, "ema": 0.0})
-    again = recipe.model_copy(update={"training": still, "folds": None, "ensemble": False})
-    train_particles([data], tmp_path / "on", again, initial=str(tmp_path / "all"), device="cpu")
-    tuned = load_checkpoint(tmp_path / "on")[0]
-    for (name, before), after in zip(last.named_parameters(), tuned.parameters(), strict=True):
-        torch.testing.assert_close(after, before, msg=name)
-
-
 def test_a_model_may_be_called_by_name(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pitflow.domains.particles.evaluate import score_particles
 from pitflow.domains.particles.fit import How, fit
-from pitflow.domains.particles.model import ParticleModel, curves_of
+from pitflow.domains.particles.model import curves_of
 from pitflow.domains.particles.picture import Picture
 from pitflow.domains.recipe import Recipe
 from pitflow.domains.splits import folds
@@ -57,8 +57,6 @@ class OutOfFold:
         Per picture, one over thresholds for each class.
     stills:
         Per picture, the probability of a particle (float16); None for a frame of a recording.
-    models:
-        That of each fold, which did not see it.
     """
 
     recipe: Recipe
@@ -66,7 +64,6 @@ class OutOfFold:
     fold: tuple[int, ...]
     curves: tuple[tuple[Curve, ...], ...]
     stills: tuple[npt.NDArray[np.float16] | None, ...]
-    models: tuple[ParticleModel, ...]
 
     def thresholds(self, without: int | None = None) -> tuple[float, ...]:
         """Return the best threshold per class, of all folds or all but one.
@@ -144,11 +141,9 @@ def cross_fit(
         Average over the eight symmetries of the square on single images.
     """
     found: dict[int, tuple[int, tuple[Curve, ...], npt.NDArray[np.float16] | None]] = {}
-    models = []
     for number, part in enumerate(parts):
         rest = [picture for place, picture in enumerate(pictures) if place not in set(part)]
         model = fit(rest, (), recipe, folder / f"fold-{number}", how)
-        models.append(model)
         for stills in (True, False):
             places = [place for place in part if pictures[place].is_still == stills]
             shown = model.flipped() if stills and flips else model
@@ -165,5 +160,4 @@ def cross_fit(
         tuple(found[place][0] for place in order),
         tuple(found[place][1] for place in order),
         tuple(found[place][2] for place in order),
-        tuple(models),
     )

@@ -17,7 +17,6 @@ from pitflow.domains.recipe import Recipe
 from pitflow.domains.training import new_card, new_network, train_with
 from pitflow.errors import UserError
 from pitflow.segment.devices import choose_execution
-from pitflow.segment.networks.ensemble import Ensemble
 from pitflow.segment.training.losses import build_loss
 
 
@@ -89,15 +88,11 @@ def _parts(pictures: Sequence[Picture]) -> Iterator[bytes]:
 
 
 def _start_from(initial: str, network: nn.Module, recipe: Recipe) -> str:
-    """Give the network the weights of a model; returns their hash.
-
-    Of an ensemble, those of the last member, which has seen all of its data.
-    """
+    """Give the network the weights of a model; returns their hash."""
     model = load_model(initial)
     same = (model.card.channels, model.card.classes) == (recipe.channels, recipe.classes)
-    begin = model.network.members[-1] if isinstance(model.network, Ensemble) else model.network
     try:
-        network.load_state_dict(begin.state_dict() if same else {})
+        network.load_state_dict(model.network.state_dict() if same else {})
     except RuntimeError as error:
         raise UserError(
             f"is a model of another network, channels or classes than the recipe {recipe.name}",

@@ -17,7 +17,6 @@ from pitflow.errors import UserError
 from pitflow.segment.checkpoint import Card, load_checkpoint
 from pitflow.segment.dense import DensePredictor
 from pitflow.segment.devices import CPU, Execution
-from pitflow.segment.networks.ensemble import Ensemble, EnsembleConfig
 from pitflow.segment.score import Mask
 from pitflow.segment.threshold import Curve, centre_curve, nothing, pixel_curve
 
@@ -44,7 +43,7 @@ class ParticleModel:
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.network, self.card = network, card
-        self.execution, self._note = execution, note
+        self._execution, self._note = execution, note
         self._dense = DensePredictor.of(network, card, execution=execution, flips=flips, note=note)
 
     def with_card(self, card: Card) -> ParticleModel:
@@ -56,7 +55,7 @@ class ParticleModel:
     def flipped(self) -> ParticleModel:
         """Return the same model, averaging over the eight symmetries."""
         return ParticleModel(
-            self.network, self.card, execution=self.execution, flips=True, note=self._note
+            self.network, self.card, execution=self._execution, flips=True, note=self._note
         )
 
     def probabilities(self, views: Iterable[Views]) -> Iterator[Floats]:
@@ -68,15 +67,6 @@ class ParticleModel:
         place = self.card.classes.index(name)
         for probability in self.probabilities(views):
             yield probability[place] >= self.card.thresholds[place]
-
-
-def ensemble_of(models: Sequence[ParticleModel]) -> ParticleModel:
-    """Return the mean of models of one recipe as one model, with the card of the last."""
-    last = models[-1]
-    config = EnsembleConfig(members=len(models), member=last.card.network)
-    card = last.card.model_copy(update={"network": config})
-    network = Ensemble([model.network for model in models]).eval()
-    return ParticleModel(network, card, execution=last.execution)
 
 
 def model_folder(name: str, *, stills: bool = False) -> Path:

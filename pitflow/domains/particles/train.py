@@ -11,12 +11,7 @@ from pitflow.compute import Progress, Silent
 from pitflow.domains.particles.crossfit import cross_fit, fold_parts
 from pitflow.domains.particles.evaluate import score_particles
 from pitflow.domains.particles.fit import How, fit
-from pitflow.domains.particles.model import (
-    STILLS,
-    ParticleModel,
-    ensemble_of,
-    model_folder,
-)
+from pitflow.domains.particles.model import STILLS, ParticleModel, model_folder
 from pitflow.domains.particles.picture import Picture
 from pitflow.domains.particles.pictures import read_pictures
 from pitflow.domains.particles.recipes import MOVING, SINGLE
@@ -45,8 +40,7 @@ def train_particles(
     data that hold both, the network for single images goes into the folder ``stills`` of the model.
 
     With folds, thresholds and scores in the card come from models that did not see what they are
-    tested on (``pitflow.domains.particles.crossfit``), and the model itself sees all data; as an
-    ensemble, it is the mean of those and of one that sees all data. Without,
+    tested on (``pitflow.domains.particles.crossfit``), and the model itself sees all data. Without,
     part of the data is kept aside by whole groups: it decides when training stops and sets the
     thresholds, and the scores in the card are on it.
 
@@ -116,8 +110,6 @@ def _trained(
             shutil.rmtree(folder / f"fold-{number}", ignore_errors=True)
     tested = cross_fit(pictures, parts, recipe, folder, how)
     model = fit(pictures, (), recipe, folder, how)
-    if recipe.ensemble:
-        model = ensemble_of([*tested.models, model])
     model = model.with_card(model.card.model_copy(update={"thresholds": tested.thresholds()}))
     return model, {"out of fold": tested.scores()}
 

@@ -25,14 +25,13 @@ from pitflow.segment.instance import Instance, Limits
 from pitflow.segment.networks.axial import MedT, MedTConfig
 from pitflow.segment.networks.edge import EdgeUNet, EdgeUNetConfig
 from pitflow.segment.networks.elan import fold_into
-from pitflow.segment.networks.ensemble import Ensemble, EnsembleConfig, MemberConfig
 from pitflow.segment.networks.gelan import Gelan, GelanConfig
 from pitflow.segment.networks.guided import Guided
 from pitflow.segment.networks.mask_rcnn import MaskRcnnConfig, build_mask_rcnn
-from pitflow.segment.networks.smp import build_smp
+from pitflow.segment.networks.smp import SmpConfig, build_smp
 from pitflow.segment.networks.unet import UNet, UNetConfig
 
-AnyConfig = MemberConfig | EnsembleConfig | GelanConfig | MaskRcnnConfig
+AnyConfig = UNetConfig | EdgeUNetConfig | MedTConfig | SmpConfig | GelanConfig | MaskRcnnConfig
 NetworkConfig = Annotated[AnyConfig, Field(discriminator="kind")]
 """What a recipe says about its network."""
 
@@ -82,13 +81,6 @@ def build_network(
         return EdgeUNet(config, channels, classes)
     if isinstance(config, MedTConfig):
         return MedT(config, channels, classes)
-    if isinstance(config, EnsembleConfig):
-        return Ensemble(
-            [
-                build_network(config.member, channels, classes, trained=trained)
-                for _ in range(config.members)
-            ]
-        )
     if isinstance(config, GelanConfig):
         return Gelan(config, channels, classes)
     if isinstance(config, MaskRcnnConfig):
