@@ -24,6 +24,8 @@ GATE_PX = 5.0
 
 _FAINTEST = 0.05
 _DEFAULT = 0.5
+_AS_GOOD = 0.01
+"""F1 that differ by this share are equally good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +55,20 @@ class Curve:
         return 2 * hits / np.maximum(predicted + self.truth, 1)
 
     def best(self) -> tuple[float, float]:
-        """Return the threshold with the best F1, and that F1.
+        """Return a threshold with as good as the best F1, and its F1.
 
-        Without any truth there is nothing to choose by: 0.5 and 0.
+        Around the best one the curve is flat, and which step is highest is chance; the middle of
+        those that are nearly as good is where other data are likely to agree. Without any truth
+        there is nothing to choose by: 0.5 and 0.
         """
         if self.truth == 0:
             return _DEFAULT, 0.0
         f1 = self.f1()
-        step = int(np.argmax(f1[1:])) + 1
+        best = int(np.argmax(f1[1:])) + 1
+        worse = np.flatnonzero(f1 < (1 - _AS_GOOD) * f1[best])
+        first = int(worse[worse < best].max(initial=0)) + 1
+        last = int(worse[worse > best].min(initial=BINS)) - 1
+        step = (first + last) // 2
         return step / BINS, float(f1[step])
 
 
