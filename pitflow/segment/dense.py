@@ -66,9 +66,6 @@ class DensePredictor:
     beyond:
         What the network sees beyond an image's border. A network that was trained on whole images
         with nothing beyond knows where they end.
-    align:
-        Tiles start at multiples of this, px. Default: the network's downsampling, so that it sees
-        the same grid in every tile; less lets small tiles have a core between wide halos.
     batch_px:
         Pixels in a batch to start with. Default: by the device.
     note:
@@ -85,16 +82,15 @@ class DensePredictor:
         execution: Execution = CPU,
         flips: bool = False,
         beyond: tiles.Beyond = "mirrored",
-        align: int | None = None,
         batch_px: int | None = None,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.multiple = int(network.multiple)
         self.halo = int(network.halo) if halo is None else halo
         self.tile, self.overlap, self.flips, self._beyond = tile, overlap, flips, beyond
-        # A tile one step of the network's grid wide cannot overlap another on that grid.
-        on_grid = self.multiple if tile > self.multiple else 1
-        self._align = on_grid if align is None else align
+        # On the network's grid all tiles are seen alike; but a tile that is one step of it wide
+        # cannot overlap another there.
+        self._align = self.multiple if tile > self.multiple else 1
         self.execution = execution
         self.note = note
         self._alone = threading.Lock()

@@ -275,7 +275,7 @@ def outline(image: Float, pyramid: Pyramid, seeds: Seeds, *, certain: bool = Fal
         The blobs' centres.
     certain:
         Whether each seed is known to be a blob: where no outline closes (in a crowd, or on sloping
-        ground) it is then drawn as wide as a Gaussian of its scale would be, instead of not at all.
+        ground) it then ends where a Gaussian of its scale would, instead of not being drawn.
     """
     parts = []
     ground = np.zeros(seeds.level.size, np.float32)
