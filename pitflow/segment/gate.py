@@ -137,35 +137,39 @@ def propose(seeds: Seeds, pit: Mask, rim_px: float, before: Places) -> Boxes:
     """
     shape = pit.shape[0], pit.shape[1]
     step = 2**seeds.level
+    found = Places(seeds.row * step, seeds.column * step)
     reach = np.rint(_REACH_PX * np.sqrt(step) + _MORE_PX * (seeds.level > 0)).astype(np.intp)
-    blobs = Boxes.around(seeds.row * step, seeds.column * step, reach, reach + 1, shape)
-    lost = _without(before, seeds.row * step, seeds.column * step)
+    blobs = Boxes.around(found.row, found.column, reach, reach + 1, shape)
+    lost = _without(before, found)
     again = Boxes.around(lost.row, lost.column, _AGAIN_PX, _AGAIN_PX + 1, shape)
     row, column = _blocks_near(pit, rim_px)
     return blobs + again + Boxes.around(row, column, 0, _BLOCK * _CELL_PX, shape)
 
 
-def _without(places: Places, row: Ints, column: Ints) -> Places:
-    """Return the places that have none of some pixels near them."""
-    if not places.row.size or not row.size:
+def _without(places: Places, others: Places) -> Places:
+    """Return the places that have none of the others near them."""
+    if not places.row.size or not others.row.size:
         return places
-    tree = cKDTree(np.column_stack([row, column]))
+    tree = cKDTree(np.column_stack([others.row, others.column]))
     alone = tree.query(np.column_stack([places.row, places.column]))[0] > _AGAIN_PX
     return Places(places.row[alone], places.column[alone])
 
 
 def _blocks_near(pit: Mask, distance_px: float) -> tuple[Ints, Ints]:
     """Return the first pixels of the blocks of a coarse grid that lie near a pit."""
-    height, width = pit.shape
-    row, column = np.divmod(np.flatnonzero(pit), width)
-    cells = np.zeros((-(-height // _CELL_PX), -(-width // _CELL_PX)), np.uint8)
-    cells[row // _CELL_PX, column // _CELL_PX] = 1
+    cells = _coarser(pit, _CELL_PX)
     # Cells of which some pixels are as near to one another.
     reach = int(np.ceil(distance_px / _CELL_PX))
     away = np.maximum(np.abs(np.arange(-reach, reach + 1)) - 1, 0) * _CELL_PX
     near = cv2.dilate(cells, (np.hypot(away[:, None], away) <= distance_px).astype(np.uint8))
-    rows, columns = np.nonzero(near)
-    blocks = np.zeros((-(-near.shape[0] // _BLOCK), -(-near.shape[1] // _BLOCK)), np.bool_)
-    blocks[rows // _BLOCK, columns // _BLOCK] = True
-    row, column = np.nonzero(blocks)
+    row, column = np.nonzero(_coarser(near, _BLOCK))
     return row * _BLOCK * _CELL_PX, column * _BLOCK * _CELL_PX
+
+
+def _coarser(marked: Mask | npt.NDArray[np.uint8], step: int) -> npt.NDArray[np.uint8]:
+    """Return 1 for each square of ``step`` x ``step`` pixels in which any is marked."""
+    height, width = marked.shape
+    row, column = np.divmod(np.flatnonzero(marked), width)
+    squares = np.zeros((-(-height // step), -(-width // step)), np.uint8)
+    squares[row // step, column // step] = 1
+    return squares

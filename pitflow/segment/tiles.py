@@ -47,7 +47,8 @@ class Axis:
     starts:
         First pixel of each tile, in the image's coordinates; the first is negative by the halo.
     weights:
-        One (tile,) float32 array per tile; at every pixel of the image they sum to 1.
+        One (tile,) float32 array per tile; at every pixel of the image they sum to 1, but for
+        patches (``pitflow.segment.patches``), which do not cover all of it and may overlap.
     """
 
     size: int
