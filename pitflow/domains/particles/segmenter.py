@@ -35,7 +35,7 @@ from pitflow.segment.patches import Boxes, Patches, cover
 from pitflow.segment.pits import PitMap
 from pitflow.segment.protocol import Segmentation
 
-TILE_PX, TILE_HALO_PX = 512, 32
+TILE_PX, TILE_HALO_PX = 512, 16
 """Tiles of frames that are searched everywhere, and the margin whose answer is dropped, px."""
 PATCH_HALO_PX = 8
 """The same margin where few places are looked at, px; around wide blobs more is shown."""
