@@ -106,14 +106,6 @@ class TilePlan:
             for column in range(len(self.columns.starts)):
                 yield row, column
 
-    def touched(self, where: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-        """Return the tiles whose answer counts at any true pixel of ``where`` (height, width)."""
-        return [
-            (row, column)
-            for row, column in self
-            if where[self.rows.span(row)[0], self.columns.span(column)[0]].any()
-        ]
-
 
 def plan_axis(size: int, tile: int, halo: int, overlap: int, align: int) -> Axis:
     """Cover ``size`` pixels with tiles; see ``plan_tiles`` for the parameters."""

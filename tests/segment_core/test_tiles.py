@@ -85,14 +85,6 @@ def test_a_small_image_takes_one_small_tile() -> None:
     assert len(plan.rows.starts) == 1
 
 
-def test_touched_tiles_are_those_that_count_there() -> None:
-    plan = tiles.plan_tiles((256, 256), 64, multiple=32)
-    where = np.zeros((256, 256), bool)
-    where[70, 200] = True
-    assert plan.touched(where) == [(1, 3)]
-    assert plan.touched(np.ones((256, 256), bool)) == list(plan)
-
-
 @pytest.mark.parametrize(
     ("tile", "halo", "overlap", "multiple"), [(64, 32, 0, 1), (64, 0, 64, 1), (60, 0, 0, 32)]
 )
