@@ -143,11 +143,21 @@ class _Scorer:
         pits = self.true.get("pits")
         if pits is not None and {"pit", "x", "y", "area_px"} <= set(pits.columns):
             growth = self.true.get("growth", pd.DataFrame())
-            rows[f"within {RIM_PX:g} px of a rim"] = detection.count_matches(
-                matches,
-                detection.rim_distance(true, pits, growth) <= RIM_PX,
-                detection.rim_distance(found, pits, growth) <= RIM_PX,
+            near, found_near = (
+                detection.rim_distance(table, pits, growth) <= RIM_PX for table in (true, found)
             )
+            rows[f"within {RIM_PX:g} px of a rim"] = detection.count_matches(
+                matches, near, found_near
+            )
+            if "contrast" in true and "contrast" in found:
+                # NaN is in no bin.
+                counted = detection.count_by_bin(
+                    matches,
+                    true["contrast"].where(near),
+                    found["contrast"].where(found_near),
+                    detection.CONTRAST_BINS,
+                )
+                rows |= {f"near rims, contrast {name}": counts for name, counts in counted.items()}
         else:
             self.absent.append("particles near rims: the truth has no pits with x, y and area_px")
         self.sections["detection"] = {name: counts.as_dict() for name, counts in rows.items()}
@@ -212,10 +222,10 @@ def render_text(score: Score) -> str:
         lines += ["", title.upper()]
         rows = {name: row for name, row in values.items() if isinstance(row, Mapping)}
         if rows:
-            columns = list(next(iter(rows.values())))
-            lines.append(" " * 26 + "".join(f"{column:>10}" for column in columns))
+            columns, width = list(next(iter(rows.values()))), max(24, *map(len, rows))
+            lines.append(" " * (width + 2) + "".join(f"{column:>10}" for column in columns))
             lines += [
-                f"  {name:<24}" + "".join(f"{_number(row[column]):>10}" for column in columns)
+                f"  {name:<{width}}" + "".join(f"{_number(row[column]):>10}" for column in columns)
                 for name, row in rows.items()
             ]
         else:

@@ -93,6 +93,10 @@ def test_sections(run, truth):
     sections = score.sections
     assert sections["detection"]["all"]["f1"] == 1
     assert sections["detection"]["contrast >=0.07"]["found"] == 30
+    # Seven positions of the first track and three of the second: pit 0 has a radius of 12.6 px.
+    assert sections["detection"]["within 40 px of a rim"]["found"] == 10
+    assert sections["detection"]["near rims, contrast >=0.07"]["found"] == 10
+    assert sections["detection"]["near rims, contrast <0.035"]["found"] == 0
     assert sections["linking"]["jsc_theta"] == 1
     assert sections["height"]["blur_spearman"] == pytest.approx(1)
     assert sections["height"]["z_error_median_um"] == 0
