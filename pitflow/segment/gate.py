@@ -78,7 +78,7 @@ class GateLoss:
         return self.lost / self.found if self.found else math.nan
 
     def __str__(self) -> str:
-        text = f"the gate let the network look at {100 * self.share:.0f} % of each frame"
+        text = f"the gate let the network look at {100 * self.share:.1f} % of each frame"
         if not self.found:
             return text
         frames = "1 frame" if self.full_frames == 1 else f"{self.full_frames} frames"

@@ -68,10 +68,10 @@ def test_loss_over_the_frames_that_were_searched_everywhere():
     assert loss.share == pytest.approx(0.2)
     assert (loss.full_frames, loss.found, loss.lost) == (1, 200, 3)
     assert loss.lost_share == pytest.approx(0.015)
-    assert "20 % of each frame; on 1 frame searched everywhere, 1.5 % of 200" in str(loss)
+    assert "20.0 % of each frame; on 1 frame searched everywhere, 1.5 % of 200" in str(loss)
 
 
 def test_without_particles_there_is_no_loss_to_tell():
     loss = gate_loss([Search(0.1, found=0, lost=0)])
     assert math.isnan(loss.lost_share)
-    assert str(loss) == "the gate let the network look at 10 % of each frame"
+    assert str(loss) == "the gate let the network look at 10.0 % of each frame"
