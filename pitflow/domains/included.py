@@ -28,6 +28,7 @@ def find_model(name: str, hint: str | None = None) -> Path:
         return path
     known = sorted(folder.name for folder in INCLUDED.glob("*") if folder.is_dir())
     if name not in known:
-        trained = f"give the folder that `pitflow train` wrote; included: {', '.join(known) or 'none'}"
+        names = ", ".join(known) or "none"
+        trained = f"give the folder that `pitflow train` wrote; included: {names}"
         raise UserError("no model of this name or path", where=name, hint=hint or trained)
     return INCLUDED / name
