@@ -145,9 +145,9 @@ def main() -> None:
         done = list(results)
         taken[name] = (time.process_time() - start) / len(done)
         if name == "`unet`":
-            # In a run, now and then a frame is searched everywhere.
-            taken[name] += (taken[whole] - taken[name]) / gated.full_every
             searches = [result.search for result in done if result.search is not None]
+    # In a run, now and then a frame is searched everywhere.
+    taken["`unet`"] += (taken[whole] - taken["`unet`"]) / gated.full_every
     rows += taken.items()
 
     print(
