@@ -326,7 +326,7 @@ def acquire(job: Job) -> str:
     bad = frames.loc[~frames["quality"].isin(["ok"]), "quality"].value_counts()
     job.notes += source.notes
     job.warnings += [f"{quality} frames: {count}" for quality, count in bad.items()]
-    return f"{len(frames)} frames in {len(blocks)} blocks"
+    return "; ".join([f"{len(frames)} frames in {len(blocks)} blocks", *job.notes, *job.warnings])
 
 
 def segment(job: Job) -> str:

@@ -266,6 +266,17 @@ def test_a_recording_that_is_there_is_not_simulated_over(call: Call, clip: Path)
     assert clip.read_bytes() == before
 
 
+def test_a_recording_that_was_cut_short_is_run_as_far_as_it_goes_and_it_says_so(
+    call: Call, small_clip: Path, tmp_path: Path
+) -> None:
+    whole = small_clip.read_bytes()
+    (tmp_path / "cut.avi").write_bytes(whole[: len(whole) // 2])
+    done = call("run", "cut.avi", "--segmenter", "change")
+    assert done.code == 0
+    assert "the file ends early: " in done.out + done.err
+    assert " of its 30 frames can be read" in done.out + done.err
+
+
 def test_scores_need_a_run_and_a_truth(call: Call, small_clip: Path, small_run: Path) -> None:
     assert_refused(call("score", "nowhere", "--truth", small_clip.parent / "truth"), "no run here")
     assert_refused(call("score", small_run, "--truth", "nowhere"), "nowhere", "no such folder")
