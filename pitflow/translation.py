@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -43,6 +45,41 @@ def translated(image: Image, dx: float, dy: float, negligible_px: float = NEGLIG
     return rescaled(out, 1.0, image.dtype)
 
 
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """An image that is to be translated, where and when it is looked at.
+
+    Parameters
+    ----------
+    image, dx, dy, negligible_px:
+        See ``translated``.
+    """
+
+    image: Image
+    dx: float
+    dy: float
+    negligible_px: float = NEGLIGIBLE_PX
+
+    def whole(self) -> Image:
+        """Return the translated image."""
+        return translated(self.image, self.dx, self.dy, self.negligible_px)
+
+    def part(self, rows: slice, columns: slice) -> Image:
+        """Return some rows and columns of the translated image, at the cost of these alone."""
+        wide, own = [], []
+        for chosen, moved, size in zip(
+            (rows, columns), (self.dy, self.dx), self.image.shape, strict=True
+        ):
+            reach = abs(round(moved)) + _LOBES + 1
+            start = max(chosen.start - reach, 0)
+            wide.append(slice(start, min(chosen.stop + reach, size)))
+            own.append(slice(chosen.start - start, chosen.stop - start))
+        around = self.image[wide[0], wide[1]]
+        moved_part = translated(around, self.dx, self.dy, self.negligible_px)
+        part: Image = moved_part[own[0], own[1]]
+        return part
+
+
 def rescaled(image: Image, factor: float, dtype: np.dtype[Any]) -> Image:
     """Return the image times ``factor``, rounded to uint8 or uint16 within the type's range."""
     depth = {np.dtype(np.uint8): cv2.CV_8U, np.dtype(np.uint16): cv2.CV_16U}[np.dtype(dtype)]
@@ -61,6 +98,7 @@ def _moved_whole(image: Image, dx: int, dy: int) -> Image:
     return moved
 
 
+@lru_cache(maxsize=256)
 def _lanczos(part: float) -> npt.NDArray[np.float32]:
     position = part + np.arange(-_LOBES, _LOBES + 1)
     kernel = np.sinc(position) * np.sinc(position / _LOBES) * (np.abs(position) < _LOBES)

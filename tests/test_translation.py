@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import fourier_shift, gaussian_filter
 
-from pitflow.translation import translated
+from pitflow.translation import Translated, translated
 
 FIELD = gaussian_filter(np.random.default_rng(5).normal(size=(80, 90)), 2.0, mode="wrap")
 FIELD = 120 + 20 * FIELD / FIELD.std()
@@ -38,3 +38,20 @@ def test_bright_and_dark_edges_stay_in_range():
     expected = np.where(np.arange(30) < 15, 0.0, 255.0)
     expected[15] = 127.5
     np.testing.assert_allclose(moved[15], expected, atol=8)
+
+
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (0.3, -0.45), (3.2, -7.6), (-60.4, 9.0), (500, 0)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_part_is_that_of_the_whole(shift, dtype):
+    lazy = Translated(FIELD.astype(dtype), *shift)
+    whole = lazy.whole()
+    np.testing.assert_array_equal(whole, translated(lazy.image, *shift))
+    height, width = FIELD.shape
+    for rows in (slice(0, 20), slice(31, 47), slice(60, height), slice(0, height)):
+        for columns in (slice(0, 9), slice(40, 71), slice(80, width)):
+            part = lazy.part(rows, columns)
+            # Rounding may differ in the last digit with the place of a pixel in its row.
+            atol = 1 if dtype == np.uint8 else 1e-3
+            np.testing.assert_allclose(
+                part.astype(float), whole[rows, columns].astype(float), atol=atol
+            )

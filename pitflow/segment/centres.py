@@ -61,15 +61,11 @@ def find_centres(probability: Floats, threshold: float) -> Centres:
     threshold:
         Least score.
     """
-    height, width = probability.shape
+    width = probability.shape[1]
     # Nearly all of the map is next to 0, and no maximum of anything.
     row, column = np.divmod(np.flatnonzero(probability > _OWN_SHARE * threshold), width)
     value = _smoothed(probability, row, column) / np.float32(_least_disc())
-    smooth = np.zeros((height + 2, width + 2), np.float32)
-    smooth[row + 1, column + 1] = value
-    highest = value >= threshold
-    for down, right in itertools.product(range(3), repeat=2):
-        highest &= value >= smooth[row + down, column + right]
+    highest = (value >= threshold) & _is_maximum(value, row, column, width)
     row, column, value = row[highest], column[highest], value[highest]
     score = np.minimum(value, 1)
     order = np.argsort(-score, kind="stable")
@@ -111,6 +107,21 @@ def _smoothed(probability: Floats, row: Ints, column: Ints) -> Floats:
     windows = _windows(probability, row, column, reach)
     smoothed: Floats = np.einsum("nij,i,j->n", windows, weights, weights)
     return smoothed
+
+
+def _is_maximum(value: Floats, row: Ints, column: Ints, width: int) -> Mask:
+    """Return which of some pixels of a map, in the order of its rows, none beside them exceeds.
+
+    Pixels that are not among them are 0.
+    """
+    # One column more than there are: the last pixel of a row is not beside the first of the next.
+    key = row * (width + 1) + column
+    highest = value >= 0
+    for down, right in itertools.product((-1, 0, 1), repeat=2):
+        beside = key + (down * (width + 1) + right)
+        at = np.minimum(np.searchsorted(key, beside), key.size - 1)
+        highest &= (key[at] != beside) | (value >= value[at])
+    return highest
 
 
 def _middles(probability: Floats, row: Ints, column: Ints) -> Floats:

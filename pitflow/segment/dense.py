@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -63,6 +62,8 @@ class DensePredictor:
         Device and precision.
     flips:
         Average over the eight symmetries of the square: eight times slower, a little better.
+    even:
+        Let tiles shrink to an equal share of the image (``pitflow.segment.tiles.plan_tiles``).
     beyond:
         What the network sees beyond an image's border. A network that was trained on whole images
         with nothing beyond knows where they end.
@@ -81,6 +82,7 @@ class DensePredictor:
         halo: int | None = None,
         execution: Execution = CPU,
         flips: bool = False,
+        even: bool = False,
         beyond: tiles.Beyond = "mirrored",
         batch_px: int | None = None,
         note: Callable[[str], None] = lambda _: None,
@@ -88,6 +90,7 @@ class DensePredictor:
         self.multiple = int(network.multiple)
         self.halo = int(network.halo) if halo is None else halo
         self.tile, self.overlap, self.flips, self._beyond = tile, overlap, flips, beyond
+        self._even = even
         # On the network's grid all tiles are seen alike; but a tile that is one step of it wide
         # cannot overlap another there.
         self._align = self.multiple if tile > self.multiple else 1
@@ -133,6 +136,7 @@ class DensePredictor:
             overlap=self.overlap,
             multiple=self.multiple,
             align=self._align,
+            even=self._even,
         )
 
     def predict(self, channels: Floats, chosen: Sequence[Tile] | None = None) -> Floats:
@@ -172,7 +176,7 @@ class DensePredictor:
         width).
         """
         plan = self.plan(source.shape)
-        return self._finished(partial(self._cut, source), [(plan, list(plan))], plan.shape, only)
+        return self._finished(partial(_Cut, source), [(plan, list(plan))], plan.shape, only)
 
     def predict_patches(
         self, source: TileSource, patches: Patches, only: int | None = None
@@ -181,26 +185,17 @@ class DensePredictor:
 
         Elsewhere than in their cores the probability is 0.
         """
-        start = partial(self._cut, source)
-        return self._finished(start, patches.plans(), patches.shape, only, patches.answers)
+        plans, number = patches.plans(), patches.answers
+        return self._finished(partial(_Cut, source), plans, patches.shape, only, number)
 
     def _predict(self, image: torch.Tensor, chosen: Sequence[Tile] | None) -> Floats:
         plan = self.plan((image.shape[-2], image.shape[-1]))
         todo = list(plan) if chosen is None else list(chosen)
-        return self._finished(partial(self._padded, image), [(plan, todo)], plan.shape)
-
-    def _padded(self, image: torch.Tensor, plan: tiles.TilePlan) -> _Work:
-        return self._work(_Padded(image, plan, self.execution), plan)
-
-    def _cut(self, source: TileSource, plan: tiles.TilePlan) -> _Work:
-        return self._work(_Cut(source, plan, self.execution), plan)
-
-    def _work(self, image: _Padded | _Cut, plan: tiles.TilePlan) -> _Work:
-        return _Work(image, plan, self.execution, bare=self._beyond == "nothing")
+        return self._finished(partial(_Padded, image), [(plan, todo)], plan.shape)
 
     def _finished(
         self,
-        start: Callable[[tiles.TilePlan], _Work],
+        start: Callable[[tiles.TilePlan, Execution], _Padded | _Cut],
         plans: Iterable[tuple[tiles.TilePlan, list[Tile]]],
         shape: tuple[int, int],
         only: int | None = None,
@@ -213,49 +208,65 @@ class DensePredictor:
         """
         wanted = slice(None) if only is None else slice(only, only + 1)
         blend: torch.Tensor | None = None
-
-        def answer(images: torch.Tensor) -> torch.Tensor:
-            return self._probabilities(images, wanted)
-
-        with self._turn(), torch.inference_mode():
+        with torch.inference_mode():
             for plan, todo in plans:
-                work = self._started(partial(start, plan))
+                work = self._started(start, plan, few=number is not None)
                 work.go_on_with(blend)
-                self._do(work, answer, plan, todo)
+                self._do(work, wanted, todo)
                 blend = work.blend
         if blend is None:
             return np.zeros((1, *shape), np.float32)
         array: Floats = blend.cpu().numpy()
         if number is None:
             return np.clip(array, 0, 1, out=array)
-        several = np.nonzero(number > 1)
-        for of_class in array:
-            of_class[several] /= number[several]
+        several = np.flatnonzero(number > 1)
+        for of_class in array.reshape(len(array), -1):
+            of_class[several] /= number.ravel()[several]
         return array
 
-    def _do(
+    def _started(
         self,
-        work: _Work,
-        answer: Callable[[torch.Tensor], torch.Tensor],
+        start: Callable[[tiles.TilePlan, Execution], _Padded | _Cut],
         plan: tiles.TilePlan,
-        todo: Sequence[Tile],
-    ) -> None:
-        """Add the answers for some tiles of a plan, as many at a time as fit the memory."""
+        *,
+        few: bool,
+    ) -> _Work:
+        def begun() -> _Work:
+            execution = self.execution
+            image = start(plan, execution)
+            return _Work(image, plan, execution, bare=self._beyond == "nothing", few=few)
+
+        try:
+            with _memory_errors():
+                return begun()
+        except MemoryError:
+            if not self.execution.is_gpu:
+                raise
+        self._leave_gpu()
+        return begun()
+
+    def _do(self, work: _Work, wanted: slice, todo: Sequence[Tile]) -> None:
+        """Add the answers for some tiles, as many at a time as fit the memory."""
         while todo:
-            batch = self._batch(plan)
+            batch = self._batch(work.plan)
+            chosen = todo[:batch]
             try:
                 with _memory_errors():
-                    work.run(answer, todo[:batch])
+                    # Threads make the channels of their tiles, and blend, side by side.
+                    images = work.read(chosen)
+                    with self._turn():
+                        work.move_to(self.execution)
+                        answers = self._probabilities(work.sent(images), wanted)
+                    work.add(answers, chosen)
             except MemoryError as error:
-                if min(batch, len(todo)) > 1:
-                    self._halve(plan, min(batch, len(todo)))
+                if len(chosen) > 1:
+                    self._halve(work.plan, len(chosen))
                 elif self.execution.is_gpu:
                     self._leave_gpu()
-                    work.move_to(self.execution)
                 else:
                     raise UserError(
-                        f"a tile of {plan.tile_shape[0]} x {plan.tile_shape[1]} px does not fit "
-                        "the memory",
+                        f"a tile of {work.plan.tile_shape[0]} x {work.plan.tile_shape[1]} px does "
+                        "not fit the memory",
                         hint="choose smaller tiles",
                     ) from error
             else:
@@ -272,16 +283,6 @@ class DensePredictor:
         """Let one thread at a time use a GPU, which is one, and may have to be left."""
         return self._alone if self.execution.is_gpu else nullcontext()
 
-    def _started(self, start: Callable[[], _Work]) -> _Work:
-        try:
-            with _memory_errors():
-                return start()
-        except MemoryError:
-            if not self.execution.is_gpu:
-                raise
-        self._leave_gpu()
-        return start()
-
     def _halve(self, plan: tiles.TilePlan, batch: int) -> None:
         if self.execution.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -290,10 +291,13 @@ class DensePredictor:
         self.note(f"out of memory with {batch} tiles at a time: going on with {batch // 2}")
 
     def _leave_gpu(self) -> None:
-        self.note(f"out of memory on {self.execution.device}: going on with the processor")
-        self.execution = CPU
-        self._network = CPU.place(self._network)
-        self._batch_px = BATCH_PX["cpu"]
+        with self._turn():
+            # Another thread may have been here before.
+            if self.execution.is_gpu:
+                self.note(f"out of memory on {self.execution.device}: going on with the processor")
+                self.execution = CPU
+                self._network = CPU.place(self._network)
+                self._batch_px = BATCH_PX["cpu"]
 
     def _probabilities(self, images: torch.Tensor, wanted: slice) -> torch.Tensor:
         def one_way(turned: torch.Tensor) -> torch.Tensor:
@@ -346,33 +350,33 @@ class _Padded:
         """Return some tiles, (n, channels, tile height, tile width)."""
         return torch.stack([tiles.extract(self._padded, self._plan, tile) for tile in chosen])
 
-    def moved_to(self, execution: Execution) -> _Padded:
-        """Return the same image on another device."""
-        moved = copy.copy(self)
-        moved._padded = self._padded.to(execution.device, execution.dtype)
-        return moved
+    def move_to(self, execution: Execution) -> None:
+        """Go on on another device."""
+        self._padded = self._padded.to(execution.device, execution.dtype)
 
 
 class _Cut:
-    """An image whose tiles are made when they are asked for."""
+    """An image whose tiles are made, by the processor, when they are asked for."""
 
     def __init__(self, source: TileSource, plan: tiles.TilePlan, execution: Execution) -> None:
-        self._source, self._plan, self._execution = source, plan, execution
+        self._source, self._plan = source, plan
+        self._pinned = execution.device.type == "cuda"
 
     def read(self, chosen: Sequence[Tile]) -> torch.Tensor:
         """Return some tiles, (n, channels, tile height, tile width)."""
         cut = torch.from_numpy(self._source.cut(self._plan, chosen))
-        if self._execution.device.type == "cuda":
-            cut = cut.pin_memory()
-        return cut.to(self._execution.device, non_blocking=True).to(self._execution.dtype)
+        return cut.pin_memory() if self._pinned else cut
 
-    def moved_to(self, execution: Execution) -> _Cut:
-        """Return the same image for another device."""
-        return _Cut(self._source, self._plan, execution)
+    def move_to(self, execution: Execution) -> None:
+        """Go on for another device."""
+        self._pinned = execution.device.type == "cuda"
 
 
 class _Work:
-    """One image under way on a device, and the blend of the answers so far."""
+    """One image under way on a device, and the blend of the answers so far.
+
+    Few answers are blended by the processor: for a GPU, so little on so many places is slow.
+    """
 
     def __init__(
         self,
@@ -381,30 +385,54 @@ class _Work:
         execution: Execution,
         *,
         bare: bool = False,
+        few: bool = False,
     ) -> None:
         self.image, self.plan, self.execution, self.bare = image, plan, execution, bare
-        self.row_weights, self.column_weights = (
-            [torch.from_numpy(weight).to(execution.device) for weight in axis.weights]
+        self.blend: torch.Tensor | None = None
+        self._few = few
+        self._row_weights, self._column_weights = (
+            [torch.from_numpy(weight).to(self._blends_on) for weight in axis.weights]
             for axis in (plan.rows, plan.columns)
         )
-        self.blend: torch.Tensor | None = None
 
-    def run(
-        self,
-        network: Callable[[torch.Tensor], torch.Tensor],
-        chosen: Sequence[Tile],
-    ) -> None:
-        """Add the answers for some tiles to the blend."""
-        batch = self.image.read(chosen)
+    def read(self, chosen: Sequence[Tile]) -> torch.Tensor:
+        """Return some tiles as the network is to see them, (n, channels, height, width)."""
+        images = self.image.read(chosen)
         if self.bare:
-            self._clear_beyond(batch, chosen)
-        batch = self._filled(batch)
-        answers = network(batch.contiguous(memory_format=torch.channels_last))[: len(chosen)]
+            self._clear_beyond(images, chosen)
+        return images
+
+    def sent(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the images where the network is, as it takes them."""
+        sent = images.to(self.execution.device, non_blocking=True).to(self.execution.dtype)
+        return self._filled(sent).contiguous(memory_format=torch.channels_last)
+
+    def add(self, answers: torch.Tensor, chosen: Sequence[Tile]) -> None:
+        """Add the answers for some tiles to the blend."""
         if self.blend is None:
-            self.blend = self._nothing(answers.shape[1])
-        for tile, answer in zip(chosen, answers, strict=True):
-            weights = self.row_weights[tile[0]], self.column_weights[tile[1]]
+            self.blend = torch.zeros(answers.shape[1], *self.plan.shape, device=self._blends_on)
+        here = answers[: len(chosen)].to(self.blend.device)
+        for tile, answer in zip(chosen, here, strict=True):
+            weights = self._row_weights[tile[0]], self._column_weights[tile[1]]
             tiles.blend(self.blend, self.plan, tile, answer, *weights)
+
+    def go_on_with(self, blend: torch.Tensor | None) -> None:
+        """Add to a blend that other work has begun; it may lie on a device that was left."""
+        self.blend = None if blend is None else blend.to(self._blends_on)
+
+    def move_to(self, execution: Execution) -> None:
+        """Go on on another device, if it is another."""
+        if execution == self.execution:
+            return
+        self.execution = execution
+        self.image.move_to(execution)
+        self._row_weights = [weight.to(self._blends_on) for weight in self._row_weights]
+        self._column_weights = [weight.to(self._blends_on) for weight in self._column_weights]
+        self.go_on_with(self.blend)
+
+    @property
+    def _blends_on(self) -> torch.device:
+        return CPU.device if self._few else self.execution.device
 
     def _clear_beyond(self, batch: torch.Tensor, chosen: Sequence[Tile]) -> None:
         """Set what lies beyond the image to nothing."""
@@ -422,18 +450,3 @@ class _Work:
         if self.execution.is_gpu or not missing:
             return batch
         return torch.cat([batch, batch.new_zeros(missing, *batch.shape[1:])])
-
-    def go_on_with(self, blend: torch.Tensor | None) -> None:
-        """Add to a blend that other work has begun; it may lie on a device that was left."""
-        self.blend = None if blend is None else blend.to(self.execution.device)
-
-    def move_to(self, execution: Execution) -> None:
-        """Go on on another device."""
-        self.execution = execution
-        self.image = self.image.moved_to(execution)
-        self.row_weights = [weight.to(execution.device) for weight in self.row_weights]
-        self.column_weights = [weight.to(execution.device) for weight in self.column_weights]
-        self.go_on_with(self.blend)
-
-    def _nothing(self, classes: int) -> torch.Tensor:
-        return torch.zeros(classes, *self.plan.shape, device=self.execution.device)

@@ -162,6 +162,7 @@ def plan_tiles(
     overlap: int = 0,
     multiple: int = 1,
     align: int | None = None,
+    even: bool = False,
 ) -> TilePlan:
     """Cover an image with square tiles; along a side shorter than a tile, tiles shrink to it.
 
@@ -181,6 +182,9 @@ def plan_tiles(
     align:
         Tiles start at multiples of this, so that a network which downsamples sees the same grid in
         every tile as in the whole image. Default: ``multiple``.
+    even:
+        Along sides longer than a tile, too, tiles shrink to what as many of them need: less is
+        looked at beyond the border.
 
     Raises
     ------
@@ -192,12 +196,26 @@ def plan_tiles(
     align = multiple if align is None else align
     reach = 2 * (-(-halo // align) * align)
     sides = [min(tile, -(-(size + reach) // multiple) * multiple) for size in shape]
-    rows, columns = (
+    axes = [
         # A shrunken side is covered by one tile, which passes over into nothing.
         plan_axis(size, side, halo, overlap if side == tile else 0, align)
         for size, side in zip(shape, sides, strict=True)
-    )
-    return TilePlan(rows, columns)
+    ]
+    if even:
+        axes = [
+            _shrunken(axis, halo, overlap, multiple, align) if len(axis.starts) > 1 else axis
+            for axis in axes
+        ]
+    return TilePlan(*axes)
+
+
+def _shrunken(axis: Axis, halo: int, overlap: int, multiple: int, align: int) -> Axis:
+    """Return as many tiles along a side as there are, no larger than they must be."""
+    n, halo = len(axis.starts), -(-halo // align) * align
+    # n steps and an overlap cover the side; steps are of whole aligns, tiles of whole multiples.
+    step = -(-(axis.size - overlap) // (n * align)) * align
+    tile = -(-(step + overlap + 2 * halo) // multiple) * multiple
+    return plan_axis(axis.size, min(tile, axis.tile), halo, overlap, align)
 
 
 def pad(image: npt.NDArray[Any], plan: TilePlan) -> npt.NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -150,11 +151,11 @@ def test_an_image_that_does_not_fit_the_gpu_goes_to_the_processor(
 ) -> None:
     class Full(dense._Work):
         def __init__(
-            self, image: torch.Tensor, plan: object, execution: Execution, *, bare: bool
+            self, image: Any, plan: Any, execution: Execution, *, bare: bool, few: bool
         ) -> None:
             if execution.is_gpu:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            super().__init__(image, plan, execution, bare=bare)
+            super().__init__(image, plan, execution, bare=bare, few=few)
 
     monkeypatch.setattr(dense, "_Work", Full)
     notes: list[str] = []

@@ -19,6 +19,7 @@ from pitflow.domains.particles.samples import ParticleSamples, truth_of
 from pitflow.domains.particles.stamps import clump, cut_stamps, find_specks, paste, warped
 from pitflow.domains.recipe import AugmentConfig, Recipe
 from pitflow.segment.tiles import extract, pad, plan_tiles
+from pitflow.translation import Translated
 
 STEEL = 200
 
@@ -316,5 +317,13 @@ def test_channels_made_tile_by_tile_are_those_of_the_whole_frame() -> None:
     fewer = TileChannels(names, frame, past).cut(plan, list(plan))
     np.testing.assert_allclose(fewer[:, [0, 1, 2, 4]], cut[:, [0, 1, 2, 4]])
     assert not fewer[:, 3].any()
+    moved = Translated(later, 1.0, -2.0)
+    there, ready = (
+        TileChannels(names, frame, company | {"later": image}).cut(plan, list(plan))
+        for image in (moved, moved.whole())
+    )
+    # Only the light is measured on the image as it was.
+    np.testing.assert_allclose(there, ready, atol=0.05)
+    assert np.abs(there[:, 3] - cut[:, 3]).mean() > 1
     with pytest.raises(ValueError, match="no channel is called 'sooner'"):
         TileChannels(("sooner",), frame)

@@ -21,7 +21,15 @@ def plans(draw: st.DrawFn) -> tiles.TilePlan:
     least = 2 * (-(-halo // align) * align) + overlap + align
     tile = (-(-least // multiple) + draw(st.integers(0, 3))) * multiple
     shape = (draw(SIZES), draw(SIZES))
-    return tiles.plan_tiles(shape, tile, halo=halo, overlap=overlap, multiple=multiple, align=align)
+    return tiles.plan_tiles(
+        shape,
+        tile,
+        halo=halo,
+        overlap=overlap,
+        multiple=multiple,
+        align=align,
+        even=draw(st.booleans()),
+    )
 
 
 def assemble(image: np.ndarray, plan: tiles.TilePlan) -> np.ndarray:
@@ -60,6 +68,26 @@ def test_the_halo_is_never_used_and_tiles_are_aligned() -> None:
             assert start % 16 == 0
             assert not weight[:20].any()
             assert not weight[-20:].any()
+
+
+@settings(max_examples=100, deadline=None)
+@given(SIZES, SIZES, st.sampled_from([1, 4, 16]), st.integers(0, 20), st.integers(0, 9))
+def test_even_tiles_are_as_many_and_no_larger_than_needed(
+    height: int, width: int, multiple: int, halo: int, overlap: int
+) -> None:
+    shape, tile = (height, width), 128
+    whole = tiles.plan_tiles(shape, tile, halo=halo, overlap=overlap, multiple=multiple)
+    even = tiles.plan_tiles(shape, tile, halo=halo, overlap=overlap, multiple=multiple, even=True)
+    for before, after in ((whole.rows, even.rows), (whole.columns, even.columns)):
+        assert len(after.starts) <= len(before.starts)
+        assert after.tile <= before.tile
+        assert after.tile % multiple == 0
+        assert all(start % multiple == 0 for start in after.starts)
+        covered = after.starts[-1] + after.tile - after.starts[0]
+        reach = 2 * (-(-halo // multiple) * multiple)
+        spare = covered - reach - after.size
+        # Less than a step of the grid for each tile, and what a tile is rounded up by.
+        assert 0 <= spare < multiple * (len(after.starts) + 2)
 
 
 def test_neighbours_pass_over_gradually() -> None:

@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from pitflow.frame import Image
 from pitflow.segment.tiles import Pixels, TilePlan
+from pitflow.translation import Translated
 
 Floats = npt.NDArray[np.float32]
 
@@ -170,15 +171,15 @@ class TileChannels:
     frame:
         (height, width) uint8 or uint16.
     company:
-        What there is to compare it with (``COMPANY``), in the frame's geometry; any positive unit
-        of brightness.
+        What there is to compare it with (``COMPANY``), in the frame's geometry or to be moved
+        there; any positive unit of brightness.
     """
 
     def __init__(
         self,
         names: Sequence[str],
         frame: Image,
-        company: Mapping[str, Image] | None = None,
+        company: Mapping[str, Image | Translated] | None = None,
     ) -> None:
         _check_names(names)
         self._names, self._full_scale = names, np.float32(np.iinfo(frame.dtype).max)
@@ -189,12 +190,15 @@ class TileChannels:
         self._images["frame"] = frame
         neighbours = [name for name in self._images if name in NEIGHBOURS]
         self._scales = {
-            name: steel_scale(image.astype(np.float32, copy=False))
+            name: steel_scale(_as_it_is(image).astype(np.float32, copy=False))
             for name, image in self._images.items()
             if name not in neighbours
         }
         brightness = cv2.mean(frame)[0] if neighbours else 0.0
-        self._light = {name: _same_light(brightness, self._images[name]) for name in neighbours}
+        # Moving an image by a few pixels does not change its mean.
+        self._light = {
+            name: _same_light(brightness, _as_it_is(self._images[name])) for name in neighbours
+        }
 
     def cut(self, plan: TilePlan, chosen: Sequence[tuple[int, int]]) -> Floats:
         """Return the (n, channels, tile height, tile width) channels of some tiles of a plan."""
@@ -219,8 +223,24 @@ class TileChannels:
         return cut
 
 
-def _part(image: npt.NDArray[Any], rows: Pixels, columns: Pixels) -> npt.NDArray[Any]:
+def _as_it_is(image: Image | Translated) -> Image:
+    """Return the image as it was before it is moved."""
+    return image.image if isinstance(image, Translated) else image
+
+
+def _part(image: Image | Translated, rows: Pixels, columns: Pixels) -> npt.NDArray[Any]:
     """Return some rows and columns of an image; as a view where they are without reflection."""
-    if isinstance(rows, slice) and isinstance(columns, slice):
-        return image[rows, columns]
-    return image[rows][:, columns]
+    (run_of_rows, own_rows), (run_of_columns, own_columns) = _run(rows), _run(columns)
+    if isinstance(image, Translated):
+        part = image.part(run_of_rows, run_of_columns)
+    else:
+        part = image[run_of_rows, run_of_columns]
+    return part[own_rows][:, own_columns]
+
+
+def _run(pixels: Pixels) -> tuple[slice, Pixels]:
+    """Return the run of pixels that holds some, and which of it they are."""
+    if isinstance(pixels, slice):
+        return pixels, slice(None)
+    start = int(pixels.min())
+    return slice(start, int(pixels.max()) + 1), pixels - start

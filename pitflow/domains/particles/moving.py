@@ -45,11 +45,12 @@ def picture_in_run(
     frame = window.frames[i]
     full = np.iinfo(frame.image.dtype).max
     lit = np.clip(ground * np.float32(frame.gain * _FINE / full), 0, _FINE)
+    around = {name: image.whole() for name, image in neighbours(window, i).items()}
     return Picture(
         f"{name} frame {frame.index}",
         f"recording {name}",
         frame.image,
         truth,
-        {"background": np.rint(lit).astype(np.uint16), **neighbours(window, i)},
+        {"background": np.rint(lit).astype(np.uint16), **around},
         known,
     )

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pitflow.domains.particles.channels import NEIGHBOURS
-from pitflow.frame import Frame, Image
+from pitflow.frame import Frame
 from pitflow.segment.classical.window import Window
-from pitflow.translation import translated
+from pitflow.translation import Translated
 
 _NEGLIGIBLE_PX = 0.05
 """Of a drift below this, moved steel shows less than the noise of the camera, and resampling four
 frames costs more than all else that a network is given."""
 
 
-def neighbours(window: Window, i: int, names: Iterable[str] = NEIGHBOURS) -> dict[str, Image]:
-    """Return the frames around frame ``i`` of a window, in its geometry, by the channels' names.
+def neighbours(window: Window, i: int, names: Iterable[str] = NEIGHBOURS) -> dict[str, Translated]:
+    """Return the frames around frame ``i`` of a window, moved into its geometry, by channel.
 
     Where the window holds no sound frame so early (or late), the one as long after (or before)
     tells the same. Names of other channels are passed over.
     """
     frame = window.frames[i]
-    images: dict[str, Image] = {}
+    images: dict[str, Translated] = {}
     for name in names:
         if name not in NEIGHBOURS:
             continue
@@ -32,7 +32,7 @@ def neighbours(window: Window, i: int, names: Iterable[str] = NEIGHBOURS) -> dic
     return images
 
 
-def _aligned(other: Frame, frame: Frame) -> Image:
-    """Return the image of another frame in the geometry of ``frame``."""
+def _aligned(other: Frame, frame: Frame) -> Translated:
+    """Return the image of another frame, to be moved into the geometry of ``frame``."""
     dx, dy = (here - there for here, there in zip(frame.shift, other.shift, strict=True))
-    return translated(other.image, dx, dy, _NEGLIGIBLE_PX)
+    return Translated(other.image, dx, dy, _NEGLIGIBLE_PX)

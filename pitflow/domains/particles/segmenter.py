@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -36,10 +37,12 @@ from pitflow.segment.pits import PitMap
 from pitflow.segment.protocol import Segmentation
 
 TILE_PX, TILE_HALO_PX = 512, 16
-"""Tiles of frames that are searched everywhere, and the margin whose answer is dropped, px."""
+"""Tiles of frames that are searched everywhere, at most, and the margin whose answer is dropped."""
 PATCH_HALO_PX = 8
 """The same margin where few places are looked at, px; around wide blobs more is shown."""
 
+_PART_PX = 2**14
+"""A part of a neighbour costs as much as so many of its pixels, however small it is."""
 _SURE = 1e-4
 
 
@@ -91,8 +94,10 @@ class UNetSegmenter:
             or patches.work_px > model.work_px(look.pit.shape)
         )
         company = neighbours(look.window, look.place, model.channels)
+        in_parts = patches.work_px + len(patches) * _PART_PX < look.pit.size and not everywhere
+        around = {name: image if in_parts else image.whole() for name, image in company.items()}
         channels = TileChannels(
-            model.channels, frame.image, {"background": darkening.ground, **company}
+            model.channels, frame.image, {"background": darkening.ground, **around}
         )
         threshold = config.threshold or model.threshold
         seeds, score, seen_at = model.particles(
@@ -103,11 +108,10 @@ class UNetSegmenter:
             threshold,
             self._change.threshold,
         )
-        proposed = patches.answers > 0
-        search = Search(float(proposed.mean()))
+        search = Search(cv2.countNonZero(patches.answers) / look.pit.size)
         if everywhere:
             step = 2**seeds.level
-            lost = int((~proposed[seeds.row * step, seeds.column * step]).sum())
+            lost = int((patches.answers[seeds.row * step, seeds.column * step] == 0).sum())
             search = replace(search, found=seeds.row.size, lost=lost)
         result = mark_particles(look, darkening, seeds, score, certain=True, seen_at=seen_at)
         return replace(result, search=search, notes=model.said())
@@ -137,6 +141,7 @@ class RunningModel:
             loaded.network,
             TILE_PX,
             halo=min(reach, TILE_HALO_PX),
+            even=True,
             beyond=card.beyond,
             execution=execution,
             note=self._notes.append,

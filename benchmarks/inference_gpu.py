@@ -1,0 +1,154 @@
+"""Print the README's table of the network's speed on a GPU.
+
+    python benchmarks/inference_gpu.py --workdir /tmp/bench --workers 16
+
+On frames of one simulated recording: the published inference (as in ``benchmarks/inference.py``),
+and ``unet`` as a run uses it, from frames to measured particles, on several blocks at a time. Times
+are of the clock. How long the GPU had nothing to do is read from its driver (``nvidia-ml-py``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from inference import paper_tiles, read, simulate
+
+from pitflow.compute import Compute
+from pitflow.config import ChangeConfig, PitConfig, UNetConfig
+from pitflow.domains.particles.channels import full_scale
+from pitflow.domains.particles.model import load_model
+from pitflow.domains.particles.recipes import PAPER
+from pitflow.domains.particles.segmenter import UNetSegmenter, models_on
+from pitflow.segment.classical.change import ChangeSegmenter
+from pitflow.segment.dense import DensePredictor
+from pitflow.segment.devices import Execution, choose_execution
+from pitflow.segment.networks import build_network
+from pitflow.segment.pits import find_pits
+from pitflow.segment.protocol import Segmenter
+
+_SAMPLE_S = 0.1
+
+
+@contextmanager
+def idle_share(device: torch.device) -> Iterator[list[float]]:
+    """Give a list that holds, in the end, the share of the time that the GPU had nothing to do."""
+    busy: list[float] = []
+    share: list[float] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_SAMPLE_S):
+            busy.append(torch.cuda.utilization(device) / 100)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield share
+    finally:
+        over.set()
+        watcher.join()
+        share.append(1 - float(np.mean(busy)) if busy else float("nan"))
+
+
+def seconds_per(times: int, function: Callable[[], object]) -> float:
+    """Return the time that a call takes on the GPU, when it is warm."""
+    function()
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(times):
+        function()
+    torch.cuda.synchronize()
+    return (time.perf_counter() - start) / times
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--workdir", type=Path, default=Path("bench"))
+    parser.add_argument("--frames", type=int, default=24)
+    parser.add_argument("--size", default="2252x2240")
+    parser.add_argument("--seed", type=int, default=303)
+    parser.add_argument("--model", default="particles")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--workers", type=int, default=Compute().workers, help="blocks at a time")
+    parser.add_argument("--blocks", type=int, default=3, help="blocks for each of them")
+    options = parser.parse_args()
+    options.workdir.mkdir(parents=True, exist_ok=True)
+    scene, frames = read(simulate(options.workdir, options.frames, options.size, options.seed))
+    image = full_scale(frames[0].image)
+    execution = choose_execution(options.device)
+    single = Execution(execution.device)
+    print(torch.cuda.get_device_name(execution.device), f"- {options.workers} blocks at a time\n")
+    print("| | frames/s | GPU idle |\n|---|---|---|")
+
+    network = build_network(PAPER.network, len(PAPER.channels), len(PAPER.classes)).eval()
+    placed = single.place(network)
+    tiles = [torch.from_numpy(tile.copy())[None, None] for tile in paper_tiles(image)]
+
+    def one_by_one() -> None:
+        with torch.inference_mode():
+            for tile in tiles:
+                placed(tile.to(execution.device)).sigmoid().cpu()
+
+    def row(name: str, frames_per_second: float, idle: str = "") -> None:
+        print(f"| {name} | {frames_per_second:.1f} | {idle} |", flush=True)
+
+    row("the paper's network, 441 tiles one by one", 1 / seconds_per(2, one_by_one))
+    dense = DensePredictor(network, PAPER.tile_px, execution=execution, halo=0)
+    batches = seconds_per(4, lambda: dense.predict(image[None]))
+    row("the same over the frame in batches, half precision", 1 / batches)
+
+    loaded = load_model(options.model)
+    ours = execution.place(loaded.network)
+    height, width = (-(-side // loaded.network.multiple) for side in scene.shape)
+    shape = height * loaded.network.multiple, width * loaded.network.multiple
+    whole = torch.randn(
+        1, len(loaded.card.channels), *shape, device=execution.device, dtype=execution.dtype
+    ).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        row("our network alone, whole frames", 1 / seconds_per(20, lambda: ours(whole)))
+
+    pits = find_pits(scene, PitConfig(), frames[-9:])
+    # The first frame would be searched everywhere, which in a run few are.
+    frames = frames[1:]
+    gated = UNetConfig(model=options.model, device=options.device)
+    whole_frames = gated.model_copy(update={"gate": False})
+    models_on(options.model, options.device)
+    compute = Compute(workers=options.workers)
+
+    def measured(segmenter: Segmenter, blocks: int) -> tuple[float, float]:
+        """Return the seconds per frame, and the share of them in which the GPU is idle."""
+        done: list[int] = []
+
+        def segment(_: int) -> int:
+            return sum(1 for _ in segmenter.segment(frames, scene))
+
+        def keep(_: int, n: int) -> None:
+            done.append(n)
+
+        compute.map(segment, range(1), lambda _, n: None)
+        with idle_share(execution.device) as idle:
+            start = time.perf_counter()
+            compute.map(segment, range(options.workers * blocks), keep)
+            taken = time.perf_counter() - start
+        return taken / sum(done), idle[0]
+
+    everywhere, idle = measured(UNetSegmenter(whole_frames, ChangeConfig(), pits), 1)
+    row("`unet` without its gate", 1 / everywhere, f"{100 * idle:.0f} %")
+    seconds, idle = measured(UNetSegmenter(gated, ChangeConfig(), pits), options.blocks)
+    # In a run, now and then a frame is searched everywhere.
+    share = 1 / gated.full_every
+    row("`unet`", 1 / ((1 - share) * seconds + share * everywhere), f"{100 * idle:.0f} %")
+    seconds, _ = measured(ChangeSegmenter(ChangeConfig(), pits), options.blocks)
+    row("`change`, for comparison", 1 / seconds)
+
+
+if __name__ == "__main__":
+    main()
