@@ -88,7 +88,11 @@ class UNetConfig(Model):
     threshold: float | None = Field(
         None, gt=0, lt=1, description="confidence from which on it is a particle; None: the model's"
     )
-    gate: bool = Field(True, description="look only where something is darker than before")
+    gate: Literal["auto"] | bool = Field(
+        "auto",
+        description="look only where something is darker than before; auto: on the processor, for "
+        "on a GPU whole frames take less time than many small parts",
+    )
     gate_threshold: float = Field(5.0, gt=0, description="how much darker, noise sigmas")
     gate_rim_px: float = Field(
         24.0, ge=0, description="and everywhere as near as this to a pit, px"

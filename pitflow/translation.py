@@ -46,6 +46,31 @@ def translated(image: Image, dx: float, dy: float, negligible_px: float = NEGLIG
 
 
 @dataclass(frozen=True, slots=True)
+class Resampling:
+    """How an image is translated: by whole pixels, then filtered along rows and columns.
+
+    Parameters
+    ----------
+    whole:
+        Shift to the right and down, px.
+    kernels:
+        (7,) weights of the pixels around each, along x and y: correlation, not convolution.
+    """
+
+    whole: tuple[int, int]
+    kernels: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+
+
+def resampling(dx: float, dy: float, negligible_px: float = NEGLIGIBLE_PX) -> Resampling:
+    """Return what ``translated`` does, for those who do it elsewhere."""
+    whole = round(dx), round(dy)
+    parts = dx - whole[0], dy - whole[1]
+    if max(abs(part) for part in parts) < negligible_px:
+        parts = 0.0, 0.0
+    return Resampling(whole, (_lanczos(parts[0]), _lanczos(parts[1])))
+
+
+@dataclass(frozen=True, slots=True)
 class Translated:
     """An image that is to be translated, where and when it is looked at.
 

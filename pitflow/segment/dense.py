@@ -40,6 +40,18 @@ class TileSource(Protocol):
         """Return the (n, channels, tile height, tile width) channels of some tiles of a plan."""
         ...
 
+    def staged(self) -> Staged:
+        """Return the whole image, ready to be sent to a GPU."""
+        ...
+
+
+class Staged(Protocol):
+    """An image ready to be sent to a GPU, where its channels are made."""
+
+    def on(self, execution: Execution) -> torch.Tensor:
+        """Return its (channels, height, width) on a device, in its precision."""
+        ...
+
 
 class DensePredictor:
     """Give the class probabilities of images of any size.
@@ -176,7 +188,17 @@ class DensePredictor:
         width).
         """
         plan = self.plan(source.shape)
-        return self._finished(partial(_Cut, source), [(plan, list(plan))], plan.shape, only)
+        todo = [(plan, list(plan))]
+        if not self.execution.is_gpu:
+            return self._finished(partial(_Cut, source), todo, plan.shape, only)
+        staged = source.staged()
+
+        def start(plan: tiles.TilePlan, execution: Execution) -> _Padded | _Cut:
+            if execution.is_gpu:
+                return _Padded(staged.on(execution), plan, execution)
+            return _Cut(source, plan, execution)
+
+        return self._finished(start, todo, plan.shape, only)
 
     def predict_patches(
         self, source: TileSource, patches: Patches, only: int | None = None
@@ -237,7 +259,8 @@ class DensePredictor:
             return _Work(image, plan, execution, bare=self._beyond == "nothing", few=few)
 
         try:
-            with _memory_errors():
+            # One image at a time is sent to a GPU.
+            with _memory_errors(), self._turn():
                 return begun()
         except MemoryError:
             if not self.execution.is_gpu:
@@ -252,9 +275,11 @@ class DensePredictor:
             chosen = todo[:batch]
             try:
                 with _memory_errors():
+                    work.move_to(self.execution)
                     # Threads make the channels of their tiles, and blend, side by side.
                     images = work.read(chosen)
                     with self._turn():
+                        # Another thread may have left the GPU.
                         work.move_to(self.execution)
                         answers = self._probabilities(work.sent(images), wanted)
                     work.add(answers, chosen)
@@ -443,10 +468,10 @@ class _Work:
     def _filled(self, batch: torch.Tensor) -> torch.Tensor:
         """Return the batch filled up with nothing to a power of two.
 
-        The processor's library makes code for every new size of a batch, at more than the cost of
-        running it.
+        Their libraries make code, or a plan, for every new size of a batch, at more than the cost
+        of running it. Of whole images all batches but the last are alike.
         """
         missing = (1 << (len(batch) - 1).bit_length()) - len(batch)
-        if self.execution.is_gpu or not missing:
+        if not missing or (self.execution.is_gpu and not self._few):
             return batch
         return torch.cat([batch, batch.new_zeros(missing, *batch.shape[1:])])

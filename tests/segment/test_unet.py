@@ -130,27 +130,55 @@ def test_several_gpus_are_shared_out_among_the_threads(monkeypatch, model):
     assert one is not two
 
 
-def test_out_of_memory_is_noted_with_the_frame(segmenter, recording, model, monkeypatch):
-    class Gpu(Execution):
-        @property
-        def is_gpu(self):
-            return True
+class Gpu(Execution):
+    """The processor in the role of a GPU."""
 
+    @property
+    def is_gpu(self):
+        return True
+
+
+@pytest.fixture
+def on_gpu(model, monkeypatch):
     running = module.RunningModel(model, Gpu(torch.device("cpu")))
-    keep, calls = running._dense._network, []
-
-    def full(images):
-        calls.append(1)
-        if len(calls) == 1:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return keep(images)
-
-    monkeypatch.setattr(running._dense, "_network", full)
     monkeypatch.setattr(module, "model_here", lambda name, device: running)
+    return running
+
+
+def test_a_gpu_searches_whole_frames_and_finds_what_the_processor_does(
+    segmenter, recording, on_gpu, monkeypatch
+):
+    there = list(segmenter(gate="auto").segment(recording.read(0, 6), recording))
+    assert all(result.search is None for result in there)
+    gated = list(segmenter(gate=True).segment(recording.read(0, 6), recording))
+    assert [result.search is None for result in gated] == [False] * 6
+    monkeypatch.undo()
+    here = list(segmenter(gate=False).segment(recording.read(0, 6), recording))
+    for one, two in zip(there, here, strict=True):
+        assert len(one.particles) == len(two.particles) > 0
+        np.testing.assert_allclose(one.particles[["x", "y"]], two.particles[["x", "y"]], atol=0.05)
+
+
+def test_out_of_memory_is_noted_with_the_frame(segmenter, recording, on_gpu, monkeypatch):
+    class Full(torch.nn.Module):
+        calls = 0
+
+        def __init__(self, network):
+            super().__init__()
+            self.network = network
+
+        def forward(self, images):
+            self.calls += 1
+            if self.calls == 1:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return self.network(images)
+
+    monkeypatch.setattr(on_gpu._dense, "_network", Full(on_gpu._dense._network))
     results = list(segmenter().segment(recording.read(1, 4), recording))
     notes = [note for result in results for note in result.notes]
     assert len(notes) == 1
     assert "out of memory" in notes[0]
+    assert not on_gpu.on_gpu
 
 
 def test_networks_compute_on_one_thread_and_leave_the_number_as_it_was():

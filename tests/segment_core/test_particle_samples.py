@@ -18,6 +18,7 @@ from pitflow.domains.particles.recipes import MOVING, PAPER, SINGLE
 from pitflow.domains.particles.samples import ParticleSamples, truth_of
 from pitflow.domains.particles.stamps import clump, cut_stamps, find_specks, paste, warped
 from pitflow.domains.recipe import AugmentConfig, Recipe
+from pitflow.segment.devices import CPU
 from pitflow.segment.tiles import extract, pad, plan_tiles
 from pitflow.translation import Translated
 
@@ -327,3 +328,26 @@ def test_channels_made_tile_by_tile_are_those_of_the_whole_frame() -> None:
     assert np.abs(there[:, 3] - cut[:, 3]).mean() > 1
     with pytest.raises(ValueError, match="no channel is called 'sooner'"):
         TileChannels(("sooner",), frame)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_channels_made_on_a_device_are_those_made_tile_by_tile(dtype: type) -> None:
+    rng = np.random.default_rng(6)
+    factor = np.iinfo(dtype).max // 255
+    frame, *others = ((rng.integers(90, 190, (131, 102)) * factor).astype(dtype) for _ in range(4))
+    company = {
+        "background": (rng.uniform(90, 190, frame.shape) * factor).astype(np.float32),
+        "previous": Translated(others[0], 0.4, -3.3),
+        "later": Translated(others[1], 0.01, 0.0, negligible_px=0.05),
+        "after": others[2],
+    }
+    names = ("frame", "background", "previous", "later", "after", "earlier", "raw")
+    channels = TileChannels(names, frame, company)
+    plan = plan_tiles((131, 102), 160)
+    (expected,) = channels.cut(plan, list(plan))
+    found = channels.staged().on(CPU).numpy()
+    # Of a moved image, a value half-way between two grey levels may be rounded to either.
+    np.testing.assert_allclose(found, expected[:, :131, :102], atol=0.08)
+    assert np.abs(found - expected[:, :131, :102]).mean() < 1e-3
+    alone = TileChannels(("frame",), frame).staged().on(CPU).numpy()
+    np.testing.assert_allclose(alone[0], found[0])

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -30,6 +31,9 @@ from pitflow.frame import Image
 from pitflow.segment.tiles import Pixels, TilePlan
 from pitflow.translation import Translated
 
+if TYPE_CHECKING:
+    from pitflow.domains.particles.device_channels import DeviceChannels
+
 Floats = npt.NDArray[np.float32]
 
 LEVEL_PX = 65
@@ -37,9 +41,10 @@ LEVEL_PX = 65
 
 _STEEL = 0.6
 """Darker than this share of the median is no steel, but pit."""
-_UNIT = 0.1
+UNIT = 0.1
 """Darkening by this share is 1 in a channel: clear particles are around -1, pits around -10."""
-_LIMIT = 10.0
+LIMIT = 10.0
+"""What is darker, or brighter, than this many units is cut off."""
 _REDUCED = 4
 _FEW = 0.02
 
@@ -85,12 +90,22 @@ def darkening(image: Floats) -> Floats:
 def relative_to(scale: Floats, image: Image) -> Floats:
     """Return brightness relative to the steel, of an image or a part of it and its scale there."""
     relative: Floats = scale * image
-    relative -= np.float32(1 / _UNIT)
-    return np.clip(relative, -_LIMIT, _LIMIT, out=relative)
+    relative -= np.float32(1 / UNIT)
+    return np.clip(relative, -LIMIT, LIMIT, out=relative)
 
 
 def steel_scale(image: Floats) -> Floats:
     """Return (height, width) what a grey value is multiplied by: that of steel becomes 10."""
+    return _full_size(_reduced_scale(image), image.shape)
+
+
+def _full_size(reduced: Floats, shape: tuple[int, ...]) -> Floats:
+    scale: Floats = cv2.resize(reduced, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
+    return scale
+
+
+def _reduced_scale(image: Floats) -> Floats:
+    """Return ``steel_scale`` at a quarter of the size."""
     height, width = image.shape
     # The level is so smooth that a reduced image tells it, at a fraction of the time.
     reduced = cv2.resize(
@@ -103,9 +118,8 @@ def steel_scale(image: Floats) -> Floats:
     total = cv2.blur(reduced * steel, (side, side), borderType=cv2.BORDER_REFLECT_101)
     # Where there is next to no steel, the median takes over without a step.
     level = (total + _FEW * typical) / (share + _FEW)
-    per_unit = (1 / (_UNIT * np.maximum(level, 1e-6))).astype(np.float32)
-    scale: Floats = cv2.resize(per_unit, (width, height), interpolation=cv2.INTER_LINEAR)
-    return scale
+    per_unit: Floats = (1 / (UNIT * np.maximum(level, 1e-6))).astype(np.float32)
+    return per_unit
 
 
 def make_channels(names: Sequence[str], views: Views) -> Floats:
@@ -187,10 +201,10 @@ class TileChannels:
         given = {} if company is None else company
         # Channels are differences to the frame's own darkening.
         self._images = {name: image for name, image in given.items() if name in names}
-        self._images["frame"] = frame
+        self._images["frame"] = self._frame = frame
         neighbours = [name for name in self._images if name in NEIGHBOURS]
-        self._scales = {
-            name: steel_scale(_as_it_is(image).astype(np.float32, copy=False))
+        self._reduced_scales = {
+            name: _reduced_scale(_as_it_is(image).astype(np.float32, copy=False))
             for name, image in self._images.items()
             if name not in neighbours
         }
@@ -199,6 +213,20 @@ class TileChannels:
         self._light = {
             name: _same_light(brightness, _as_it_is(self._images[name])) for name in neighbours
         }
+
+    @cached_property
+    def _scales(self) -> dict[str, Floats]:
+        return {
+            name: _full_size(reduced, self.shape) for name, reduced in self._reduced_scales.items()
+        }
+
+    def staged(self) -> DeviceChannels:
+        """Return the same channels, of the whole frame, to be made on a GPU."""
+        from pitflow.domains.particles.device_channels import DeviceChannels
+
+        return DeviceChannels(
+            self._names, self._frame, self._images, self._reduced_scales, self._light
+        )
 
     def cut(self, plan: TilePlan, chosen: Sequence[tuple[int, int]]) -> Floats:
         """Return the (n, channels, tile height, tile width) channels of some tiles of a plan."""

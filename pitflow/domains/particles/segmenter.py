@@ -21,7 +21,7 @@ from pitflow.config import ChangeConfig, UNetConfig
 from pitflow.domains.particles.channels import TileChannels
 from pitflow.domains.particles.model import load_model
 from pitflow.domains.particles.neighbours import neighbours
-from pitflow.frame import Frame
+from pitflow.frame import Frame, Image
 from pitflow.scene import Scene
 from pitflow.segment.centres import find_centres
 from pitflow.segment.classical.blobs import Seeds, find_seeds
@@ -35,6 +35,7 @@ from pitflow.segment.gate import Places, Search, propose
 from pitflow.segment.patches import Boxes, Patches, cover
 from pitflow.segment.pits import PitMap
 from pitflow.segment.protocol import Segmentation
+from pitflow.translation import Translated
 
 TILE_PX, TILE_HALO_PX = 512, 16
 """Tiles of frames that are searched everywhere, at most, and the margin whose answer is dropped."""
@@ -86,35 +87,49 @@ class UNetSegmenter:
     ) -> Segmentation:
         config, frame = self._config, look.frame
         blobs = find_seeds(darkening.pyramid, darkening.noise, config.gate_threshold)
-        boxes = propose(blobs, look.pit, config.gate_rim_px, before)
-        patches = model.cover(boxes, look.pit.shape)
+        patches = None
+        if config.gate != "auto" or not model.on_gpu:
+            patches = model.cover(
+                propose(blobs, look.pit, config.gate_rim_px, before), look.pit.shape
+            )
         everywhere = (
-            not config.gate
+            patches is None
+            or config.gate is False
             or frame.index % config.full_every == 0
             or patches.work_px > model.work_px(look.pit.shape)
         )
-        company = neighbours(look.window, look.place, model.channels)
-        in_parts = patches.work_px + len(patches) * _PART_PX < look.pit.size and not everywhere
-        around = {name: image if in_parts else image.whole() for name, image in company.items()}
-        channels = TileChannels(
-            model.channels, frame.image, {"background": darkening.ground, **around}
-        )
-        threshold = config.threshold or model.threshold
+        chosen = None if everywhere else patches
+        company = _company(look, model, chosen)
+        company["background"] = darkening.ground
         seeds, score, seen_at = model.particles(
-            channels,
-            None if everywhere else patches,
+            TileChannels(model.channels, frame.image, company),
+            chosen,
             darkening,
             blobs,
-            threshold,
+            config.threshold or model.threshold,
             self._change.threshold,
         )
-        search = Search(cv2.countNonZero(patches.answers) / look.pit.size)
-        if everywhere:
-            step = 2**seeds.level
-            lost = int((patches.answers[seeds.row * step, seeds.column * step] == 0).sum())
-            search = replace(search, found=seeds.row.size, lost=lost)
         result = mark_particles(look, darkening, seeds, score, certain=True, seen_at=seen_at)
+        search = None
+        if patches is not None:
+            search = Search(cv2.countNonZero(patches.answers) / look.pit.size)
+            if everywhere:
+                step = 2**seeds.level
+                answers = patches.answers[seeds.row * step, seeds.column * step]
+                search = replace(search, found=seeds.row.size, lost=int((answers == 0).sum()))
         return replace(result, search=search, notes=model.said())
+
+
+def _company(
+    look: Look, model: RunningModel, patches: Patches | None
+) -> dict[str, Image | Translated]:
+    """Return the frames around a frame, moved already where that is less work than by parts."""
+    around = neighbours(look.window, look.place, model.channels)
+    if patches is None:
+        in_parts = model.on_gpu
+    else:
+        in_parts = patches.work_px + len(patches) * _PART_PX < look.pit.size
+    return {name: image if in_parts else image.whole() for name, image in around.items()}
 
 
 class RunningModel:
@@ -146,6 +161,11 @@ class RunningModel:
             execution=execution,
             note=self._notes.append,
         )
+
+    @property
+    def on_gpu(self) -> bool:
+        """True while it computes on a GPU."""
+        return self._dense.execution.is_gpu
 
     def cover(self, boxes: Boxes, shape: tuple[int, ...]) -> Patches:
         """Return the patches in which the boxes of a (height, width) frame are looked at."""
