@@ -19,6 +19,7 @@ from pitflow.compute import Compute, Progress, Silent
 from pitflow.config import Config, dump_config
 from pitflow.errors import UserError
 from pitflow.provenance import INDEX, RunFolder, content_hash, open_run, printable
+from pitflow.report import words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -326,7 +327,8 @@ def acquire(job: Job) -> str:
     bad = frames.loc[~frames["quality"].isin(["ok"]), "quality"].value_counts()
     job.notes += source.notes
     job.warnings += [f"{quality} frames: {count}" for quality, count in bad.items()]
-    return "; ".join([f"{len(frames)} frames in {len(blocks)} blocks", *job.notes, *job.warnings])
+    read = f"{words.count(len(frames), 'frame')} in {words.count(len(blocks), 'block')}"
+    return "; ".join([read, *job.notes, *job.warnings])
 
 
 def segment(job: Job) -> str:
@@ -368,7 +370,8 @@ def segment(job: Job) -> str:
     arrival = combine_arrivals([np.load(path) for path in sorted(parts.glob("arrival-*.npy"))])
     pixels = pit_pixels(pits, arrival)
     schema.write_table(pixels, schema.PIT_PIXELS, job.run.table("pit_pixels"))
-    found = f"{pixels['pit'].nunique()} pits, {len(detections)} detections"
+    n_pits = words.count(pixels["pit"].nunique(), "pit")
+    found = f"{n_pits}, {words.count(len(detections), 'detection')}"
     # Frames whose class map no longer bears its mark were corrected by hand, and can be learned.
     marks = image_marks(job.run.masks, job.frames)
     (parts / MASK_MARKS).write_text(json.dumps(marks))
@@ -403,7 +406,7 @@ def link(job: Job) -> str:
     particles = _moved(moving, frames, +1)
     job.notes += linked.notes
     particles.to_parquet(job.table("link", "particles"), index=False)
-    return f"{particles['particle'].max() + 1 if len(particles) else 0} tracks"
+    return words.count(particles["particle"].max() + 1 if len(particles) else 0, "track")
 
 
 def measure(job: Job) -> str:
@@ -430,7 +433,8 @@ def measure(job: Job) -> str:
     job.notes += _clock_offset(tables, job)
     for name in MEASURED_TABLES:
         schema.write_table(tables[name], schema.TABLES[name], job.run.table(name))
-    return f"{len(tables['ejections'])} particles ejected from {len(tables['pits'])} pits"
+    ejected = words.count(len(tables["ejections"]), "particle")
+    return f"{ejected} ejected from {words.count(len(tables['pits']), 'pit')}"
 
 
 def report(job: Job) -> str:
