@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from pitflow.frame import Image
 from pitflow.report.window import Window, stretch
+
+Points = npt.NDArray[np.float64]
 
 PIT_COLOURS = (
     "#0072B2",
@@ -114,17 +117,33 @@ def on_image(ax: Axes, x: float, y: float, text: str, colour: str = "white", **m
     )
 
 
-def scale_bar(ax: Axes, um_per_px: float) -> float:
-    """Draw a bar of a round length, about a fifth of the image wide; return its length in um."""
+def scale_bar(ax: Axes, um_per_px: float, avoid: Points | None = None) -> float:
+    """Draw a bar of a round length, about a fifth of the image wide; return its length in um.
+
+    Parameters
+    ----------
+    avoid:
+        (n, 2) x and y of what it should not lie on: it takes the first corner without any, from
+        the lower right one on, or the one with the fewest.
+    """
     left, right = ax.get_xlim()
     bottom, top = ax.get_ylim()
     length_um = round_below((right - left) * um_per_px / 4)
-    length_px = length_um / um_per_px
-    x1 = right - 0.04 * (right - left)
-    y = bottom + 0.05 * (top - bottom)
+    share = length_um / um_per_px / (right - left)
+    corners = ((0.96, 0.05), (0.04 + share, 0.05), (0.96, 0.89), (0.04 + share, 0.89))
+    points = np.empty((0, 2)) if avoid is None else avoid
+    across = (points[:, 0] - left) / (right - left)
+    up = (points[:, 1] - bottom) / (top - bottom)
+
+    def hidden(corner: tuple[float, float]) -> int:
+        beside = (across > corner[0] - share - 0.03) & (across < corner[0] + 0.03)
+        return int((beside & (up > corner[1] - 0.04) & (up < corner[1] + 0.11)).sum())
+
+    end, low = min(corners, key=hidden)
+    x1, x0 = (left + at * (right - left) for at in (end, end - share))
+    y, above = (bottom + at * (top - bottom) for at in (low, low + 0.02))
     for colour, width in (("white", 5.0), (INK, 3.0)):
-        ax.plot([x1 - length_px, x1], [y, y], color=colour, lw=width, solid_capstyle="butt")
-    above = y + 0.02 * (top - bottom)
+        ax.plot([x0, x1], [y, y], color=colour, lw=width, solid_capstyle="butt")
     on_image(ax, x1, above, f"{length_um:g} µm", INK, ha="right", va="bottom")
     return length_um
 

@@ -31,7 +31,7 @@ from pitflow.report.figures import (
     trajectories,
 )
 from pitflow.report.panel import Panel
-from pitflow.report.style import RC, pit_colour
+from pitflow.report.style import RC, pit_colour, scale_bar
 
 
 @pytest.fixture(autouse=True)
@@ -320,3 +320,19 @@ def test_time_axes_span_the_analysed_frames(run):
     ax = axes()
     growth.draw_ejections(ax, part, [0, 1, 2])
     assert ax.get_xlim() == pytest.approx((2.0, 4.0))
+
+
+@pytest.mark.parametrize(
+    ("where", "corner"),
+    [((50, 20), (1, 1)), ((92, 95), (0, 1)), (((92, 95), (10, 95)), (1, 0)), (None, (1, 1))],
+)
+def test_the_scale_bar_keeps_off_what_it_should_not_hide(where, corner):
+    ax = Figure().add_subplot()
+    ax.set_xlim(0, 100)
+    ax.set_ylim(100, 0)
+    points = None if where is None else np.atleast_2d(np.array(where, float))
+    assert scale_bar(ax, 1.0, points) == 20
+    x, y = ax.lines[0].get_data()
+    assert (x.mean() > 50, y.mean() > 50) == tuple(map(bool, corner))
+    assert 0 < min(x) < max(x) < 100
+    assert np.ptp(x) == pytest.approx(20)

@@ -87,9 +87,11 @@ def draw_frame(
     left, right, bottom, top = window.extent
     ax.set_xlim(left, right)
     ax.set_ylim(bottom, top)
-    bar = scale_bar(ax, data.um_per_px)
+    outlines = pit_outlines(data, frame)
+    points = [line for lines in outlines.values() for line in lines]
+    bar = scale_bar(ax, data.um_per_px, np.concatenate(points) if points else None)
     particles = draw_particles(ax, data, frame, smallest_px=0.011 * window.width)
-    pits = draw_outlines(ax, pit_outlines(data, frame))
+    pits = draw_outlines(ax, outlines)
     return {"pits": pits, "particles": particles, "bar_um": bar}
 
 
