@@ -28,6 +28,10 @@ BATCH_PX = {"cpu": 2**17, "mps": 2**22, "cuda": 2**24}
 """Pixels in a batch to start with, by kind of device; halved whenever they do not fit."""
 
 
+_CALL_PX = 2**12
+"""A call of the network takes, for itself, as long as so many pixels."""
+
+
 class TileSource(Protocol):
     """An image whose channels are made only where they are asked for."""
 
@@ -271,8 +275,7 @@ class DensePredictor:
     def _do(self, work: _Work, wanted: slice, todo: Sequence[Tile]) -> None:
         """Add the answers for some tiles, as many at a time as fit the memory."""
         while todo:
-            batch = self._batch(work.plan)
-            chosen = todo[:batch]
+            chosen = todo[: self._batch(work.plan, len(todo))]
             try:
                 with _memory_errors():
                     work.move_to(self.execution)
@@ -295,14 +298,21 @@ class DensePredictor:
                         hint="choose smaller tiles",
                     ) from error
             else:
-                todo = todo[batch:]
+                todo = todo[len(chosen) :]
 
-    def _batch(self, plan: tiles.TilePlan) -> int:
-        """Return the number of tiles looked at together."""
-        fit = self._batch_px // (plan.tile_shape[0] * plan.tile_shape[1])
+    def _batch(self, plan: tiles.TilePlan, todo: int) -> int:
+        """Return how many of the tiles that are to do are looked at together.
+
+        On the processor, batches are powers of two. What is left over is looked at in smaller ones,
+        unless filling it up is less work than another call.
+        """
+        tile_px = plan.tile_shape[0] * plan.tile_shape[1]
+        fit = max(1, self._batch_px // tile_px)
         if self.execution.is_gpu:
-            return max(1, fit)
-        return 1 << (max(1, fit).bit_length() - 1)
+            return fit
+        n = min(1 << (fit.bit_length() - 1), todo)
+        less = 1 << (n.bit_length() - 1)
+        return n if n == less or (2 * less - n) * tile_px <= _CALL_PX else less
 
     def _turn(self) -> AbstractContextManager[object]:
         """Let one thread at a time use a GPU, which is one, and may have to be left."""

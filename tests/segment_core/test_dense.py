@@ -118,6 +118,14 @@ def test_the_batch_is_halved_until_it_fits_and_it_says_so() -> None:
     assert len(notes) == 2
 
 
+@pytest.mark.parametrize(("n", "batches"), [(13, [8, 4, 1]), (7, [8]), (1, [1]), (40, [16, 16, 8])])
+def test_few_tiles_are_looked_at_in_few_sizes_of_batches(n: int, batches: list[int]) -> None:
+    predictor = DensePredictor(Identity(halo=0), 64, batch_px=16 * 64 * 64)
+    given = image(64, 64 * n)
+    np.testing.assert_allclose(predictor.predict(given), given, atol=1e-5)
+    assert predictor._network.batches == batches
+
+
 class Gpu(Execution):
     """The processor in the role of a GPU."""
 
