@@ -375,9 +375,9 @@ class _Padded:
     def __init__(self, image: torch.Tensor, plan: tiles.TilePlan, execution: Execution) -> None:
         self._plan = plan
         # Sent as it is and converted there: a conversion on the way would wait for the transfer.
-        here = image.to(execution.device, non_blocking=True).to(execution.dtype)
+        here = execution.send(image).to(execution.dtype)
         rows, columns = (
-            torch.from_numpy(axis.source).to(execution.device) for axis in (plan.rows, plan.columns)
+            execution.send(torch.from_numpy(axis.source)) for axis in (plan.rows, plan.columns)
         )
         self._padded = here.index_select(-2, rows).index_select(-1, columns)
 
@@ -426,7 +426,7 @@ class _Work:
         self.blend: torch.Tensor | None = None
         self._few = few
         self._row_weights, self._column_weights = (
-            [torch.from_numpy(weight).to(self._blends_on) for weight in axis.weights]
+            [(CPU if few else execution).send(torch.from_numpy(weight)) for weight in axis.weights]
             for axis in (plan.rows, plan.columns)
         )
 
@@ -439,7 +439,7 @@ class _Work:
 
     def sent(self, images: torch.Tensor) -> torch.Tensor:
         """Return the images where the network is, as it takes them."""
-        sent = images.to(self.execution.device, non_blocking=True).to(self.execution.dtype)
+        sent = self.execution.send(images).to(self.execution.dtype)
         return self._filled(sent).contiguous(memory_format=torch.channels_last)
 
     def add(self, answers: torch.Tensor, chosen: Sequence[Tile]) -> None:

@@ -32,6 +32,14 @@ class Execution:
         """Move a network to the device, channels last (the faster layout of convolutions)."""
         return network.to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)
 
+    def send(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return a tensor of the processor on the device.
+
+        CUDA does not wait for what is under way there; other devices do not promise to read a
+        tensor before it is gone.
+        """
+        return tensor.to(self.device, non_blocking=self.device.type == "cuda")
+
 
 CPU = Execution(torch.device("cpu"))
 

@@ -62,15 +62,11 @@ class DeviceChannels:
 
     def on(self, execution: Execution) -> torch.Tensor:
         """Return (channels, height, width) on a device, in its precision."""
-        device = execution.device
-
-        def sent(image: torch.Tensor) -> torch.Tensor:
-            return image.to(device, non_blocking=True)
-
+        sent = execution.send
         frame = _plain(sent(self._frame))
         scales = {
-            name: functional.interpolate(sent(scale)[None, None], frame.shape, mode="bilinear")[
-                0, 0
+            name: functional.interpolate(sent(scale)[None, None], frame.shape, mode="bilinear")[0][
+                0
             ]
             for name, scale in self._scales.items()
         }
@@ -78,9 +74,10 @@ class DeviceChannels:
         moved: dict[str, torch.Tensor] = {}
         if self._neighbours:
             images = torch.stack([_plain(sent(image)) for image in self._neighbours.values()])
-            whole = _moved(images, self._moves, self._dtype)
+            whole = _moved(images, self._moves, self._dtype, execution)
             moved = dict(zip(self._neighbours, whole, strict=True))
-        channels = torch.zeros(len(self._names), *frame.shape, device=device, dtype=execution.dtype)
+        shape = len(self._names), *frame.shape
+        channels = torch.zeros(shape, device=execution.device, dtype=execution.dtype)
         for channel, name in zip(channels, self._names, strict=True):
             if name == "frame":
                 channel.copy_(now)
@@ -106,9 +103,15 @@ def _move(image: Image | Translated) -> Resampling:
 
 
 def _staged(image: npt.NDArray[Any]) -> torch.Tensor:
-    """Return an image in memory that a GPU reads by itself, where there is one that does."""
-    tensor = torch.from_numpy(np.ascontiguousarray(image))
-    return tensor.pin_memory() if torch.cuda.is_available() else tensor
+    """Return a copy of an image in memory that a GPU reads by itself, where there is one so."""
+    cuda = torch.cuda.is_available()
+    # Other devices do not know all types.
+    plain = np.float32 if image.dtype == np.uint16 and not cuda else image.dtype
+    staged = torch.empty(
+        image.shape, dtype=torch.from_numpy(np.empty(0, plain)).dtype, pin_memory=cuda
+    )
+    np.copyto(staged.numpy(), image)
+    return staged
 
 
 def _plain(image: torch.Tensor) -> torch.Tensor:
@@ -119,7 +122,9 @@ def _relative(image: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     return (image * scale - 1 / UNIT).clamp_(-LIMIT, LIMIT)
 
 
-def _moved(images: torch.Tensor, moves: Sequence[Resampling], dtype: np.dtype[Any]) -> torch.Tensor:
+def _moved(
+    images: torch.Tensor, moves: Sequence[Resampling], dtype: np.dtype[Any], execution: Execution
+) -> torch.Tensor:
     """Return (n, height, width) images translated, each by its own, rounded as ``dtype`` is."""
     device, (_, height, width) = images.device, images.shape
     reach = len(moves[0].kernels[0]) // 2
@@ -130,7 +135,7 @@ def _moved(images: torch.Tensor, moves: Sequence[Resampling], dtype: np.dtype[An
         around.append(image.index_select(0, rows).index_select(1, columns))
     stack = torch.stack(around)[None]
     along_x, along_y = (
-        torch.from_numpy(np.stack([move.kernels[axis] for move in moves])).to(device)
+        execution.send(torch.from_numpy(np.stack([move.kernels[axis] for move in moves])))
         for axis in (0, 1)
     )
     # A group for each image: its own kernels.
