@@ -32,14 +32,12 @@ def translated(image: Image, dx: float, dy: float, negligible_px: float = NEGLIG
     negligible_px:
         A part of a pixel below this is left out.
     """
-    whole_x, whole_y = round(dx), round(dy)
-    moved = _moved_whole(image, whole_x, whole_y) if whole_x or whole_y else image
-    part_x, part_y = dx - whole_x, dy - whole_y
-    if max(abs(part_x), abs(part_y)) < negligible_px:
+    how = resampling(dx, dy, negligible_px)
+    moved = _moved_whole(image, *how.whole) if any(how.whole) else image
+    if how.kernels is None:
         return moved
-    kernels = _lanczos(part_x), _lanczos(part_y)
     # Filtered in float, which is also several times faster than OpenCV's integer path.
-    out: Image = cv2.sepFilter2D(moved, cv2.CV_32F, *kernels, borderType=cv2.BORDER_REPLICATE)
+    out: Image = cv2.sepFilter2D(moved, cv2.CV_32F, *how.kernels, borderType=cv2.BORDER_REPLICATE)
     if image.dtype == np.float32:
         return out
     return rescaled(out, 1.0, image.dtype)
@@ -54,20 +52,21 @@ class Resampling:
     whole:
         Shift to the right and down, px.
     kernels:
-        (7,) weights of the pixels around each, along x and y: correlation, not convolution.
+        (7,) weights of the pixels around each, along x and y: correlation, not convolution. None
+        where whole pixels are all.
     """
 
     whole: tuple[int, int]
-    kernels: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+    kernels: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None
 
 
 def resampling(dx: float, dy: float, negligible_px: float = NEGLIGIBLE_PX) -> Resampling:
-    """Return what ``translated`` does, for those who do it elsewhere."""
+    """Return how ``translated`` moves an image."""
     whole = round(dx), round(dy)
-    parts = dx - whole[0], dy - whole[1]
-    if max(abs(part) for part in parts) < negligible_px:
-        parts = 0.0, 0.0
-    return Resampling(whole, (_lanczos(parts[0]), _lanczos(parts[1])))
+    part_x, part_y = dx - whole[0], dy - whole[1]
+    if max(abs(part_x), abs(part_y)) < negligible_px:
+        return Resampling(whole, None)
+    return Resampling(whole, (_lanczos(part_x), _lanczos(part_y)))
 
 
 @dataclass(frozen=True, slots=True)

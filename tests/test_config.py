@@ -60,6 +60,22 @@ RUNS = [
 """Files that name a base or a model are recipes of trainings."""
 
 
+@pytest.mark.parametrize(
+    ("text", "gate"), [('"auto"', "auto"), ("true", True), ("false", False), ("", "auto")]
+)
+def test_the_gate_is_on_off_or_as_the_device_needs_it(
+    tmp_path: Path, text: str, gate: str | bool
+) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text("[segment.unet]\n" + (f"gate = {text}\n" if text else ""))
+    config = load_config(path)
+    assert config.segment.unet.gate == gate
+    path.write_text(dump_config(config))
+    assert load_config(path) == config
+    without = load_config(path, {"segment.unet.gate": False})
+    assert without.segment.unet.gate is False
+
+
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
 def test_every_pipeline_that_ships_is_valid(path: Path) -> None:
     load_config(path)

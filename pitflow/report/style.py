@@ -118,7 +118,7 @@ def on_image(ax: Axes, x: float, y: float, text: str, colour: str = "white", **m
 
 
 def scale_bar(ax: Axes, um_per_px: float, avoid: Points | None = None) -> float:
-    """Draw a bar of a round length, about a fifth of the image wide; return its length in um.
+    """Draw a bar of a round length, at most a quarter of the image wide; return that, um.
 
     Parameters
     ----------
@@ -144,7 +144,9 @@ def scale_bar(ax: Axes, um_per_px: float, avoid: Points | None = None) -> float:
     y, above = (bottom + at * (top - bottom) for at in (low, low + 0.02))
     for colour, width in (("white", 5.0), (INK, 3.0)):
         ax.plot([x0, x1], [y, y], color=colour, lw=width, solid_capstyle="butt")
-    on_image(ax, x1, above, f"{length_um:g} µm", INK, ha="right", va="bottom")
+    # The text may be longer than the bar; it must not run off the image.
+    at, side = (x1, "right") if end > 0.5 else (x0, "left")
+    on_image(ax, at, above, f"{length_um:g} µm", INK, ha=side, va="bottom")
     return length_um
 
 

@@ -60,8 +60,8 @@ class Staged(Protocol):
 class DensePredictor:
     """Give the class probabilities of images of any size.
 
-    Padding, cutting out, the network and blending all happen on the device: an image is sent there
-    once and its probabilities come back once.
+    Padding, cutting out, the network and blending happen on the device: an image is sent there once
+    and its probabilities come back once. Of a few patches, the processor cuts out and blends.
 
     Parameters
     ----------
@@ -257,28 +257,28 @@ class DensePredictor:
         *,
         few: bool,
     ) -> _Work:
-        def begun() -> _Work:
+        while True:
             execution = self.execution
-            image = start(plan, execution)
-            return _Work(image, plan, execution, bare=self._beyond == "nothing", few=few)
-
-        try:
-            # One image at a time is sent to a GPU.
-            with _memory_errors(), self._turn():
-                return begun()
-        except MemoryError:
-            if not self.execution.is_gpu:
-                raise
-        self._leave_gpu()
-        return begun()
+            try:
+                # One image at a time is sent to a GPU.
+                with _memory_errors(), self._turn():
+                    execution = self.execution
+                    image = start(plan, execution)
+                    bare = self._beyond == "nothing"
+                    return _Work(image, plan, execution, bare=bare, few=few)
+            except MemoryError:
+                if not execution.is_gpu:
+                    raise
+            with self._alone:
+                self._leave_gpu()
 
     def _do(self, work: _Work, wanted: slice, todo: Sequence[Tile]) -> None:
         """Add the answers for some tiles, as many at a time as fit the memory."""
         while todo:
+            work.move_to(self.execution)
             chosen = todo[: self._batch(work.plan, len(todo))]
             try:
                 with _memory_errors():
-                    work.move_to(self.execution)
                     # Threads make the channels of their tiles, and blend, side by side.
                     images = work.read(chosen)
                     with self._turn():
@@ -287,18 +287,31 @@ class DensePredictor:
                         answers = self._probabilities(work.sent(images), wanted)
                     work.add(answers, chosen)
             except MemoryError as error:
-                if len(chosen) > 1:
-                    self._halve(work.plan, len(chosen))
-                elif self.execution.is_gpu:
-                    self._leave_gpu()
-                else:
-                    raise UserError(
-                        f"a tile of {work.plan.tile_shape[0]} x {work.plan.tile_shape[1]} px does "
-                        "not fit the memory",
-                        hint="choose smaller tiles",
-                    ) from error
+                with self._alone:
+                    self._adapt(work, len(chosen), error)
             else:
                 todo = todo[len(chosen) :]
+
+    def _adapt(self, work: _Work, tried: int, error: MemoryError) -> None:
+        """Ask for less memory than so many tiles at a time took; the lock is held."""
+        if work.execution != self.execution:
+            # Another thread has left the GPU: once more, on the processor.
+            return
+        height, width = work.plan.tile_shape
+        if tried > 1:
+            # Another thread may have halved it before.
+            if self._batch_px >= tried * height * width:
+                self._batch_px = tried // 2 * height * width
+                self.note(f"out of memory with {tried} tiles at a time: going on with {tried // 2}")
+            if self.execution.device.type == "cuda":
+                torch.cuda.empty_cache()
+        elif self.execution.is_gpu:
+            self._leave_gpu()
+        else:
+            raise UserError(
+                f"a tile of {height} x {width} px does not fit the memory",
+                hint="choose smaller tiles",
+            ) from error
 
     def _batch(self, plan: tiles.TilePlan, todo: int) -> int:
         """Return how many of the tiles that are to do are looked at together.
@@ -318,21 +331,14 @@ class DensePredictor:
         """Let one thread at a time use a GPU, which is one, and may have to be left."""
         return self._alone if self.execution.is_gpu else nullcontext()
 
-    def _halve(self, plan: tiles.TilePlan, batch: int) -> None:
-        if self.execution.device.type == "cuda":
-            torch.cuda.empty_cache()
-        height, width = plan.tile_shape
-        self._batch_px = batch // 2 * height * width
-        self.note(f"out of memory with {batch} tiles at a time: going on with {batch // 2}")
-
     def _leave_gpu(self) -> None:
-        with self._turn():
-            # Another thread may have been here before.
-            if self.execution.is_gpu:
-                self.note(f"out of memory on {self.execution.device}: going on with the processor")
-                self.execution = CPU
-                self._network = CPU.place(self._network)
-                self._batch_px = BATCH_PX["cpu"]
+        """Go on with the processor; the lock is held."""
+        if self.execution.is_gpu:
+            self.note(f"out of memory on {self.execution.device}: going on with the processor")
+            self._network = CPU.place(self._network)
+            self._batch_px = BATCH_PX["cpu"]
+            # Last, for from then on nobody waits for the lock.
+            self.execution = CPU
 
     def _probabilities(self, images: torch.Tensor, wanted: slice) -> torch.Tensor:
         def one_way(turned: torch.Tensor) -> torch.Tensor:
@@ -387,7 +393,8 @@ class _Padded:
 
     def move_to(self, execution: Execution) -> None:
         """Go on on another device."""
-        self._padded = self._padded.to(execution.device, execution.dtype)
+        # A GPU that is left has no memory for a conversion.
+        self._padded = self._padded.to(execution.device).to(execution.dtype)
 
 
 class _Cut:
@@ -447,9 +454,15 @@ class _Work:
         if self.blend is None:
             self.blend = torch.zeros(answers.shape[1], *self.plan.shape, device=self._blends_on)
         here = answers[: len(chosen)].to(self.blend.device)
-        for tile, answer in zip(chosen, here, strict=True):
-            weights = self._row_weights[tile[0]], self._column_weights[tile[1]]
-            tiles.blend(self.blend, self.plan, tile, answer, *weights)
+        # All of them or, for want of memory, none: what fails is done once more.
+        parts = [
+            tiles.weighted(
+                self.plan, tile, answer, self._row_weights[tile[0]], self._column_weights[tile[1]]
+            )
+            for tile, answer in zip(chosen, here, strict=True)
+        ]
+        for place, part in parts:
+            self.blend[place] += part
 
     def go_on_with(self, blend: torch.Tensor | None) -> None:
         """Add to a blend that other work has begun; it may lie on a device that was left."""
@@ -459,11 +472,12 @@ class _Work:
         """Go on on another device, if it is another."""
         if execution == self.execution:
             return
-        self.execution = execution
         self.image.move_to(execution)
-        self._row_weights = [weight.to(self._blends_on) for weight in self._row_weights]
-        self._column_weights = [weight.to(self._blends_on) for weight in self._column_weights]
-        self.go_on_with(self.blend)
+        onto = CPU.device if self._few else execution.device
+        self._row_weights = [weight.to(onto) for weight in self._row_weights]
+        self._column_weights = [weight.to(onto) for weight in self._column_weights]
+        self.blend = None if self.blend is None else self.blend.to(onto)
+        self.execution = execution
 
     @property
     def _blends_on(self) -> torch.device:
@@ -476,10 +490,10 @@ class _Work:
             image[:, :, torch.from_numpy(~self.plan.columns.inside(column))] = 0
 
     def _filled(self, batch: torch.Tensor) -> torch.Tensor:
-        """Return the batch filled up with nothing to a power of two.
+        """Return the batch filled up with nothing to a power of two, but for whole images on a GPU.
 
-        Their libraries make code, or a plan, for every new size of a batch, at more than the cost
-        of running it. Of whole images all batches but the last are alike.
+        oneDNN makes code, and cuDNN a plan, for every new size of a batch, at more than the cost of
+        running it. Of whole images all batches but the last are alike.
         """
         missing = (1 << (len(batch) - 1).bit_length()) - len(batch)
         if not missing or (self.execution.is_gpu and not self._few):

@@ -241,11 +241,22 @@ def blend(
 ) -> None:
     """Add a tile's weighted answer (..., tile height, tile width) to ``onto`` (..., height, width).
 
+    After every tile was added once, ``onto`` holds the blend; a tile that is left out counts as an
+    answer of 0. The weights are those that ``weighted`` takes.
+    """
+    place, part = weighted(plan, tile, answer, row_weight, column_weight)
+    onto[place] += part
+
+
+def weighted(
+    plan: TilePlan, tile: tuple[int, int], answer: Array, row_weight: Array, column_weight: Array
+) -> tuple[tuple[Any, ...], Array]:
+    """Return where in the image a tile's answer counts, and the answer there times its weight.
+
     ``row_weight`` and ``column_weight`` are the plan's weights of this tile as arrays of the same
-    kind as ``onto``. After every tile was added once, ``onto`` holds the blend; a tile that is left
-    out counts as an answer of 0.
+    kind as ``answer``.
     """
     rows, rows_in = plan.rows.span(tile[0])
     columns, columns_in = plan.columns.span(tile[1])
     weight = row_weight[rows_in, None] * column_weight[None, columns_in]
-    onto[..., rows, columns] += answer[..., rows_in, columns_in] * weight
+    return (..., rows, columns), answer[..., rows_in, columns_in] * weight

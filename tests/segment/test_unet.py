@@ -30,7 +30,9 @@ def segmenter(recording, model):
     pits = find_pits(recording, PitConfig(), recording.read()[-5:])
 
     def make(**config):
-        return UNetSegmenter(UNetConfig(**{"model": model} | config), ChangeConfig(), pits)
+        return UNetSegmenter(
+            UNetConfig(**{"model": model, "device": "cpu"} | config), ChangeConfig(), pits
+        )
 
     return make
 

@@ -175,6 +175,68 @@ def test_an_image_that_does_not_fit_the_gpu_goes_to_the_processor(
     assert len(notes) == 1
 
 
+@pytest.mark.parametrize("tiles_at_a_time", [1, 4])
+def test_want_of_memory_just_after_another_thread_left_the_gpu(
+    monkeypatch: pytest.MonkeyPatch, tiles_at_a_time: int
+) -> None:
+    """What does not fit the GPU is done once more where the work is now, and with its batches."""
+    notes: list[str] = []
+    predictor = DensePredictor(
+        Identity(),
+        64,
+        execution=Gpu(torch.device("cpu")),
+        batch_px=tiles_at_a_time * 64 * 64,
+        note=notes.append,
+    )
+    read = dense._Work.read
+
+    def left_meanwhile(self: dense._Work, chosen: Any) -> torch.Tensor:
+        if predictor.execution.is_gpu:
+            predictor._leave_gpu()
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return read(self, chosen)
+
+    monkeypatch.setattr(dense._Work, "read", left_meanwhile)
+    given = image(100, 100)
+    np.testing.assert_allclose(predictor.predict(given), given, atol=1e-5)
+    assert len(notes) == 1
+    assert predictor._batch_px == dense.BATCH_PX["cpu"]
+
+
+def test_an_image_that_does_not_fit_just_after_another_thread_left_the_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    predictor = DensePredictor(Identity(), 64, execution=Gpu(torch.device("cpu")))
+
+    class Full(dense._Padded):
+        def __init__(self, image: Any, plan: Any, execution: Execution) -> None:
+            if execution.is_gpu:
+                predictor._leave_gpu()
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            super().__init__(image, plan, execution)
+
+    monkeypatch.setattr(dense, "_Padded", Full)
+    given = image(100, 100)
+    np.testing.assert_allclose(predictor.predict(given), given, atol=1e-5)
+
+
+def test_a_batch_that_fails_while_it_is_blended_is_not_added_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weighted, calls = dense.tiles.weighted, []
+
+    def full(*given: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return weighted(*given)
+
+    monkeypatch.setattr(dense.tiles, "weighted", full)
+    predictor = DensePredictor(Identity(), 64, batch_px=8 * 64 * 64)
+    given = image(150, 150)
+    np.testing.assert_allclose(predictor.predict(given), given, atol=1e-5)
+
+
 def test_a_network_that_does_not_fit_the_gpu_goes_to_the_processor() -> None:
     class TooLarge(Identity):
         def to(self, *args: object, **kwargs: object) -> Identity:

@@ -16,8 +16,10 @@ from pitflow.segment.dense import DensePredictor
 from pitflow.segment.devices import CPU, Execution, choose_execution
 from pitflow.segment.networks import build_network
 from pitflow.segment.patches import Patch, Patches
+from pitflow.segment.tiles import plan_tiles
 from pitflow.segment.training.learn import Sample, TrainConfig, train
 from pitflow.segment.training.losses import build_loss
+from pitflow.translation import Translated
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here")
 
@@ -62,6 +64,24 @@ def test_tiles_and_patches_are_those_of_the_processor_from_any_thread() -> None:
         np.testing.assert_allclose(found, whole, atol=5e-3)
     for found in parts:
         np.testing.assert_allclose(found, some, atol=5e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_channels_made_there_are_those_made_tile_by_tile(dtype: type) -> None:
+    rng = np.random.default_rng(6)
+    factor = np.iinfo(dtype).max // 255
+    frame, *others = ((rng.integers(90, 190, SHAPE) * factor).astype(dtype) for _ in range(3))
+    company = {
+        "background": (rng.uniform(90, 190, SHAPE) * factor).astype(np.float32),
+        "previous": Translated(others[0], 0.4, -3.3),
+        "later": Translated(others[1], 2.0, 0.0),
+    }
+    channels = TileChannels(MOVING.channels, frame, company)
+    plan = plan_tiles(SHAPE, 432)
+    (expected,) = channels.cut(plan, list(plan))
+    found = channels.staged().on(Execution(torch.device("cuda"))).cpu().numpy()
+    # A value half-way between two grey levels may be rounded to either.
+    np.testing.assert_allclose(found, expected[:, : SHAPE[0], : SHAPE[1]], atol=0.08)
 
 
 def test_a_stream_of_images_keeps_its_order() -> None:

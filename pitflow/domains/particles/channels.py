@@ -47,7 +47,9 @@ LIMIT = 10.0
 """What is darker, or brighter, than this many units is cut off."""
 _REDUCED = 4
 _SPARSE = 3
-"""Every so many pixels of the reduced image, along both sides, tell its median."""
+"""Every so many pixels of a reduced image, along both sides, tell its median..."""
+_MANY = 10_000
+"""...if it has more pixels than this."""
 _FEW = 0.02
 
 NEIGHBOURS = {"before": -8, "earlier": -2, "previous": -1, "next": 1, "later": 2, "after": 8}
@@ -113,7 +115,8 @@ def _reduced_scale(image: Floats) -> Floats:
     reduced = cv2.resize(
         image, (-(-width // _REDUCED), -(-height // _REDUCED)), interpolation=cv2.INTER_AREA
     )
-    typical = float(np.median(reduced[::_SPARSE, ::_SPARSE])) or 1.0
+    step = _SPARSE if reduced.size > _MANY else 1
+    typical = float(np.median(reduced[::step, ::step])) or 1.0
     steel = (reduced > _STEEL * typical).astype(np.float32)
     side = LEVEL_PX // _REDUCED | 1
     share = cv2.blur(steel, (side, side), borderType=cv2.BORDER_REFLECT_101)
@@ -178,7 +181,8 @@ def _change(scale: Floats, frame: Image, other: Image, light: np.float32, out: F
 class TileChannels:
     """The channels of one frame, made only for the tiles that are asked for.
 
-    The same as ``make_channels`` of the whole frame (``pitflow.segment.dense.TileSource``).
+    The same as ``make_channels`` of the whole frame (``pitflow.segment.dense.TileSource``), except
+    that the light of an image is measured before it is moved.
 
     Parameters
     ----------
@@ -206,14 +210,14 @@ class TileChannels:
         self._images["frame"] = self._frame = frame
         neighbours = [name for name in self._images if name in NEIGHBOURS]
         self._reduced_scales = {
-            name: _reduced_scale(_as_it_is(image).astype(np.float32, copy=False))
+            name: _reduced_scale(as_it_is(image).astype(np.float32, copy=False))
             for name, image in self._images.items()
             if name not in neighbours
         }
         brightness = cv2.mean(frame)[0] if neighbours else 0.0
         # Moving an image by a few pixels does not change its mean.
         self._light = {
-            name: _same_light(brightness, _as_it_is(self._images[name])) for name in neighbours
+            name: _same_light(brightness, as_it_is(self._images[name])) for name in neighbours
         }
 
     @cached_property
@@ -253,7 +257,7 @@ class TileChannels:
         return cut
 
 
-def _as_it_is(image: Image | Translated) -> Image:
+def as_it_is(image: Image | Translated) -> Image:
     """Return the image as it was before it is moved."""
     return image.image if isinstance(image, Translated) else image
 

@@ -1,7 +1,7 @@
 """The channels of a whole frame, made where the network is: on a GPU.
 
-There it costs next to nothing, and a seventh as much is to be sent: the images instead of the
-channels. The same as ``pitflow.domains.particles.channels.make_channels``.
+There it costs next to nothing, and a third as much is to be sent (of 8-bit recordings): the images
+instead of the channels. The same as ``pitflow.domains.particles.channels.make_channels``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from pitflow.domains.particles.channels import LIMIT, UNIT
+from pitflow.domains.particles.channels import LIMIT, UNIT, as_it_is
 from pitflow.frame import Image
 from pitflow.segment.devices import Execution
 from pitflow.translation import Resampling, Translated, resampling
@@ -54,10 +54,10 @@ class DeviceChannels:
         self._frame = _staged(frame)
         self._scales = {name: _staged(scale) for name, scale in scales.items()}
         self._others = {
-            name: _staged(_image(company[name])) for name in self._scales if name != "frame"
+            name: _staged(as_it_is(company[name])) for name in self._scales if name != "frame"
         }
-        self._neighbours = {name: _staged(_image(company[name])) for name in light}
-        self._moves = [_move(company[name]) for name in light]
+        self._neighbours = {name: _staged(as_it_is(company[name])) for name in light}
+        self._moves = {name: _move(company[name]) for name in light}
         self._light = dict(light)
 
     def on(self, execution: Execution) -> torch.Tensor:
@@ -71,11 +71,10 @@ class DeviceChannels:
             for name, scale in self._scales.items()
         }
         now = _relative(frame, scales["frame"])
-        moved: dict[str, torch.Tensor] = {}
-        if self._neighbours:
-            images = torch.stack([_plain(sent(image)) for image in self._neighbours.values()])
-            whole = _moved(images, self._moves, self._dtype, execution)
-            moved = dict(zip(self._neighbours, whole, strict=True))
+        moved = {
+            name: _moved(_plain(sent(image)), self._moves[name], self._dtype)
+            for name, image in self._neighbours.items()
+        }
         shape = len(self._names), *frame.shape
         channels = torch.zeros(shape, device=execution.device, dtype=execution.dtype)
         for channel, name in zip(channels, self._names, strict=True):
@@ -92,10 +91,6 @@ class DeviceChannels:
         return channels
 
 
-def _image(image: Image | Translated) -> Image:
-    return image.image if isinstance(image, Translated) else image
-
-
 def _move(image: Image | Translated) -> Resampling:
     if isinstance(image, Translated):
         return resampling(image.dx, image.dy, image.negligible_px)
@@ -107,9 +102,12 @@ def _staged(image: npt.NDArray[Any]) -> torch.Tensor:
     cuda = torch.cuda.is_available()
     # Other devices do not know all types.
     plain = np.float32 if image.dtype == np.uint16 and not cuda else image.dtype
-    staged = torch.empty(
-        image.shape, dtype=torch.from_numpy(np.empty(0, plain)).dtype, pin_memory=cuda
-    )
+    dtype = torch.from_numpy(np.empty(0, plain)).dtype
+    try:
+        staged = torch.empty(image.shape, dtype=dtype, pin_memory=cuda)
+    except RuntimeError:
+        # There is a limit to such memory; any other is only slower.
+        staged = torch.empty(image.shape, dtype=dtype)
     np.copyto(staged.numpy(), image)
     return staged
 
@@ -122,26 +120,26 @@ def _relative(image: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     return (image * scale - 1 / UNIT).clamp_(-LIMIT, LIMIT)
 
 
-def _moved(
-    images: torch.Tensor, moves: Sequence[Resampling], dtype: np.dtype[Any], execution: Execution
-) -> torch.Tensor:
-    """Return (n, height, width) images translated, each by its own, rounded as ``dtype`` is."""
-    device, (_, height, width) = images.device, images.shape
-    reach = len(moves[0].kernels[0]) // 2
-    around = []
-    for image, move in zip(images, moves, strict=True):
-        rows = _source(height, reach, move.whole[1], device)
-        columns = _source(width, reach, move.whole[0], device)
-        around.append(image.index_select(0, rows).index_select(1, columns))
-    stack = torch.stack(around)[None]
-    along_x, along_y = (
-        execution.send(torch.from_numpy(np.stack([move.kernels[axis] for move in moves])))
-        for axis in (0, 1)
+def _moved(image: torch.Tensor, move: Resampling, dtype: np.dtype[Any]) -> torch.Tensor:
+    """Return a (height, width) image translated, rounded as ``dtype`` is."""
+    height, width = image.shape
+    reach = 0 if move.kernels is None else len(move.kernels[0]) // 2
+    down, across = (
+        _source(size, reach, shift, image.device)
+        for size, shift in ((height, move.whole[1]), (width, move.whole[0]))
     )
-    # A group for each image: its own kernels.
-    stack = functional.conv2d(stack, along_x[:, None, None, :], groups=len(moves))
-    stack = functional.conv2d(stack, along_y[:, None, :, None], groups=len(moves))
-    return stack[0].round_().clamp_(0, float(np.iinfo(dtype).max))
+    around = image.index_select(0, down).index_select(1, across)
+    if move.kernels is None:
+        return around
+    # Not as a convolution, for which GPUs shorten single precision.
+    along_x, along_y = (kernel.tolist() for kernel in move.kernels)
+    rows = torch.zeros_like(around[:, :width])
+    for step, weight in enumerate(along_x):
+        rows.add_(around[:, step : step + width], alpha=weight)
+    moved = torch.zeros_like(image)
+    for step, weight in enumerate(along_y):
+        moved.add_(rows[step : step + height], alpha=weight)
+    return moved.round_().clamp_(0, float(np.iinfo(dtype).max))
 
 
 def _source(size: int, reach: int, shift: int, device: torch.device) -> torch.Tensor:

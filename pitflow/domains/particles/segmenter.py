@@ -48,7 +48,7 @@ _SURE = 1e-4
 
 
 class UNetSegmenter:
-    """The particle network, looking only where something is darker than before.
+    """The particle network, looking where something is darker than before; on a GPU everywhere.
 
     Parameters
     ----------
