@@ -90,8 +90,8 @@ class UNetConfig(Model):
     )
     gate: Literal["auto"] | bool = Field(
         "auto",
-        description="look only where something is darker than before; auto: on the processor, while "
-        "on a GPU whole frames are searched",
+        description="look only where something is darker than before; auto: on the processor, "
+        "while on a GPU whole frames are searched",
     )
     gate_threshold: float = Field(5.0, gt=0, description="how much darker, noise sigmas")
     gate_rim_px: float = Field(
