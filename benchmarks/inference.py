@@ -85,14 +85,20 @@ def paper_tiles(image: np.ndarray) -> list[np.ndarray]:
     return [image[y : y + tile, x : x + tile] for y in corners for x in corners]
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def clip_options(description: str, frames: int) -> argparse.ArgumentParser:
+    """Return a parser of what is simulated, and of the model that looks at it."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--workdir", type=Path, default=Path("bench"))
-    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--frames", type=int, default=frames)
     parser.add_argument("--size", default="2252x2240")
     parser.add_argument("--seed", type=int, default=303)
     parser.add_argument("--model", default="particles")
+    return parser
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = clip_options(__doc__.splitlines()[0], frames=16)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument(
         "--tiles", type=int, default=16, help="tiles of a frame that the paper's is timed on"

@@ -9,16 +9,14 @@ are of the clock. How long the GPU had nothing to do is read from its driver (``
 
 from __future__ import annotations
 
-import argparse
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import torch
-from inference import paper_tiles, read, simulate
+from inference import clip_options, paper_tiles, read, simulate
 
 from pitflow.compute import Compute
 from pitflow.config import ChangeConfig, PitConfig, UNetConfig
@@ -70,12 +68,7 @@ def seconds_per(times: int, function: Callable[[], object]) -> float:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--workdir", type=Path, default=Path("bench"))
-    parser.add_argument("--frames", type=int, default=24)
-    parser.add_argument("--size", default="2252x2240")
-    parser.add_argument("--seed", type=int, default=303)
-    parser.add_argument("--model", default="particles")
+    parser = clip_options(__doc__.splitlines()[0], frames=24)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--workers", type=int, default=Compute().workers, help="blocks at a time")
     parser.add_argument("--blocks", type=int, default=2, help="blocks for each of them")

@@ -84,6 +84,11 @@ class Translated:
     dy: float
     negligible_px: float = NEGLIGIBLE_PX
 
+    @property
+    def how(self) -> Resampling:
+        """How it is translated."""
+        return resampling(self.dx, self.dy, self.negligible_px)
+
     def whole(self) -> Image:
         """Return the translated image."""
         return translated(self.image, self.dx, self.dy, self.negligible_px)

@@ -27,7 +27,6 @@ Tile = tuple[int, int]
 BATCH_PX = {"cpu": 2**17, "mps": 2**22, "cuda": 2**24}
 """Pixels in a batch to start with, by kind of device; halved whenever they do not fit."""
 
-
 _CALL_PX = 2**12
 """A call of the network takes, for itself, as long as so many pixels."""
 
@@ -433,7 +432,7 @@ class _Work:
         self.blend: torch.Tensor | None = None
         self._few = few
         self._row_weights, self._column_weights = (
-            [(CPU if few else execution).send(torch.from_numpy(weight)) for weight in axis.weights]
+            [self._blender(execution).send(torch.from_numpy(weight)) for weight in axis.weights]
             for axis in (plan.rows, plan.columns)
         )
 
@@ -452,7 +451,8 @@ class _Work:
     def add(self, answers: torch.Tensor, chosen: Sequence[Tile]) -> None:
         """Add the answers for some tiles to the blend."""
         if self.blend is None:
-            self.blend = torch.zeros(answers.shape[1], *self.plan.shape, device=self._blends_on)
+            device = self._blender(self.execution).device
+            self.blend = torch.zeros(answers.shape[1], *self.plan.shape, device=device)
         here = answers[: len(chosen)].to(self.blend.device)
         # All of them or, for want of memory, none: what fails is done once more.
         parts = [
@@ -466,22 +466,22 @@ class _Work:
 
     def go_on_with(self, blend: torch.Tensor | None) -> None:
         """Add to a blend that other work has begun; it may lie on a device that was left."""
-        self.blend = None if blend is None else blend.to(self._blends_on)
+        self.blend = None if blend is None else blend.to(self._blender(self.execution).device)
 
     def move_to(self, execution: Execution) -> None:
         """Go on on another device, if it is another."""
         if execution == self.execution:
             return
         self.image.move_to(execution)
-        onto = CPU.device if self._few else execution.device
+        onto = self._blender(execution).device
         self._row_weights = [weight.to(onto) for weight in self._row_weights]
         self._column_weights = [weight.to(onto) for weight in self._column_weights]
         self.blend = None if self.blend is None else self.blend.to(onto)
         self.execution = execution
 
-    @property
-    def _blends_on(self) -> torch.device:
-        return CPU.device if self._few else self.execution.device
+    def _blender(self, execution: Execution) -> Execution:
+        """Return where the answers of a network are blended that runs as ``execution`` says."""
+        return CPU if self._few else execution
 
     def _clear_beyond(self, batch: torch.Tensor, chosen: Sequence[Tile]) -> None:
         """Set what lies beyond the image to nothing."""

@@ -231,28 +231,12 @@ def extract(padded: Array, plan: TilePlan, tile: tuple[int, int]) -> Array:
     return padded[..., top : top + height, left : left + width]
 
 
-def blend(
-    onto: Array,
-    plan: TilePlan,
-    tile: tuple[int, int],
-    answer: Array,
-    row_weight: Array,
-    column_weight: Array,
-) -> None:
-    """Add a tile's weighted answer (..., tile height, tile width) to ``onto`` (..., height, width).
-
-    After every tile was added once, ``onto`` holds the blend; a tile that is left out counts as an
-    answer of 0. The weights are those that ``weighted`` takes.
-    """
-    place, part = weighted(plan, tile, answer, row_weight, column_weight)
-    onto[place] += part
-
-
 def weighted(
     plan: TilePlan, tile: tuple[int, int], answer: Array, row_weight: Array, column_weight: Array
 ) -> tuple[tuple[Any, ...], Array]:
     """Return where in the image a tile's answer counts, and the answer there times its weight.
 
+    Their sum over all tiles is the blend; a tile that is left out counts as an answer of 0.
     ``row_weight`` and ``column_weight`` are the plan's weights of this tile as arrays of the same
     kind as ``answer``.
     """

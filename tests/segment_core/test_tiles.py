@@ -38,7 +38,8 @@ def assemble(image: np.ndarray, plan: tiles.TilePlan) -> np.ndarray:
     for tile in plan:
         answer = tiles.extract(padded, plan, tile)
         weights = plan.rows.weights[tile[0]], plan.columns.weights[tile[1]]
-        tiles.blend(out, plan, tile, answer, *weights)
+        place, part = tiles.weighted(plan, tile, answer, *weights)
+        out[place] += part
     return out
 
 

@@ -57,7 +57,10 @@ class DeviceChannels:
             name: _staged(as_it_is(company[name])) for name in self._scales if name != "frame"
         }
         self._neighbours = {name: _staged(as_it_is(company[name])) for name in light}
-        self._moves = {name: _move(company[name]) for name in light}
+        self._moves = {
+            name: other.how if isinstance(other := company[name], Translated) else _NOT_MOVED
+            for name in light
+        }
         self._light = dict(light)
 
     def on(self, execution: Execution) -> torch.Tensor:
@@ -65,10 +68,7 @@ class DeviceChannels:
         sent = execution.send
         frame = _plain(sent(self._frame))
         scales = {
-            name: functional.interpolate(sent(scale)[None, None], frame.shape, mode="bilinear")[0][
-                0
-            ]
-            for name, scale in self._scales.items()
+            name: _full_size(sent(scale), frame.shape) for name, scale in self._scales.items()
         }
         now = _relative(frame, scales["frame"])
         moved = {
@@ -91,12 +91,6 @@ class DeviceChannels:
         return channels
 
 
-def _move(image: Image | Translated) -> Resampling:
-    if isinstance(image, Translated):
-        return resampling(image.dx, image.dy, image.negligible_px)
-    return _NOT_MOVED
-
-
 def _staged(image: npt.NDArray[Any]) -> torch.Tensor:
     """Return a copy of an image in memory that a GPU reads by itself, where there is one so."""
     cuda = torch.cuda.is_available()
@@ -114,6 +108,10 @@ def _staged(image: npt.NDArray[Any]) -> torch.Tensor:
 
 def _plain(image: torch.Tensor) -> torch.Tensor:
     return image.to(torch.float32)
+
+
+def _full_size(reduced: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    return functional.interpolate(reduced[None, None], tuple(shape), mode="bilinear")[0, 0]
 
 
 def _relative(image: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
