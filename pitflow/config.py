@@ -80,11 +80,19 @@ class ReportChainConfig(Model):
     max_area_px: float = Field(2000.0, gt=0, description="largest contour kept, px^2")
 
 
+UNetPrecision = Literal["auto", "float32"]
+
+
 class UNetConfig(Model):
     """The particle network, and where it looks."""
 
     model: str = Field("particles", description="name of an included model, or path of one")
     device: str = Field("auto", description="auto, cpu, cuda (all GPUs), cuda:N or mps")
+    precision: UNetPrecision = Field(
+        "auto",
+        description="auto: half on a GPU; on the processor bfloat16 where it has instructions for "
+        "it, else whole numbers of 8 bits; float32: single precision everywhere",
+    )
     threshold: float | None = Field(
         None, gt=0, lt=1, description="confidence from which on it is a particle; None: the model's"
     )

@@ -41,6 +41,9 @@ class Card(Model):
     overlap_px: int = Field(0, ge=0, description="overlap of tiles, px")
     halo_px: int | None = Field(None, ge=0, description="dropped margin, px; None: the network's")
     beyond: Beyond = Field("mirrored", description="what it sees beyond the border of an image")
+    ranges: dict[str, tuple[float, float]] = Field(
+        {}, description="least and greatest feature behind each convolution, for whole numbers"
+    )
     recipe: dict[str, Any] = Field({}, description="all parameters of the training")
     data: tuple[dict[str, Any], ...] = Field((), description="what it was trained on")
     note: str = Field("", description="whose the data are and under which licence, in words")

@@ -18,6 +18,7 @@ from pitflow.segment import tiles
 from pitflow.segment.checkpoint import Card
 from pitflow.segment.devices import CPU, Execution
 from pitflow.segment.networks import fold_batch_norm
+from pitflow.segment.networks.quantised import QuantisedUNet, Ranges, can_quantise
 from pitflow.segment.patches import Patches
 from pitflow.segment.prefetch import prefetch
 
@@ -84,6 +85,9 @@ class DensePredictor:
         with nothing beyond knows where they end.
     batch_px:
         Pixels in a batch to start with. Default: by the device.
+    ranges:
+        What the network's features reach. With them, a processor that would compute in single
+        precision does so in whole numbers, where it can.
     note:
         Told in words what had to be adapted for want of memory.
     """
@@ -100,6 +104,7 @@ class DensePredictor:
         even: bool = False,
         beyond: tiles.Beyond = "mirrored",
         batch_px: int | None = None,
+        ranges: Ranges | None = None,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.multiple = int(network.multiple)
@@ -113,6 +118,8 @@ class DensePredictor:
         self.note = note
         self._alone = threading.Lock()
         self._network = fold_batch_norm(network)
+        if ranges and execution == CPU and can_quantise(self._network, ranges):
+            self._network = QuantisedUNet(self._network, ranges)
         self._batch_px = batch_px or BATCH_PX[execution.device.type]
         try:
             with _memory_errors():

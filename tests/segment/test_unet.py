@@ -10,9 +10,12 @@ import torch
 
 from pitflow.config import ChangeConfig, PitConfig, SegmentConfig, UNetConfig
 from pitflow.domains.particles import segmenter as module
+from pitflow.domains.particles.model import load_model
 from pitflow.domains.particles.segmenter import UNetSegmenter
 from pitflow.errors import UserError
 from pitflow.segment.devices import Execution, one_thread
+from pitflow.segment.networks import fold_batch_norm
+from pitflow.segment.networks.quantised import can_quantise
 from pitflow.segment.pits import find_pits
 from pitflow.segmenters import check_segmenter
 
@@ -125,7 +128,7 @@ def test_several_gpus_are_shared_out_among_the_threads(monkeypatch, model):
 
         def here(_):
             both.wait()
-            return module.model_here(model, "cpu")
+            return module.model_here(model, "cpu", "auto")
 
         one, two = pool.map(here, range(2))
     module.models_on.cache_clear()
@@ -143,7 +146,7 @@ class Gpu(Execution):
 @pytest.fixture
 def on_gpu(model, monkeypatch):
     running = module.RunningModel(model, Gpu(torch.device("cpu")))
-    monkeypatch.setattr(module, "model_here", lambda name, device: running)
+    monkeypatch.setattr(module, "model_here", lambda *what: running)
     return running
 
 
@@ -205,3 +208,26 @@ def test_networks_compute_on_one_thread_and_leave_the_number_as_it_was():
 def test_what_is_not_there_is_refused_before_any_work(model, config, said):
     with pytest.raises(UserError, match=said):
         check_segmenter(SegmentConfig(segmenter="unet", unet={"model": model} | config))
+
+
+def test_in_whole_numbers_the_included_model_finds_the_same_particles(recording):
+    network, ranges = load_model("particles").network, load_model("particles").card.ranges
+    if not can_quantise(fold_batch_norm(network), ranges):
+        assert ranges, "the card tells what the features reach"
+        pytest.skip("this processor or torch has no convolution of whole numbers")
+    pits = find_pits(recording, PitConfig(), recording.read()[-5:])
+    tables = []
+    for precision in ("auto", "float32"):
+        config = UNetConfig(device="cpu", precision=precision)
+        segmenter = UNetSegmenter(config, ChangeConfig(), pits)
+        tables.append([r.particles for r in segmenter.segment(recording.read(0, 40), recording)])
+    n_exact = sum(len(table) for table in tables[1])
+    same = sum(
+        int((np.hypot(one["x"].to_numpy()[:, None] - two["x"].to_numpy(),
+                      one["y"].to_numpy()[:, None] - two["y"].to_numpy()) < 1).any(axis=0).sum())
+        for one, two in zip(*tables, strict=True)
+        if len(one) and len(two)
+    )  # fmt: skip
+    assert n_exact > 30
+    assert same >= 0.97 * n_exact
+    assert sum(len(table) for table in tables[0]) <= 1.03 * n_exact

@@ -113,6 +113,7 @@ def test_recordings_and_single_images_have_a_recipe_and_a_network_each(
         [data, small_clip.parent / "truth"], tmp_path / "both", device="cpu"
     )
     assert card.channels == MOVING.channels
+    assert set(card.ranges) >= {"encoder.0.0", "reduce.0", "decoder.0.3"}
     _, for_stills = load_checkpoint(tmp_path / "both" / STILLS)
     assert for_stills.channels == SINGLE.channels
     # Each has learned from its own kind alone, and may be gone on from.

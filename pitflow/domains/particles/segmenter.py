@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pitflow.config import ChangeConfig, UNetConfig
+from pitflow.config import ChangeConfig, UNetConfig, UNetPrecision
 from pitflow.domains.particles.channels import TileChannels
 from pitflow.domains.particles.model import load_model
 from pitflow.domains.particles.neighbours import neighbours
@@ -68,7 +68,8 @@ class UNetSegmenter:
 
     def segment(self, frames: Iterable[Frame], scene: Scene) -> Iterator[Segmentation]:
         """Yield one result per frame."""
-        model = model_here(self._config.model, self._config.device)
+        config = self._config
+        model = model_here(config.model, config.device, config.precision)
         block, before = -1, Places.none()
         for look in looks(windows(frames, scene), scene, self._pits, self._change):
             # Blocks are computed apart from one another.
@@ -141,9 +142,11 @@ class RunningModel:
         Name or path.
     execution:
         Where and how it computes.
+    whole_numbers:
+        Compute in whole numbers where the execution is single precision on a processor.
     """
 
-    def __init__(self, model: str, execution: Execution) -> None:
+    def __init__(self, model: str, execution: Execution, *, whole_numbers: bool = False) -> None:
         self._notes: deque[str] = deque()
         loaded = load_model(model)
         card = loaded.card
@@ -159,6 +162,7 @@ class RunningModel:
             even=True,
             beyond=card.beyond,
             execution=execution,
+            ranges=card.ranges if whole_numbers else None,
             note=self._notes.append,
         )
 
@@ -227,10 +231,13 @@ class RunningModel:
 
 
 @cache
-def models_on(name: str, device: str) -> tuple[RunningModel, ...]:
+def models_on(name: str, device: str, precision: UNetPrecision) -> tuple[RunningModel, ...]:
     """Return the model on each of the devices, loaded once in a process."""
-    precision = choose_execution(device).dtype
-    return tuple(RunningModel(name, Execution(place, precision)) for place in all_devices(device))
+    dtype = choose_execution(device, precision).dtype
+    return tuple(
+        RunningModel(name, Execution(place, dtype), whole_numbers=precision == "auto")
+        for place in all_devices(device)
+    )
 
 
 _LOADING = threading.Lock()
@@ -238,10 +245,10 @@ _NEXT = itertools.count()
 _THREAD = threading.local()
 
 
-def model_here(name: str, device: str) -> RunningModel:
+def model_here(name: str, device: str, precision: UNetPrecision) -> RunningModel:
     """Return the model for the calling thread: several GPUs are shared out among the threads."""
     with _LOADING:
-        models: tuple[RunningModel, ...] = models_on(name, device)
+        models: tuple[RunningModel, ...] = models_on(name, device, precision)
     if not hasattr(_THREAD, "number"):
         _THREAD.number = next(_NEXT)
     return models[int(_THREAD.number) % len(models)]

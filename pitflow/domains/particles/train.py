@@ -14,6 +14,7 @@ from pitflow.domains.particles.fit import How, fit
 from pitflow.domains.particles.model import STILLS, ParticleModel, model_folder
 from pitflow.domains.particles.picture import Picture
 from pitflow.domains.particles.pictures import read_pictures
+from pitflow.domains.particles.ranges import with_ranges
 from pitflow.domains.particles.recipes import MOVING, SINGLE
 from pitflow.domains.recipe import Recipe
 from pitflow.domains.splits import split
@@ -88,6 +89,8 @@ def train_particles(
         prepare_folder(folder, overwrite=overwrite)
         how = How(begin, device, workers, progress or Silent())
         model, scores = _trained(some, own, folder, how, overwrite=overwrite)
+        if not are_stills:
+            model = model.with_card(with_ranges(model, some))
         card = finished_card(model.card, data, scores, command)
         save_checkpoint(folder, model.network, card)
     return read_card(out)
