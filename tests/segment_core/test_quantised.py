@@ -11,7 +11,7 @@ from torch import nn
 
 from pitflow.segment.dense import DensePredictor
 from pitflow.segment.devices import Execution
-from pitflow.segment.networks import build_network, fold_batch_norm
+from pitflow.segment.networks import build_network, fold_batch_norm, quantised
 from pitflow.segment.networks.quantised import (
     QuantisedUNet,
     _Numbers,
@@ -48,9 +48,9 @@ def in_whole_numbers(network: UNet) -> QuantisedUNet:
     return QuantisedUNet(network, ranges)
 
 
-def both(network: UNet, quantised: QuantisedUNet, shown: torch.Tensor) -> list[np.ndarray]:
+def both(network: UNet, rounded: QuantisedUNet, shown: torch.Tensor) -> list[np.ndarray]:
     with torch.inference_mode():
-        return [one(shown).numpy() for one in (network, quantised)]
+        return [one(shown).numpy() for one in (network, rounded)]
 
 
 @pytest.mark.parametrize("stem", ["full", "space_to_depth"])
@@ -60,25 +60,25 @@ def test_it_says_nearly_the_same(stem: str, levels: int, shape: tuple[int, int])
     network = trained(stem, levels)
     exact, rounded = both(network, in_whole_numbers(network), images(*shape))
     assert exact.shape == rounded.shape
-    assert np.abs(rounded - exact).mean() < 0.08 * exact.std()
-    assert np.corrcoef(exact.ravel(), rounded.ravel())[0, 1] > 0.99
+    assert np.abs(rounded - exact).mean() < 0.12 * exact.std()
+    assert np.corrcoef(exact.ravel(), rounded.ravel())[0, 1] > 0.985
 
 
 def test_an_image_is_answered_alike_alone_and_among_others() -> None:
     network = trained("space_to_depth")
-    quantised, shown = in_whole_numbers(network), images(4, 32)
+    rounded, shown = in_whole_numbers(network), images(4, 32)
     with torch.inference_mode():
-        together = quantised(shown)
+        together = rounded(shown)
         for image, answer in zip(shown, together, strict=True):
-            torch.testing.assert_close(quantised(image[None])[0], answer)
+            torch.testing.assert_close(rounded(image[None])[0], answer)
 
 
 def test_threads_share_it() -> None:
-    quantised, shown = in_whole_numbers(trained("full")), [images(n, 16 * n) for n in (1, 2, 3)]
+    rounded, shown = in_whole_numbers(trained("full")), [images(n, 16 * n) for n in (1, 2, 3)]
 
     def answer(number: int) -> torch.Tensor:
         with torch.inference_mode():
-            return quantised(shown[number % 3])
+            return rounded(shown[number % 3])
 
     alone = [answer(number) for number in range(3)]
     with ThreadPoolExecutor(4) as pool:
@@ -127,3 +127,16 @@ def test_only_single_precision_on_the_processor_is_replaced() -> None:
         for given in (ranges, None)
     )
     np.testing.assert_array_equal(with_ranges, without)
+
+
+def test_where_sums_do_not_fit_nothing_is_replaced(monkeypatch) -> None:
+    network = trained("full", 2)
+    ranges = measure_ranges(network, [images(1, 16)])
+    in_whole_numbers(network)
+    # As a kernel does whose sums of products are cut off.
+    monkeypatch.setattr(quantised._Convolution, "__call__", lambda self, features: features // 2)
+    quantised._has_kernels.cache_clear()
+    assert not can_quantise(network, ranges)
+    monkeypatch.undo()
+    quantised._has_kernels.cache_clear()
+    assert can_quantise(network, ranges)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import NamedTuple, TypeGuard
 
 import torch
@@ -33,13 +34,32 @@ _FIRST, _HEAD = "encoder.0.0", "head"
 
 def can_quantise(network: nn.Module, ranges: Ranges) -> TypeGuard[UNet]:
     """Return whether this machine runs a network of these ranges in whole numbers."""
-    has_kernels = torch.backends.mkldnn.is_available() and hasattr(
-        torch.ops.onednn, "qconv2d_pointwise"
-    )
-    x86 = platform.machine().lower() in {"x86_64", "amd64"}
-    if not (has_kernels and x86 and isinstance(network, UNet)):
+    if not isinstance(network, UNet) or not _has_kernels():
         return False
     return set(ranges) == {name for name, _ in _convolutions(network)}
+
+
+@cache
+def _has_kernels() -> bool:
+    """Return whether a convolution of whole numbers gives the right answer here.
+
+    The kernels are of x86, and no promise of torch; the largest numbers show whether sums fit.
+    """
+    if platform.machine().lower() not in {"x86_64", "amd64"}:
+        return False
+    conv = nn.Conv2d(16, 16, 3, padding=1)
+    nn.init.constant_(conv.weight, 1.0)
+    features = torch.full((1, 16, 4, 4), _MOST, dtype=torch.uint8)
+    numbers = _Numbers(1.0, 0), _Numbers(9 * 16 * 1.1, 0)
+    try:
+        with torch.inference_mode():
+            found = numbers[1].read(
+                _Convolution(conv, *numbers)(features.contiguous(memory_format=torch.channels_last))
+            )
+            exact = conv(features.float())
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return bool((found - exact).abs().max() <= numbers[1].step)
 
 
 def measure_ranges(network: UNet, batches: Iterable[torch.Tensor]) -> dict[str, Range]:
@@ -114,7 +134,7 @@ class QuantisedUNet(nn.Module):
         self._first, self._head = convs.pop(_FIRST), network.head
         self._levels = len(network.encoder)
         # What is concatenated is stored alike.
-        alike = {}
+        alike: dict[str, str] = {}
         for k in range(self._levels - 1):
             skip, coarse = f"encoder.{self._levels - 2 - k}.3", f"reduce.{k}"
             alike |= {skip: coarse, coarse: skip}
