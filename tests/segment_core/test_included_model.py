@@ -12,6 +12,7 @@ from pitflow.domains.particles.channels import COMPANY
 from pitflow.domains.particles.clips import read_clip
 from pitflow.domains.particles.evaluate import evaluate
 from pitflow.domains.particles.model import STILLS, ParticleModel, curves, load_model
+from pitflow.domains.particles.ranges import with_ranges
 from pitflow.segment.checkpoint import WEIGHTS
 from pitflow.segment.threshold import nothing
 from pitflow.simulate.config import SimulateConfig
@@ -53,6 +54,15 @@ def test_it_finds_particles_and_pits_in_a_recording(model: ParticleModel, tmp_pa
     assert f1["centre"] > 0.8
     assert f1["pit"] > 0.8
     assert f1["particle"] > 0.6
+    # What features reach in a few pictures is less than in all that it has learned from.
+    everywhere = model.card.ranges
+    here = with_ranges(model, pictures).ranges
+    assert here.keys() == everywhere.keys()
+    assert here != everywhere
+    adapted = with_ranges(model, pictures, everywhere).ranges
+    for name, (low, high) in adapted.items():
+        assert low == min(here[name][0], everywhere[name][0])
+        assert high == max(here[name][1], everywhere[name][1])
 
 
 def test_it_knows_the_tiles_that_it_was_trained_on(shared_data: Path) -> None:

@@ -12,7 +12,7 @@ from pitflow.domains.particles.model import ParticleModel
 from pitflow.domains.particles.picture import Picture
 from pitflow.segment.checkpoint import Card
 from pitflow.segment.networks import fold_batch_norm
-from pitflow.segment.networks.quantised import measure_ranges
+from pitflow.segment.networks.quantised import Ranges, measure_ranges
 from pitflow.segment.networks.unet import UNet
 
 _PICTURES = 72
@@ -20,18 +20,27 @@ _PICTURES = 72
 _DECIMALS = 3
 
 
-def with_ranges(model: ParticleModel, pictures: Sequence[Picture]) -> Card:
+def with_ranges(
+    model: ParticleModel, pictures: Sequence[Picture], initial: Ranges | None = None
+) -> Card:
     """Return a model's card with what its features reach on some pictures.
 
     A network other than ``UNet`` runs in no whole numbers, and its card stays as it is.
+
+    Parameters
+    ----------
+    initial:
+        Ranges of the model that it was adapted from, which has seen more than these pictures: the
+        new ones are no narrower.
     """
     network = fold_batch_norm(model.network).cpu().float()
     if not isinstance(network, UNet):
         return model.card
     found = measure_ranges(network, _images(model.card.channels, pictures, network.multiple))
-    ranges = {
-        name: (round(low, _DECIMALS), round(high, _DECIMALS)) for name, (low, high) in found.items()
-    }
+    ranges = {}
+    for name, (low, high) in found.items():
+        least, most = (initial or {}).get(name, (low, high))
+        ranges[name] = round(min(low, least), _DECIMALS), round(max(high, most), _DECIMALS)
     return model.card.model_copy(update={"ranges": ranges})
 
 

@@ -11,7 +11,7 @@ from pitflow.compute import Progress, Silent
 from pitflow.domains.particles.crossfit import cross_fit, fold_parts
 from pitflow.domains.particles.evaluate import score_particles
 from pitflow.domains.particles.fit import How, fit
-from pitflow.domains.particles.model import STILLS, ParticleModel, model_folder
+from pitflow.domains.particles.model import STILLS, ParticleModel, load_model, model_folder
 from pitflow.domains.particles.picture import Picture
 from pitflow.domains.particles.pictures import read_pictures
 from pitflow.domains.particles.ranges import with_ranges
@@ -90,7 +90,8 @@ def train_particles(
         how = How(begin, device, workers, progress or Silent())
         model, scores = _trained(some, own, folder, how, overwrite=overwrite)
         if not are_stills:
-            model = model.with_card(with_ranges(model, some))
+            ranges = None if begin is None else load_model(begin).card.ranges
+            model = model.with_card(with_ranges(model, some, ranges))
         card = finished_card(model.card, data, scores, command)
         save_checkpoint(folder, model.network, card)
     return read_card(out)
