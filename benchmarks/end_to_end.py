@@ -14,7 +14,6 @@ import contextlib
 import resource
 import shutil
 import subprocess
-import sys
 import time
 import warnings
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from command import pitflow
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,6 @@ def resident(process: psutil.Process) -> int:
         for one in (process, *process.children(recursive=True)):
             total += one.memory_info().rss
     return total
-
-
-def pitflow(*arguments: object) -> list[str]:
-    """Return the command line of a pitflow command of this interpreter."""
-    code = "import sys; from pitflow.cli import main; sys.exit(main())"
-    return [sys.executable, "-c", code, *map(str, arguments)]
 
 
 def simulate(workdir: Path, name: str, frames: int, size: str, seed: int) -> tuple[Path, Path]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ import cv2
 import numpy as np
 import torch
 import zarr
+from command import pitflow
 
 from pitflow.acquire.acquire import acquire_blocks, first_good_frame
 from pitflow.acquire.background import StoredScene
@@ -50,10 +50,8 @@ def simulate(workdir: Path, frames: int, size: str, seed: int) -> Path:
     """Render a clip unless it is there."""
     video = workdir / f"inference-{frames}.avi"
     if not video.exists():
-        code = "import sys; from pitflow.cli import main; sys.exit(main())"
-        options = ["--frames", frames, "--size", size, "--seed", seed]
-        command = [sys.executable, "-c", code, "simulate", video, *options]
-        subprocess.run([str(part) for part in command], check=True)
+        options = ("--frames", frames, "--size", size, "--seed", seed)
+        subprocess.run(pitflow("simulate", video, *options), check=True)
     return video
 
 

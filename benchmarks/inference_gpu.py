@@ -117,7 +117,7 @@ def main() -> None:
     # With the gate the first frame would be searched everywhere, which in a run few are.
     frames = frames[1:]
     config = UNetConfig(model=options.model, device=options.device)
-    models_on(options.model, options.device, "auto")
+    models_on(config.model, config.device, config.precision)
     compute = Compute(workers=options.workers)
 
     def measured(segmenter: Segmenter, blocks: int) -> tuple[float, float]:

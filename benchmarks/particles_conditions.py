@@ -11,10 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+
+from command import pitflow
 
 SEED = 4242
 BASE = {"frames": 80, "height": 720, "width": 720, "pits": 3, "rate": 0.4}
@@ -53,10 +54,9 @@ COLUMNS = {
 }
 
 
-def pitflow(*arguments: object) -> str:
+def printed(*arguments: object) -> str:
     """Run a command of the program and return what it prints."""
-    code = "import sys; from pitflow.cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", code, *map(str, arguments)]
+    command = pitflow(*arguments)
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
@@ -78,10 +78,10 @@ def scores(folder: Path, condition: str, segmenter: str) -> dict[str, Any]:
     )
     if not truth.exists():
         config.write_text(settings(CONDITIONS[condition]), encoding="utf-8")
-        pitflow("simulate", video, "--truth", truth, "--seed", SEED, "--config", config)
+        printed("simulate", video, "--truth", truth, "--seed", SEED, "--config", config)
     run = folder / f"{segmenter}.pitflow"
-    pitflow("run", video, "-o", run, "--segmenter", segmenter)
-    found: dict[str, Any] = json.loads(pitflow("score", run, "--truth", truth, "--json"))
+    printed("run", video, "-o", run, "--segmenter", segmenter)
+    found: dict[str, Any] = json.loads(printed("score", run, "--truth", truth, "--json"))
     return dict(found["sections"]["detection"])
 
 

@@ -211,9 +211,9 @@ def test_what_is_not_there_is_refused_before_any_work(model, config, said):
 
 
 def test_in_whole_numbers_the_included_model_finds_the_same_particles(recording):
-    network, ranges = load_model("particles").network, load_model("particles").card.ranges
-    if not can_quantise(fold_batch_norm(network), ranges):
-        assert ranges, "the card tells what the features reach"
+    included = load_model("particles")
+    if not can_quantise(fold_batch_norm(included.network), included.card.ranges):
+        assert included.card.ranges, "the card tells what the features reach"
         pytest.skip("this processor or torch has no convolution of whole numbers")
     pits = find_pits(recording, PitConfig(), recording.read()[-5:])
     tables = []

@@ -36,11 +36,11 @@ def with_ranges(
     network = fold_batch_norm(model.network).cpu().float()
     if not isinstance(network, UNet):
         return model.card
-    found = measure_ranges(network, _images(model.card.channels, pictures, network.multiple))
-    ranges = {}
-    for name, (low, high) in found.items():
-        least, most = (initial or {}).get(name, (low, high))
-        ranges[name] = round(min(low, least), _DECIMALS), round(max(high, most), _DECIMALS)
+    images = _images(model.card.channels, pictures, network.multiple)
+    ranges = {
+        name: (round(low, _DECIMALS), round(high, _DECIMALS))
+        for name, (low, high) in measure_ranges(network, images, initial).items()
+    }
     return model.card.model_copy(update={"ranges": ranges})
 
 

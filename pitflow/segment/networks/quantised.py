@@ -54,7 +54,9 @@ def _has_kernels() -> bool:
     try:
         with torch.inference_mode():
             found = numbers[1].read(
-                _Convolution(conv, *numbers)(features.contiguous(memory_format=torch.channels_last))
+                _Convolution(conv, *numbers, rectified=True)(
+                    features.contiguous(memory_format=torch.channels_last)
+                )
             )
             exact = conv(features.float())
     except (AttributeError, RuntimeError, TypeError):
@@ -62,20 +64,24 @@ def _has_kernels() -> bool:
     return bool((found - exact).abs().max() <= numbers[1].step)
 
 
-def measure_ranges(network: UNet, batches: Iterable[torch.Tensor]) -> dict[str, Range]:
+def measure_ranges(
+    network: UNet, batches: Iterable[torch.Tensor], initial: Ranges | None = None
+) -> dict[str, Range]:
     """Return what the features of a network reach on (n, channels, height, width) images.
 
     Parameters
     ----------
     network:
         With its batch norms folded.
+    initial:
+        What they have reached before; the answer is no narrower.
     """
-    found: dict[str, Range] = {}
+    found = dict(initial or {})
 
     def watch(name: str, conv: nn.Conv2d) -> torch.utils.hooks.RemovableHandle:
         def note(_: nn.Module, given: object, maps: torch.Tensor) -> None:
             low, high = (float(end) for end in torch.aminmax(maps))
-            if not name.startswith("reduce"):
+            if _is_rectified(name):
                 low, high = 0.0, max(high, 0.0)
             before = found.get(name, (low, high))
             found[name] = min(low, before[0]), max(high, before[1])
@@ -144,7 +150,8 @@ class QuantisedUNet(nn.Module):
         }
         before, self._convs = _FIRST, {}
         for name in _order(self._levels):
-            self._convs[name] = _Convolution(convs[name], self._stored[before], self._stored[name])
+            numbers = self._stored[before], self._stored[name]
+            self._convs[name] = _Convolution(convs[name], *numbers, rectified=_is_rectified(name))
             before = name
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -180,7 +187,9 @@ class QuantisedUNet(nn.Module):
 class _Convolution:
     """A convolution of whole numbers, and the rectifier behind it if there is one."""
 
-    def __init__(self, conv: nn.Conv2d, given: _Numbers, stored: _Numbers) -> None:
+    def __init__(
+        self, conv: nn.Conv2d, given: _Numbers, stored: _Numbers, *, rectified: bool
+    ) -> None:
         self._given, self._stored = given, stored
         weight = conv.weight.detach().float()
         self._steps = weight.abs().amax(dim=(1, 2, 3)).clamp_min(1e-8) / _MOST_WEIGHT
@@ -190,7 +199,7 @@ class _Convolution:
         # Laid out for the processor once.
         self._weight = torch.ops.onednn.qconv_prepack(whole, self._steps, *given, *self._how, None)
         self._bias = None if conv.bias is None else conv.bias.detach().float()
-        self._rectified = "none" if conv.kernel_size == (1, 1) else "relu"
+        self._rectified = "relu" if rectified else "none"
 
     def __call__(self, features: torch.Tensor) -> torch.Tensor:
         answer: torch.Tensor = torch.ops.onednn.qconv2d_pointwise(
@@ -215,6 +224,11 @@ def _convolutions(network: UNet) -> Iterator[tuple[str, nn.Conv2d]]:
     for name, part in network.named_modules():
         if isinstance(part, nn.Conv2d) and name != _HEAD:
             yield name, part
+
+
+def _is_rectified(name: str) -> bool:
+    """Return whether a rectifier follows a convolution."""
+    return not name.startswith("reduce")
 
 
 def _order(levels: int) -> Iterator[str]:
