@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -69,6 +70,27 @@ def resampling(dx: float, dy: float, negligible_px: float = NEGLIGIBLE_PX) -> Re
     return Resampling(whole, (_lanczos(part_x), _lanczos(part_y)))
 
 
+Part = tuple[slice, slice]
+"""Rows and columns of an image."""
+
+
+def seen_part(dx: float, dy: float, shape: tuple[int, ...]) -> Part:
+    """Return what a translated image knows; beyond that it repeats its edge.
+
+    Parameters
+    ----------
+    dx, dy:
+        Shift to the right and down, px.
+    shape:
+        (height, width).
+    """
+    rows, columns = (
+        slice(min(max(math.ceil(moved), 0), size), max(min(size + math.floor(moved), size), 0))
+        for moved, size in zip((dy, dx), shape, strict=True)
+    )
+    return rows, columns
+
+
 @dataclass(frozen=True, slots=True)
 class Translated:
     """An image that is to be translated, where and when it is looked at.
@@ -88,6 +110,13 @@ class Translated:
     def how(self) -> Resampling:
         """How it is translated."""
         return resampling(self.dx, self.dy, self.negligible_px)
+
+    @property
+    def seen(self) -> Part:
+        """What it knows; beyond that it repeats its edge."""
+        whole, kernels = self.how.whole, self.how.kernels
+        dx, dy = whole if kernels is None else (self.dx, self.dy)
+        return seen_part(dx, dy, self.image.shape)
 
     def whole(self) -> Image:
         """Return the translated image."""

@@ -55,3 +55,22 @@ def test_a_part_is_that_of_the_whole(shift, dtype):
             np.testing.assert_allclose(
                 part.astype(float), whole[rows, columns].astype(float), atol=atol
             )
+
+
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (0.3, -0.45), (3.2, -7.6), (-60.4, 9.0), (500, 0)])
+def test_beyond_what_is_seen_the_edge_repeats(shift):
+    height, width = FIELD.shape
+    rows, columns = Translated(FIELD, *shift).seen
+    index_x, index_y = np.arange(width) - shift[0], np.arange(height) - shift[1]
+    seen_x, seen_y = ((at >= 0) & (at <= at.size - 1) for at in (index_x, index_y))
+    for part, seen in ((columns, seen_x), (rows, seen_y)):
+        expected = np.zeros_like(seen)
+        expected[part] = True
+        np.testing.assert_array_equal(expected, seen)
+
+
+def test_a_negligible_shift_hides_nothing():
+    assert Translated(FIELD, 0.04, -0.01, negligible_px=0.05).seen == (
+        slice(0, FIELD.shape[0]),
+        slice(0, FIELD.shape[1]),
+    )

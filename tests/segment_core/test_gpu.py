@@ -19,7 +19,7 @@ from pitflow.segment.patches import Patch, Patches
 from pitflow.segment.tiles import plan_tiles
 from pitflow.segment.training.learn import Sample, TrainConfig, train
 from pitflow.segment.training.losses import build_loss
-from pitflow.translation import Translated
+from pitflow.translation import Translated, seen_part
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here")
 
@@ -76,7 +76,8 @@ def test_channels_made_there_are_those_made_tile_by_tile(dtype: type) -> None:
         "previous": Translated(others[0], 0.4, -3.3),
         "later": Translated(others[1], 2.0, 0.0),
     }
-    channels = TileChannels(MOVING.channels, frame, company)
+    seen = {"previous": company["previous"].seen, "background": seen_part(9, 0, SHAPE)}
+    channels = TileChannels(MOVING.channels, frame, company, seen)
     plan = plan_tiles(SHAPE, 432)
     (expected,) = channels.cut(plan, list(plan))
     found = channels.staged().on(Execution(torch.device("cuda"))).cpu().numpy()

@@ -20,7 +20,7 @@ from pitflow.domains.particles.stamps import clump, cut_stamps, find_specks, pas
 from pitflow.domains.recipe import AugmentConfig, Recipe
 from pitflow.segment.devices import CPU
 from pitflow.segment.tiles import extract, pad, plan_tiles
-from pitflow.translation import Translated
+from pitflow.translation import Translated, seen_part
 
 STEEL = 200
 
@@ -330,6 +330,28 @@ def test_channels_made_tile_by_tile_are_those_of_the_whole_frame() -> None:
         TileChannels(("sooner",), frame)
 
 
+def test_what_a_moved_image_does_not_know_is_not_compared() -> None:
+    rng = np.random.default_rng(8)
+    frame, other = (rng.integers(90, 190, (131, 102)).astype(np.uint8) for _ in range(2))
+    names = ("frame", "background", "previous")
+    company = {"background": other.astype(np.float32), "previous": Translated(other, -3.2, 1.7)}
+    seen = {
+        "background": seen_part(2.3, 0.0, frame.shape),
+        "previous": seen_part(-3.2, 1.7, frame.shape),
+    }
+    # Halos reach beyond the frame, where it is mirrored.
+    plan = plan_tiles((131, 102), 48, halo=8, multiple=8)
+    all_of_it = TileChannels(names, frame, company).cut(plan, list(plan))
+    cut = TileChannels(names, frame, company, seen).cut(plan, list(plan))
+    known = np.ones((3, 131, 102), np.float32)
+    known[1, :, :3] = 0
+    known[2, :2] = known[2, :, -4:] = 0
+    padded = pad(known, plan)
+    inside = np.stack([extract(padded, plan, tile) for tile in plan])
+    np.testing.assert_array_equal(cut, all_of_it * inside)
+    assert (inside == 0).any() and np.abs(all_of_it[inside == 0]).mean() > 0.1
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_channels_made_on_a_device_are_those_made_tile_by_tile(dtype: type) -> None:
     rng = np.random.default_rng(6)
@@ -342,7 +364,8 @@ def test_channels_made_on_a_device_are_those_made_tile_by_tile(dtype: type) -> N
         "after": others[2],
     }
     names = ("frame", "background", "previous", "later", "after", "earlier", "raw")
-    channels = TileChannels(names, frame, company)
+    seen = {"previous": company["previous"].seen, "background": seen_part(9, 0, frame.shape)}
+    channels = TileChannels(names, frame, company, seen)
     plan = plan_tiles((131, 102), 160)
     (expected,) = channels.cut(plan, list(plan))
     found = channels.staged().on(CPU).numpy()

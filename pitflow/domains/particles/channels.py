@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from pitflow.frame import Image
 from pitflow.segment.tiles import Pixels, TilePlan
-from pitflow.translation import Translated
+from pitflow.translation import Part, Translated
 
 if TYPE_CHECKING:
     from pitflow.domains.particles.device_channels import DeviceChannels
@@ -193,6 +193,9 @@ class TileChannels:
     company:
         What there is to compare it with (``COMPANY``), in the frame's geometry or to be moved
         there; any positive unit of brightness.
+    seen:
+        By name, the part of the frame that its company shows. Elsewhere the channel is 0, as if it
+        could not be had. Not given: all of it.
     """
 
     def __init__(
@@ -200,8 +203,10 @@ class TileChannels:
         names: Sequence[str],
         frame: Image,
         company: Mapping[str, Image | Translated] | None = None,
+        seen: Mapping[str, Part] | None = None,
     ) -> None:
         _check_names(names)
+        self._seen = {} if seen is None else seen
         self._names, self._full_scale = names, np.float32(np.iinfo(frame.dtype).max)
         self.shape: tuple[int, int] = (frame.shape[0], frame.shape[1])
         given = {} if company is None else company
@@ -231,7 +236,12 @@ class TileChannels:
         from pitflow.domains.particles.device_channels import DeviceChannels
 
         return DeviceChannels(
-            self._names, self._frame, self._images, self._reduced_scales, self._light
+            self._names,
+            self._frame,
+            self._images,
+            self._reduced_scales,
+            self._light,
+            self._seen,
         )
 
     def cut(self, plan: TilePlan, chosen: Sequence[tuple[int, int]]) -> Floats:
@@ -254,7 +264,23 @@ class TileChannels:
                     ground = _part(self._images[name], rows, columns)
                     ground_scale = _part(self._scales[name], rows, columns)
                     np.subtract(now, relative_to(ground_scale, ground), out=channel)
+                if name in self._seen:
+                    _clear_unseen(channel, self._seen[name], rows, columns)
         return cut
+
+
+def _clear_unseen(channel: Floats, seen: Part, rows: Pixels, columns: Pixels) -> None:
+    """Set a channel to 0 where its tile lies outside of what is seen."""
+    for lines, part, pixels in ((channel, seen[0], rows), (channel.T, seen[1], columns)):
+        first, last = (
+            (pixels.start, pixels.stop - 1)
+            if isinstance(pixels, slice)
+            else (pixels.min(), pixels.max())
+        )
+        if part.start <= first and last < part.stop:
+            continue
+        index = np.arange(first, last + 1) if isinstance(pixels, slice) else pixels
+        lines[(index < part.start) | (index >= part.stop)] = 0
 
 
 def as_it_is(image: Image | Translated) -> Image:

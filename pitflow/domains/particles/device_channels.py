@@ -17,7 +17,7 @@ from torch.nn import functional
 from pitflow.domains.particles.channels import LIMIT, UNIT, as_it_is
 from pitflow.frame import Image
 from pitflow.segment.devices import Execution
-from pitflow.translation import Resampling, Translated, resampling
+from pitflow.translation import Part, Resampling, Translated, resampling
 
 Floats = npt.NDArray[np.float32]
 
@@ -40,6 +40,8 @@ class DeviceChannels:
         value is multiplied by, at a quarter of the size.
     light:
         For the others, the neighbours, what makes them as bright as the frame.
+    seen:
+        By channel, the part of the frame that its company shows; elsewhere it is 0.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class DeviceChannels:
         company: Mapping[str, Image | Translated],
         scales: Mapping[str, Floats],
         light: Mapping[str, np.float32],
+        seen: Mapping[str, Part],
     ) -> None:
         self._names, self._dtype = names, frame.dtype
         self._frame = _staged(frame)
@@ -62,6 +65,7 @@ class DeviceChannels:
             for name in light
         }
         self._light = dict(light)
+        self._seen = dict(seen)
 
     def on(self, execution: Execution) -> torch.Tensor:
         """Return (channels, height, width) on a device, in its precision."""
@@ -88,6 +92,10 @@ class DeviceChannels:
             elif name in self._others:
                 other = _plain(sent(self._others[name]))
                 channel.copy_(now - _relative(other, scales[name]))
+            if name in self._seen:
+                for lines, part in zip((channel, channel.T), self._seen[name], strict=True):
+                    lines[: part.start] = 0
+                    lines[part.stop :] = 0
         return channels
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 
@@ -35,7 +35,7 @@ from pitflow.segment.gate import Places, Search, propose
 from pitflow.segment.patches import Boxes, Patches, cover
 from pitflow.segment.pits import PitMap
 from pitflow.segment.protocol import Segmentation
-from pitflow.translation import Translated
+from pitflow.translation import Translated, seen_part
 
 TILE_PX, TILE_HALO_PX = 512, 16
 """Tiles of frames that are searched everywhere, at most, and the margin whose answer is dropped."""
@@ -100,10 +100,12 @@ class UNetSegmenter:
             or patches.work_px > model.work_px(look.pit.shape)
         )
         chosen = None if everywhere else patches
-        company = _company(look, model, chosen)
-        company["background"] = darkening.ground
+        around = neighbours(look.window, look.place, model.channels)
+        company = _moved(around, look, model, chosen) | {"background": darkening.ground}
+        seen = {name: image.seen for name, image in around.items()}
+        seen["background"] = seen_part(*frame.shift, look.pit.shape)
         seeds, score, seen_at = model.particles(
-            TileChannels(model.channels, frame.image, company),
+            TileChannels(model.channels, frame.image, company, seen),
             chosen,
             darkening,
             blobs,
@@ -121,11 +123,10 @@ class UNetSegmenter:
         return replace(result, search=search, notes=model.said())
 
 
-def _company(
-    look: Look, model: RunningModel, patches: Patches | None
+def _moved(
+    around: Mapping[str, Translated], look: Look, model: RunningModel, patches: Patches | None
 ) -> dict[str, Image | Translated]:
     """Return the frames around a frame, moved already where that is less work than by parts."""
-    around = neighbours(look.window, look.place, model.channels)
     if patches is None:
         in_parts = model.on_gpu
     else:
