@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,19 @@ def test_it_is_small_and_says_how_it_was_made(model: ParticleModel) -> None:
     assert model.card.classes == ("particle", "pit", "centre")
     assert "particles-model.sh" in model.card.command
     assert len(model.card.weights_sha256) == 64
+
+
+def test_it_does_without_what_other_networks_bring_along() -> None:
+    """torchvision takes seconds to import, and does not work beside every build of torch."""
+    code = (
+        "import sys\n"
+        "sys.modules['torchvision'] = None\n"
+        "from pitflow.domains.particles.segmenter import model_here\n"
+        "model_here('particles', 'cpu', 'auto')\n"
+        "print('loaded', {'torch._dynamo', 'matplotlib', 'dask'} & set(sys.modules) or 'nothing')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded nothing"
 
 
 def test_single_images_have_a_network_of_their_own() -> None:

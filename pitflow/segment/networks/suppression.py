@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torchvision.ops import batched_nms
 
 from pitflow.segment.instance import Instance, Limits, trimmed
 from pitflow.segment.networks.instance_head import Predictions, mask_logits
@@ -22,6 +21,9 @@ def best_instances(
     shape:
         (height, width) of the image in px: masks end there.
     """
+    # It brings two seconds of imports with it, which other networks have no use for.
+    from torchvision.ops import batched_nms
+
     scores = predictions.scores[index].float().sigmoid()
     best, kinds = scores.max(dim=-1)
     candidates = torch.nonzero(best >= limits.min_score)[:, 0]

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torchvision.ops import box_iou
 
 TOP = 10
 SCORE_POWER, IOU_POWER = 0.5, 6.0
@@ -59,6 +58,9 @@ def assign(
     top:
         Positions per object at most.
     """
+    # See ``suppression``.
+    from torchvision.ops import box_iou
+
     if len(truth_boxes) == 0:
         nothing = torch.zeros(0, dtype=torch.long, device=boxes.device)
         return Assigned(nothing, nothing, boxes.new_zeros(0))

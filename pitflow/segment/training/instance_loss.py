@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from pydantic import Field
 from torch.nn import functional
-from torchvision.ops import complete_box_iou_loss
 
 from pitflow.config import Model
 from pitflow.segment.networks.gelan import Answer
@@ -66,6 +65,9 @@ def loss_terms(
     Each is a mean over what is assigned, weighted by how well it suits its object; a batch without
     any object has the class term only.
     """
+    # See ``suppression``.
+    from torchvision.ops import complete_box_iou_loss
+
     wanted = torch.zeros_like(predictions.scores)
     box_terms, mask_terms, shares = [], [], []
     cells = _at_prototypes(labels, predictions.prototypes.shape[-2:])
