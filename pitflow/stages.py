@@ -45,6 +45,9 @@ PIT_TAIL_FRAMES = 9
 WORTH_A_PROCESS_FRAMES = 100
 """The tables of a shorter recording are made before a second process is ready to draw."""
 
+_UNEVEN = 1.15
+"""Blocks are cut where workers would wait for one another for more than this share of the time."""
+
 MEASURED_TABLES = (
     "frames",
     "particles",
@@ -358,12 +361,13 @@ def segment(job: Job) -> str:
     segmenter = create_segmenter(job.config.segment, pits)
     masks = open_stack(job.run.masks, writable=True)
     task = partial(_segment_blocks, segmenter, pits, reader, scene, masks, parts)
-    tasks: list[tuple[Block, ...]] = [(block,) for block in blocks]
     if segmenter.in_order:
         # It carries state from frame to frame, so it must see all of them in one go.
         tasks = [tuple(blocks)]
     elif not job.config.acquire.store_frames:
         tasks = plan_tasks(blocks, job.opened)
+    else:
+        tasks = _even_tasks(job, reader, scene)
     _in_parts(job, "segment", task, tasks)
     detections = _read_parts(parts, "blocks")
     detections.to_parquet(job.table("segment", "detections"), index=False)
@@ -539,13 +543,39 @@ def _segment_blocks(
 
     from pitflow.segment.block import segment_block
 
-    frames = reader.read(blocks[0].start, blocks[-1].stop)
-    result = segment_block(segmenter, pits, frames, scene, masks)
+    frames = reader.read(blocks[0].start, blocks[-1].look_stop or blocks[-1].stop)
+    n_frames = len(reader.sound(blocks[0].start, blocks[-1].stop))
+    result = segment_block(segmenter, pits, frames, scene, masks, n_frames=n_frames)
     np.save(parts / f"arrival-{_span(blocks)}.npy", result.arrival)
     if result.searches or result.notes:
         record = {"searches": [asdict(search) for search in result.searches], "notes": result.notes}
         (parts / f"search-{_span(blocks)}.json").write_text(json.dumps(record))
     return result.detections
+
+
+def _even_tasks(job: Job, reader: FrameReader, scene: StoredScene) -> list[tuple[Block, ...]]:
+    """Return the blocks as tasks, or their windows where blocks would leave workers idle.
+
+    The windows of a block give the same results apart, but what they share is then computed for
+    each. A run that goes on keeps to what it began with.
+    """
+    from pitflow.acquire.blocks import cut_block
+    from pitflow.segment.classical.window import AHEAD, window_frames
+
+    blocks, workers = job.blocks, job.compute.workers
+    length = window_frames(scene)
+    whole: list[tuple[Block, ...]] = [(block,) for block in blocks]
+    parts: list[tuple[Block, ...]] = [
+        (part,)
+        for block in blocks
+        for part in cut_block(block, reader.sound(block.start, block.stop), length, AHEAD)
+    ]
+    in_turns = -(-len(blocks) // workers) * workers
+    uneven = job.compute.cluster is None and in_turns > _UNEVEN * len(blocks)
+    first, second = (parts, whole) if uneven else (whole, parts)
+    done = {path.stem for path in _part_files(job.run.parts("segment"), "blocks")}
+    begun = done <= {f"blocks-{_span(task)}" for task in first}
+    return first if begun else second
 
 
 def _note_searches(job: Job, files: list[Path]) -> str:

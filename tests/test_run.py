@@ -17,11 +17,12 @@ import zarr
 from pitflow import run as pipeline
 from pitflow import schema, stages
 from pitflow.compute import Compute, Silent
-from pitflow.config import Config
+from pitflow.config import Config, SegmentConfig
 from pitflow.errors import UserError
 from pitflow.figure_process import FigureProcess
 from pitflow.provenance import open_run
 from pitflow.score import score_run
+from pitflow.segment.classical import window
 from pitflow.simulate.config import SimulateConfig
 from pitflow.simulate.simulate import simulate
 
@@ -108,6 +109,37 @@ def test_the_answers_agree_with_the_truth(clip: Path, finished: Path) -> None:
 def test_the_number_of_workers_changes_nothing(clip: Path, finished: Path, tmp_path: Path) -> None:
     pipeline.run(clip, tmp_path / "one", CONFIG, Compute(1))
     assert_same(finished, tmp_path / "one")
+
+
+def test_blocks_are_cut_where_workers_would_be_idle(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window, "_LONGEST", 10)
+    monkeypatch.setattr(pipeline, "STAGES", pipeline.STAGES[:2])
+    quick = CONFIG.model_copy(update={"segment": SegmentConfig(segmenter="change")})
+    keep, tasks = Compute.map, []
+
+    def recorded(self: Compute, function, items, done) -> None:  # type: ignore[no-untyped-def]
+        tasks.append([sum(map(len, item)) for item in items])
+        keep(self, function, items, done)
+
+    def found(name: str) -> pd.DataFrame:
+        return pd.read_parquet(tmp_path / name / "parts" / "segment" / "detections.parquet")
+
+    monkeypatch.setattr(Compute, "map", recorded)
+    for name, workers in (("one", 1), ("two", 2)):
+        pipeline.run(clip, tmp_path / name, quick, Compute(workers))
+    _, whole, _, cut = tasks
+    assert (whole, cut) == ([24, 24, 24], [10, 10, 4] * 3)
+    pd.testing.assert_frame_equal(found("one"), found("two"), check_exact=True)
+    # What was begun in parts is ended in parts, though nobody would be idle now.
+    for part in sorted((tmp_path / "two" / "parts" / "segment").glob("blocks-*.parquet"))[1:]:
+        part.unlink()
+    manifest = tmp_path / "two" / "run.json"
+    manifest.write_text(manifest.read_text().replace('"done"', '"running"'))
+    pipeline.run(clip, tmp_path / "two", quick, Compute(1))
+    assert tasks[-1] == cut[1:]
+    pd.testing.assert_frame_equal(found("one"), found("two"), check_exact=True)
 
 
 def test_frames_that_are_not_stored_change_nothing(

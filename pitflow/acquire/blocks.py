@@ -1,7 +1,9 @@
-"""Blocks of time: each has one background, and tasks are made of whole blocks."""
+"""Blocks of time: each has one background, and tasks are made of whole blocks or of their parts."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +13,16 @@ from pitflow.acquire.source import Source
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Frames ``start`` up to ``stop`` of a recording; ``number`` is the block's own, from 0."""
+    """Frames ``start`` up to ``stop`` of a recording; ``number`` is the block's own, from 0.
+
+    Of a part of a block, the frames from there up to ``look_stop`` belong to the next part, and are
+    for looking ahead.
+    """
 
     number: int
     start: int
     stop: int
+    look_stop: int | None = None
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -35,6 +42,24 @@ def plan_blocks(start: int, stop: int, block_frames: int) -> list[Block]:
     n_blocks = max(1, (stop - start + block_frames // 2) // block_frames)
     edges = [start + i * block_frames for i in range(n_blocks)] + [stop]
     return [Block(i, edges[i], edges[i + 1]) for i in range(n_blocks)]
+
+
+def cut_block(block: Block, sound: Sequence[int], length: int, ahead: int) -> list[Block]:
+    """Cut a block into parts of ``length`` sound frames each, but for the last.
+
+    Parameters
+    ----------
+    sound:
+        Numbers of the block's frames that are not left out.
+    ahead:
+        Sound frames after each part that are looked at too.
+    """
+    edges = [block.start, *sound[length::length], block.stop]
+    looks = [*sound[length + ahead :: length], block.stop]
+    return [
+        Block(block.number, start, stop, looks[min(i, len(looks) - 1)])
+        for i, (start, stop) in enumerate(itertools.pairwise(edges))
+    ]
 
 
 def plan_tasks(blocks: list[Block], source: Source) -> list[tuple[Block, ...]]:

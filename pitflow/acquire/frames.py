@@ -39,6 +39,11 @@ class FrameReader:
         self._video = video
         self._frames = frames[frames["quality"].isin(["ok", "duplicate"])].set_index("frame")
 
+    def sound(self, start: int, stop: int) -> list[int]:
+        """Return the numbers of the sound frames from ``start`` up to ``stop``."""
+        numbers: list[int] = self._frames.loc[start : stop - 1].index.tolist()
+        return numbers
+
     def read(self, start: int, stop: int) -> Iterator[Frame]:
         """Yield the sound frames from ``start`` up to ``stop``, in order."""
         known = self._frames.loc[start : stop - 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -58,6 +59,7 @@ def segment_block(
     scene: Scene,
     masks: MaskArray | None = None,
     first_frame: int = 0,
+    n_frames: int | None = None,
 ) -> BlockResult:
     """Segment the frames of a block (or of a whole recording, in order) and write their class maps.
 
@@ -75,6 +77,8 @@ def segment_block(
         Where class maps are written, or None to keep none.
     first_frame:
         Frame number of the first image in ``masks``.
+    n_frames:
+        So many of the frames are segmented; those after them are looked at only. None: all.
     """
     arrival = np.full(pits.row.size, NEVER, np.int64)
     tables: list[pd.DataFrame] = []
@@ -82,7 +86,7 @@ def segment_block(
     searches: list[Search] = []
     notes: list[str] = []
     pending: list[Frame] = []
-    for result in segmenter.segment(_noted(frames, pending), scene):
+    for result in itertools.islice(segmenter.segment(_noted(frames, pending), scene), n_frames):
         frame = pending.pop(0)
         state = pits.sample(result.classes, frame) == CLASS_PIT
         arrival[state] = np.minimum(arrival[state], result.frame)

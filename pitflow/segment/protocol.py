@@ -72,7 +72,8 @@ class Segmenter(Protocol):
         """True if it carries state from frame to frame.
 
         Such a segmenter must be given every frame once, in order, by one iterator; any other may
-        be given the blocks of a recording in parallel, with the same result.
+        be given the blocks of a recording in parallel, or the windows of a block
+        (``pitflow.segment.classical.window``), with the same result.
         """
         ...
 

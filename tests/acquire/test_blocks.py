@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from pitflow.acquire.blocks import Block, plan_blocks, plan_tasks
+from pitflow.acquire.blocks import Block, cut_block, plan_blocks, plan_tasks
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,24 @@ def test_blocks_cover_every_frame_once(start, stop, edges) -> None:
     for block in blocks:
         for frame in (block.start, block.stop - 1):
             assert min((frame - start) // 48, len(blocks) - 1) == block.number
+
+
+@pytest.mark.parametrize(
+    ("lost", "spans"),
+    [
+        ((), [(50, 60, 63), (60, 70, 73), (70, 75, 75)]),
+        # A part has as many sound frames as the others, and looks as many sound ones ahead.
+        ((50, 55, 61), [(50, 63, 66), (63, 73, 75), (73, 75, 75)]),
+        (range(53, 75), [(50, 75, 75)]),
+        (range(60, 75), [(50, 75, 75)]),
+        (range(50, 75), [(50, 75, 75)]),
+    ],
+)
+def test_a_block_is_cut_by_its_sound_frames(lost, spans) -> None:
+    sound = [frame for frame in range(50, 75) if frame not in lost]
+    parts = cut_block(Block(3, 50, 75), sound, 10, 3)
+    assert [(part.start, part.stop, part.look_stop) for part in parts] == spans
+    assert {part.number for part in parts} == {3}
 
 
 @pytest.mark.parametrize(

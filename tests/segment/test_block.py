@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pitflow.acquire.blocks import Block, cut_block
 from pitflow.config import PitConfig, SegmentConfig
 from pitflow.segment.block import combine_arrivals, segment_block
+from pitflow.segment.classical import window
 from pitflow.segment.pits import NEVER, find_pits, pit_pixels
 from pitflow.segmenters import create_segmenter
 
@@ -43,6 +45,30 @@ def test_blocks_add_up_to_the_whole(tools, whole, recording):
         [combine_arrivals([parts[0].arrival, parts[1].arrival]), parts[2].arrival]
     )
     np.testing.assert_array_equal(left, whole[0].arrival)
+
+
+@pytest.mark.parametrize("name", ["change", "unet"])
+def test_windows_of_a_block_add_up_to_it(monkeypatch, recording, name):
+    monkeypatch.setattr(window, "_LONGEST", 10)
+    pits = find_pits(recording, PitConfig(), recording.read()[-5:])
+    segmenter = create_segmenter(SegmentConfig(segmenter=name), pits)
+    whole = segment_block(segmenter, pits, recording.read(24, 48), recording)
+    cut = cut_block(Block(1, 24, 48), range(24, 48), window.window_frames(recording), window.AHEAD)
+    assert [len(part) for part in cut] == [10, 10, 4]
+    parts = [
+        segment_block(
+            segmenter,
+            pits,
+            recording.read(part.start, part.look_stop),
+            recording,
+            n_frames=len(part),
+        )
+        for part in cut
+    ]
+    together = pd.concat([part.detections for part in parts], ignore_index=True)
+    pd.testing.assert_frame_equal(together, whole.detections)
+    assert sum((part.searches for part in parts), ()) == whole.searches
+    np.testing.assert_array_equal(combine_arrivals([part.arrival for part in parts]), whole.arrival)
 
 
 def test_arrivals_tell_the_growth(tools, whole):

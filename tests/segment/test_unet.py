@@ -86,7 +86,7 @@ def test_what_the_gate_passes_over_is_counted(segmenter, recording):
     assert results[1].search.found is results[25].search.found is None
 
 
-def test_what_was_found_is_followed_to_the_end_of_its_block(segmenter, recording):
+def test_what_was_found_is_followed_to_the_end_of_its_window(segmenter, recording):
     blind = segmenter(gate_threshold=1e6, gate_rim_px=0, full_every=1000)
     results = list(blind.segment(recording.read(0, 30), recording))
     for row in recording.truth[recording.truth["y"] == 20].itertuples():

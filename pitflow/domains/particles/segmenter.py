@@ -70,11 +70,11 @@ class UNetSegmenter:
         """Yield one result per frame."""
         config = self._config
         model = model_here(config.model, config.device, config.precision)
-        block, before = -1, Places.none()
+        before = Places.none()
         for look in looks(windows(frames, scene), scene, self._pits, self._change):
-            # Blocks are computed apart from one another.
-            if look.window.block != block:
-                block, before = look.window.block, Places.none()
+            # Windows are computed apart from one another.
+            if look.place == 0:
+                before = Places.none()
             if look.darkening is None:
                 yield without_particles(look)
             else:

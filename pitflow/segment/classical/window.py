@@ -13,7 +13,7 @@ from pitflow.scene import Scene
 
 _WINDOW_BYTES = 116 << 20
 _SHORTEST, _LONGEST = 8, 48
-_AHEAD = 4
+AHEAD = 4
 """Frames after a window that are looked at, but not part of it."""
 _DOUBT = 2.0
 """A change inside a window must be borne out by more than this many frames."""
@@ -44,15 +44,23 @@ class Window:
         return np.array([frame.quality == "ok" for frame in self.frames])
 
 
+def window_frames(scene: Scene) -> int:
+    """Return how many frames of their own the windows of a recording have, but for a block's last.
+
+    As many as fit a bounded memory: it depends on the size of the frames only.
+    """
+    height, width = scene.shape
+    bytes_each = height * width * (1 if scene.levels <= 256 else 2)
+    return int(np.clip(_WINDOW_BYTES // bytes_each, _SHORTEST, _LONGEST))
+
+
 def windows(frames: Iterable[Frame], scene: Scene) -> Iterator[Window]:
     """Split frames into windows that do not cross blocks and need bounded memory.
 
     The split depends on the frames' size and numbers only, so the blocks of a recording give the
     same windows alone and together.
     """
-    height, width = scene.shape
-    bytes_each = height * width * (1 if scene.levels <= 256 else 2)
-    length = int(np.clip(_WINDOW_BYTES // bytes_each, _SHORTEST, _LONGEST))
+    length = window_frames(scene)
     held: list[Frame] = []
     block = -1
     for frame in frames:
@@ -61,7 +69,7 @@ def windows(frames: Iterable[Frame], scene: Scene) -> Iterator[Window]:
             held = []
         block = scene.block_of(frame.index)
         held.append(frame)
-        if len(held) == length + _AHEAD:
+        if len(held) == length + AHEAD:
             yield Window(block, tuple(held), length)
             held = held[length:]
     if held:
