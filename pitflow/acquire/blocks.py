@@ -52,9 +52,10 @@ def cut_block(block: Block, sound: Sequence[int], length: int, ahead: int) -> li
     sound:
         Numbers of the block's frames that are not left out.
     ahead:
-        Sound frames after each part that are looked at too.
+        Sound frames after each part that are looked at too. Fewer than these are no part of their
+        own.
     """
-    edges = [block.start, *sound[length::length], block.stop]
+    edges = [block.start, *sound[length : len(sound) - ahead + 1 : length], block.stop]
     looks = [*sound[length + ahead :: length], block.stop]
     return [
         Block(block.number, start, stop, looks[min(i, len(looks) - 1)])

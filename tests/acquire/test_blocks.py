@@ -36,7 +36,8 @@ def test_blocks_cover_every_frame_once(start, stop, edges) -> None:
     [
         ((), [(50, 60, 63), (60, 70, 73), (70, 75, 75)]),
         # A part has as many sound frames as the others, and looks as many sound ones ahead.
-        ((50, 55, 61), [(50, 63, 66), (63, 73, 75), (73, 75, 75)]),
+        ((50, 55), [(50, 62, 65), (62, 72, 75), (72, 75, 75)]),
+        ((50, 55, 61), [(50, 63, 66), (63, 75, 75)]),
         (range(53, 75), [(50, 75, 75)]),
         (range(60, 75), [(50, 75, 75)]),
         (range(50, 75), [(50, 75, 75)]),

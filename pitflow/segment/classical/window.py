@@ -45,9 +45,10 @@ class Window:
 
 
 def window_frames(scene: Scene) -> int:
-    """Return how many frames of their own the windows of a recording have, but for a block's last.
+    """Return how many frames of their own the windows of a recording have.
 
-    As many as fit a bounded memory: it depends on the size of the frames only.
+    As many as fit a bounded memory: it depends on the size of the frames only. A block's last
+    window has more, by less than ``AHEAD``, or fewer.
     """
     height, width = scene.shape
     bytes_each = height * width * (1 if scene.levels <= 256 else 2)
@@ -57,15 +58,15 @@ def window_frames(scene: Scene) -> int:
 def windows(frames: Iterable[Frame], scene: Scene) -> Iterator[Window]:
     """Split frames into windows that do not cross blocks and need bounded memory.
 
-    The split depends on the frames' size and numbers only, so the blocks of a recording give the
-    same windows alone and together.
+    What would be looked at anyway is the last window's own. The split depends on the frames' size
+    and numbers only, so the blocks of a recording give the same windows alone and together.
     """
     length = window_frames(scene)
     held: list[Frame] = []
     block = -1
     for frame in frames:
         if held and scene.block_of(frame.index) != block:
-            yield from _flushed(held, block, length)
+            yield Window(block, tuple(held), len(held))
             held = []
         block = scene.block_of(frame.index)
         held.append(frame)
@@ -73,15 +74,7 @@ def windows(frames: Iterable[Frame], scene: Scene) -> Iterator[Window]:
             yield Window(block, tuple(held), length)
             held = held[length:]
     if held:
-        yield from _flushed(held, block, length)
-
-
-def _flushed(held: list[Frame], block: int, length: int) -> Iterator[Window]:
-    if len(held) <= length:
         yield Window(block, tuple(held), len(held))
-        return
-    yield Window(block, tuple(held), length)
-    yield Window(block, tuple(held[length:]), len(held) - length)
 
 
 def change_point(evidence: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
