@@ -101,7 +101,11 @@ class UNetConfig(Model):
         description="look only where something is darker than before; auto: on the processor, "
         "while on a GPU whole frames are searched",
     )
-    gate_threshold: float = Field(5.0, gt=0, description="how much darker, noise sigmas")
+    gate_threshold: float = Field(
+        5.0,
+        gt=0,
+        description="how much darker, noise sigmas of a frame and those around it together",
+    )
     gate_rim_px: float = Field(
         24.0, ge=0, description="and everywhere as near as this to a pit, px"
     )

@@ -2,8 +2,10 @@
 
 The scale-space response of the darkening, at a threshold so low that noise passes it too, proposes
 places, and so do the particles of the frame before; the surroundings of pits are proposed whole.
-The rest of the frame, nearly all of it, cannot hold a particle that a network would see. That this
-is so is measured on frames that are searched everywhere.
+What is too faint for one frame is often there in those around it, not far away, where noise is not:
+so the frames before and after count too. The rest of the frame, nearly all of it, cannot hold a
+particle that a network would see. How far that is so is measured on frames that are searched
+everywhere.
 """
 
 from __future__ import annotations
@@ -23,6 +25,13 @@ from pitflow.segment.patches import Boxes
 
 Ints = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
+
+FAINTEST = 3.5
+"""Of what is fainter than this, in noise sigmas, there is too much to be looked for again."""
+_WAY_PX = 4.0
+"""As near as this a blob is looked for in the frames around: what is too faint for one frame is
+mostly blurred, which is far from its pit, and slow."""
+_MOST_NEAR = 4
 
 _REACH_PX = 3.0
 """An answer is wanted this far around a proposed place, and further at wider scales."""
@@ -120,13 +129,42 @@ class Places:
         return cls(row, column)
 
 
+def clearness(blobs: Seeds, around: Sequence[Seeds]) -> npt.NDArray[np.float64]:
+    """Return how clear each blob is in some frames together, in noise sigmas.
+
+    The root of the sum of squares of its own signal to noise and of the greatest near it in each of
+    the frames around it.
+
+    Parameters
+    ----------
+    blobs, around:
+        Those of a frame and of the frames around it, from ``FAINTEST`` on.
+    """
+    squares = blobs.snr**2
+    here = _pixels(blobs)
+    for others in around:
+        if not blobs.snr.size or not others.snr.size:
+            continue
+        _, near = cKDTree(_pixels(others)).query(here, _MOST_NEAR, distance_upper_bound=_WAY_PX)
+        # Where there are fewer than that, the place of none is one past the last.
+        squares = squares + np.append(others.snr, 0.0)[near].max(axis=1) ** 2
+    together: npt.NDArray[np.float64] = np.sqrt(squares)
+    return together
+
+
+def _pixels(seeds: Seeds) -> Ints:
+    """Return (n, 2) row and column of seeds, in px of the frame."""
+    step = 2**seeds.level
+    return np.column_stack([seeds.row * step, seeds.column * step])
+
+
 def propose(seeds: Seeds, pit: Mask, rim_px: float, before: Places) -> Boxes:
     """Return where a particle can be.
 
     Parameters
     ----------
     seeds:
-        Blobs at a low threshold.
+        Blobs that are clear enough.
     pit:
         (height, width) mask of the pits.
     rim_px:
@@ -137,7 +175,7 @@ def propose(seeds: Seeds, pit: Mask, rim_px: float, before: Places) -> Boxes:
     """
     shape = pit.shape[0], pit.shape[1]
     step = 2**seeds.level
-    found = Places(seeds.row * step, seeds.column * step)
+    found = Places(*_pixels(seeds).T)
     reach = np.rint(_REACH_PX * np.sqrt(step) + _MORE_PX * (seeds.level > 0)).astype(np.intp)
     blobs = Boxes.around(found.row, found.column, reach, reach + 1, shape)
     lost = _without(before, found)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pitflow.segment.classical.blobs import Seeds
-from pitflow.segment.gate import Places, Search, gate_loss, propose
+from pitflow.segment.gate import Places, Search, clearness, gate_loss, propose
 from pitflow.segment.patches import Boxes
 
 SHAPE = (200, 260)
@@ -36,6 +36,23 @@ def test_a_blob_proposes_its_surroundings_wider_ones_more():
     assert vars_of(fine) == [[47], [77], [54], [84]]
     wide = propose(seeds((2, 12, 20)), NOTHING, 0, NOWHERE)
     assert vars_of(wide) == [[34], [66], [63], [95]]
+
+
+def with_snr(*blobs: tuple[int, int, int, float]) -> Seeds:
+    """Seeds at (level, row, column) with their signal to noise."""
+    level, row, column, snr = zip(*blobs, strict=True)
+    return Seeds(*(np.array(each, np.intp) for each in (level, row, column)), np.array(snr))
+
+
+def test_a_faint_blob_is_clearer_if_it_is_near_in_the_frames_around():
+    here = with_snr((0, 50, 80, 4.0), (1, 60, 60, 3.6))
+    before = with_snr((0, 50, 83, 3.0), (0, 52, 80, 2.0), (0, 120, 126, 12.0))
+    after = with_snr((1, 60, 61, 4.8), (0, 90, 80, 9.0))
+    np.testing.assert_allclose(clearness(here, ()), [4.0, 3.6])
+    np.testing.assert_allclose(clearness(here, (before,)), [5.0, 3.6])
+    np.testing.assert_allclose(clearness(here, (before, after)), [5.0, 6.0])
+    np.testing.assert_allclose(clearness(here, (Seeds.none(), after)), [4.0, 6.0])
+    assert clearness(Seeds.none(), (before,)).size == 0
 
 
 def test_what_lies_beyond_the_border_is_not_proposed():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -231,3 +232,22 @@ def test_in_whole_numbers_the_included_model_finds_the_same_particles(recording)
     assert n_exact > 30
     assert same >= 0.97 * n_exact
     assert sum(len(table) for table in tables[0]) <= 1.03 * n_exact
+
+
+def test_each_frame_is_looked_at_with_those_around_it_in_its_window(monkeypatch):
+    def look(window, place):
+        return SimpleNamespace(window=window, place=place, index=10 * window.block + place)
+
+    given, yielded = [], []
+    monkeypatch.setattr(module, "_blobs", lambda look: look.index)
+
+    def looks():
+        for window in (SimpleNamespace(block=1, n=3), SimpleNamespace(block=2, n=1)):
+            for place in range(window.n):
+                given.append(10 * window.block + place)
+                yield look(window, place)
+
+    for scan in module._scans(looks()):
+        yielded.append((scan.look.index, scan.around, given[-1]))
+    # A window's last frame does not wait for the next window.
+    assert yielded == [(10, (11,), 11), (11, (10, 12), 12), (12, (11,), 12), (20, (), 20)]

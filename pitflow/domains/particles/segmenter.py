@@ -10,7 +10,7 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 
 import cv2
@@ -31,7 +31,7 @@ from pitflow.segment.classical.seeding import seeds_of
 from pitflow.segment.classical.window import windows
 from pitflow.segment.dense import DensePredictor
 from pitflow.segment.devices import Execution, all_devices, choose_execution, one_thread
-from pitflow.segment.gate import Places, Search, propose
+from pitflow.segment.gate import FAINTEST, Places, Search, clearness, propose
 from pitflow.segment.patches import Boxes, Patches, cover
 from pitflow.segment.pits import PitMap
 from pitflow.segment.protocol import Segmentation
@@ -71,7 +71,8 @@ class UNetSegmenter:
         config = self._config
         model = model_here(config.model, config.device, config.precision)
         before = Places.none()
-        for look in looks(windows(frames, scene), scene, self._pits, self._change):
+        for scan in _scans(looks(windows(frames, scene), scene, self._pits, self._change)):
+            look = scan.look
             # Windows are computed apart from one another.
             if look.place == 0:
                 before = Places.none()
@@ -79,19 +80,20 @@ class UNetSegmenter:
                 yield without_particles(look)
             else:
                 with one_thread():
-                    result = self._segmented(model, look, look.darkening, before)
+                    result = self._segmented(model, scan, look.darkening, before)
                 before = Places.of(result.particles)
                 yield result
 
     def _segmented(
-        self, model: RunningModel, look: Look, darkening: Darkening, before: Places
+        self, model: RunningModel, scan: _Scan, darkening: Darkening, before: Places
     ) -> Segmentation:
-        config, frame = self._config, look.frame
-        blobs = find_seeds(darkening.pyramid, darkening.noise, config.gate_threshold)
+        config, look, blobs = self._config, scan.look, scan.blobs
+        frame = look.frame
         patches = None
         if config.gate != "auto" or not model.on_gpu:
+            clear = clearness(blobs, scan.around) >= config.gate_threshold
             patches = model.cover(
-                propose(blobs, look.pit, config.gate_rim_px, before), look.pit.shape
+                propose(blobs[clear], look.pit, config.gate_rim_px, before), look.pit.shape
             )
         everywhere = (
             patches is None
@@ -121,6 +123,37 @@ class UNetSegmenter:
                 answers = patches.answers[seeds.row * step, seeds.column * step]
                 search = replace(search, found=seeds.row.size, lost=int((answers == 0).sum()))
         return replace(result, search=search, notes=model.said())
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """A look at a frame, its blobs however faint, and those of the frames around it."""
+
+    look: Look
+    blobs: Seeds
+    around: tuple[Seeds, ...]
+
+
+def _scans(looks: Iterable[Look]) -> Iterator[_Scan]:
+    """Yield each look with the blobs of the frames before and after it in its window."""
+    earlier: tuple[Seeds, ...] = ()
+    held: _Scan | None = None
+    for look in looks:
+        blobs = _blobs(look)
+        if held is not None:
+            yield replace(held, around=(*held.around, blobs))
+        held = _Scan(look, blobs, earlier)
+        earlier = (blobs,)
+        if look.place == look.window.n - 1:
+            # No further, or two windows of frames would be held at a time.
+            yield held
+            held, earlier = None, ()
+
+
+def _blobs(look: Look) -> Seeds:
+    if look.darkening is None:
+        return Seeds.none()
+    return find_seeds(look.darkening.pyramid, look.darkening.noise, FAINTEST)
 
 
 def _moved(

@@ -78,6 +78,12 @@ class Seeds:
     column: Ints
     snr: npt.NDArray[np.float64]
 
+    @classmethod
+    def none(cls) -> Seeds:
+        """Return no seeds."""
+        nowhere = np.empty(0, np.intp)
+        return cls(nowhere, nowhere, nowhere, np.empty(0))
+
     def __getitem__(self, chosen: Ints | Mask) -> Seeds:
         return Seeds(self.level[chosen], self.row[chosen], self.column[chosen], self.snr[chosen])
 
