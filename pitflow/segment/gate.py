@@ -32,6 +32,7 @@ _WAY_PX = 4.0
 """As near as this a blob is looked for in the frames around: what is too faint for one frame is
 mostly blurred, which is far from its pit, and slow."""
 _MOST_NEAR = 4
+"""Of so many of the nearest there the clearest counts."""
 
 _REACH_PX = 3.0
 """An answer is wanted this far around a proposed place, and further at wider scales."""
