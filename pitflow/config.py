@@ -143,6 +143,12 @@ class LinkConfig(Model):
     keep_unlinked: bool = Field(
         False, description="keep detections in no track: they are not seen to move either"
     )
+    glimpse_px: float = Field(
+        3.0,
+        ge=0,
+        description="where a track leads, what is too unsure to be a particle by itself continues "
+        "it from as near as this, px; 0: never",
+    )
     rest_px: float = Field(
         1.5, ge=0, description="a particle that stays within this of its last place is at rest, px"
     )

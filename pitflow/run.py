@@ -79,7 +79,12 @@ STAGES = (
         needs=("acquire",),
         uses=("segment",),
         code=("segment", "segmenters.py", "domains/particles"),
-        files=("masks.zarr", "parts/segment/detections.parquet", "tables/pit_pixels.parquet"),
+        files=(
+            "masks.zarr",
+            "parts/segment/detections.parquet",
+            "parts/segment/glimpses.parquet",
+            "tables/pit_pixels.parquet",
+        ),
         function=stages.segment,
         reads=stages.model_read,
     ),

@@ -371,6 +371,7 @@ def segment(job: Job) -> str:
     _in_parts(job, "segment", task, tasks)
     detections = _read_parts(parts, "blocks")
     detections.to_parquet(job.table("segment", "detections"), index=False)
+    _read_parts(parts, "glimpses").to_parquet(job.table("segment", "glimpses"), index=False)
     arrival = combine_arrivals([np.load(path) for path in sorted(parts.glob("arrival-*.npy"))])
     pixels = pit_pixels(pits, arrival)
     schema.write_table(pixels, schema.PIT_PIXELS, job.run.table("pit_pixels"))
@@ -387,6 +388,7 @@ def link(job: Job) -> str:
     """Join the detections into tracks, and drop what does not move."""
     import pandas as pd
 
+    from pitflow.link.glimpses import PitTimes, take_up_glimpses
     from pitflow.link.settle import drop_settled
     from pitflow.link.tracks import link_detections
 
@@ -406,7 +408,19 @@ def link(job: Job) -> str:
 
     lost = frames.loc[~frames["quality"].isin(["ok", "duplicate"]), "frame"]
     linked = link_detections(steady, job.config.link, progress=count, lost_frames=set(lost))
-    moving = drop_settled(linked.particles, job.config.link)
+    settings = job.config.link
+    moving = drop_settled(linked.particles, settings)
+    if settings.glimpse_px > 0:
+        pixels = schema.read_table(job.run.table("pit_pixels"), schema.PIT_PIXELS)
+        moving = take_up_glimpses(
+            moving,
+            _moved(pd.read_parquet(job.table("segment", "glimpses")), frames, -1),
+            PitTimes(*(pixels[name].to_numpy() for name in ("x", "y", "frame"))),
+            reach_px=settings.glimpse_px,
+            lost_frames=set(lost),
+        )
+    if not settings.keep_unlinked:
+        moving = moving[moving["particle"] >= 0].reset_index(drop=True)
     particles = _moved(moving, frames, +1)
     job.notes += linked.notes
     particles.to_parquet(job.table("link", "particles"), index=False)
@@ -547,6 +561,7 @@ def _segment_blocks(
     n_frames = len(reader.sound(blocks[0].start, blocks[-1].stop))
     result = segment_block(segmenter, pits, frames, scene, masks, n_frames=n_frames)
     np.save(parts / f"arrival-{_span(blocks)}.npy", result.arrival)
+    result.glimpses.to_parquet(parts / f"glimpses-{_span(blocks)}.parquet", index=False)
     if result.searches or result.notes:
         record = {"searches": [asdict(search) for search in result.searches], "notes": result.notes}
         (parts / f"search-{_span(blocks)}.json").write_text(json.dumps(record))

@@ -39,6 +39,8 @@ class BlockResult:
         Particles per frame, indexed by frame number.
     arrival:
         (m,) first frame of the block in which each pixel of the pit map is pit, ``NEVER`` for none.
+    glimpses:
+        What is too unsure to be a particle by itself, in rows like those of ``detections``.
     searches:
         How the frames were searched, those that were searched in part or to compare.
     notes:
@@ -48,6 +50,7 @@ class BlockResult:
     detections: pd.DataFrame
     n_particles: pd.Series[int]
     arrival: npt.NDArray[np.int64]
+    glimpses: pd.DataFrame
     searches: tuple[Search, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -82,6 +85,7 @@ def segment_block(
     """
     arrival = np.full(pits.row.size, NEVER, np.int64)
     tables: list[pd.DataFrame] = []
+    glimpses: list[pd.DataFrame] = []
     counts: dict[int, int] = {}
     searches: list[Search] = []
     notes: list[str] = []
@@ -96,11 +100,17 @@ def segment_block(
         notes += result.notes
         if result.search is not None:
             searches.append(result.search)
-        if len(result.particles):
-            tables.append(result.particles)
-    detections = pd.concat(tables, ignore_index=True) if tables else empty_detections()
-    n_particles = pd.Series(counts, dtype="int64")
-    return BlockResult(detections, n_particles, arrival, tuple(searches), tuple(notes))
+        tables.append(result.particles)
+        if result.glimpses is not None:
+            glimpses.append(result.glimpses)
+    return BlockResult(
+        _joined(tables),
+        pd.Series(counts, dtype="int64"),
+        arrival,
+        _joined(glimpses),
+        tuple(searches),
+        tuple(notes),
+    )
 
 
 def combine_arrivals(arrivals: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
@@ -109,6 +119,11 @@ def combine_arrivals(arrivals: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[n
         raise ValueError("no arrivals to combine: give at least one block's")
     earliest: npt.NDArray[np.int64] = np.minimum.reduce(list(arrivals))
     return earliest
+
+
+def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else empty_detections()
 
 
 def _noted(frames: Iterable[Frame], pending: list[Frame]) -> Iterator[Frame]:

@@ -50,6 +50,11 @@ class Centres:
     score: Floats
     place: Floats
 
+    def __getitem__(self, chosen: Mask) -> Centres:
+        return Centres(
+            self.row[chosen], self.column[chosen], self.score[chosen], self.place[chosen]
+        )
+
 
 def find_centres(probability: Floats, threshold: float) -> Centres:
     """Return the maxima of a (height, width) map of the class ``centre``.

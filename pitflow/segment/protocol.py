@@ -48,6 +48,9 @@ class Segmentation:
         One row per particle with ``DETECTION_COLUMNS``.
     search:
         How much of the frame was looked at, where that is not all of it.
+    glimpses:
+        What may be a particle but is too unsure to be one by itself, in rows like those of
+        ``particles``; a track that leads there may go on with it. None: nothing was kept.
     notes:
         What had to be adapted on the way, one sentence each.
     """
@@ -56,6 +59,7 @@ class Segmentation:
     classes: npt.NDArray[np.uint8]
     particles: pd.DataFrame
     search: Search | None = None
+    glimpses: pd.DataFrame | None = None
     notes: tuple[str, ...] = ()
 
 

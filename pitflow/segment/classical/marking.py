@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from pitflow.frame import CLASS_PARTICLE, CLASS_PIT
-from pitflow.segment.classical.blobs import OUTLINE, Seeds, outline, outline_smoothing
+from pitflow.segment.classical.blobs import (
+    OUTLINE,
+    Outlines,
+    Seeds,
+    joined,
+    outline,
+    outline_smoothing,
+)
 from pitflow.segment.classical.darkening import Darkening, Look
 from pitflow.segment.objects import Objects, empty_detections, measure
 from pitflow.segment.protocol import Segmentation
@@ -44,17 +52,69 @@ def mark_particles(
     seen_at:
         (n, 2) x and y of each in px by other evidence than the darkening, NaN for none.
     """
-    ground, frame = darkening.ground, look.frame
     pixels = outline(darkening.image, darkening.pyramid, seeds, certain=certain)
+    objects = _objects(look, darkening, seeds, pixels, score, seen_at)
+    owner, row, column = objects.owner, objects.row, objects.column
+    classes = _pit_classes(look)
+    # What is not darker at all is not measured, and not marked either.
+    dark = np.bincount(owner, np.maximum(objects.darkening, 0), objects.n)[owner] > 0
+    classes[row[dark], column[dark]] = CLASS_PARTICLE
+    return Segmentation(look.frame.index, classes, measure(look.frame.index, objects))
+
+
+def measure_beside(
+    look: Look,
+    darkening: Darkening,
+    seeds: Seeds,
+    score: npt.NDArray[np.float64],
+    seen_at: npt.NDArray[np.float64],
+    others: Seeds,
+) -> pd.DataFrame:
+    """Return ``DETECTION_COLUMNS`` of what is not marked, as it lies beside others.
+
+    Parameters
+    ----------
+    look, darkening:
+        The frame, and how much darker it is than its ground.
+    seeds, score, seen_at:
+        As for `mark_particles`.
+    others:
+        Particles of the frame, which keep the pixels that are theirs.
+    """
+    n = seeds.level.size
+    if not n:
+        return empty_detections()
+    both = joined(seeds, others)
+    pixels = outline(darkening.image, darkening.pyramid, both, certain=True)
+    # Outlines are in the order of their seeds.
+    own = pixels.owner < np.count_nonzero(pixels.seed < n)
+    pixels = Outlines(
+        pixels.seed[pixels.seed < n],
+        pixels.ground[pixels.seed < n],
+        pixels.owner[own],
+        pixels.row[own],
+        pixels.column[own],
+    )
+    objects = _objects(look, darkening, seeds, pixels, score, seen_at)
+    return measure(look.frame.index, objects)
+
+
+def _objects(
+    look: Look,
+    darkening: Darkening,
+    seeds: Seeds,
+    pixels: Outlines,
+    score: npt.NDArray[np.float64],
+    seen_at: npt.NDArray[np.float64] | None,
+) -> Objects:
     row, column = pixels.row, pixels.column
-    lit = np.maximum(ground[row, column] * np.float32(frame.gain), 1)
-    depth = (darkening.image[row, column] - pixels.ground[pixels.owner]) / lit
-    objects = Objects(
+    lit = np.maximum(darkening.ground[row, column] * np.float32(look.frame.gain), 1)
+    return Objects(
         n=pixels.seed.size,
         owner=pixels.owner,
         row=row,
         column=column,
-        darkening=depth,
+        darkening=(darkening.image[row, column] - pixels.ground[pixels.owner]) / lit,
         slope=_slope(darkening.pyramid.smooth[0], row, column) / lit,
         score=score[pixels.seed],
         level=OUTLINE,
@@ -62,11 +122,6 @@ def mark_particles(
         snr=seeds.snr[pixels.seed],
         seen_at=None if seen_at is None else seen_at[pixels.seed],
     )
-    classes = _pit_classes(look)
-    # What is not darker at all is not measured, and not marked either.
-    dark = np.bincount(pixels.owner, np.maximum(depth, 0), pixels.seed.size)[pixels.owner] > 0
-    classes[row[dark], column[dark]] = CLASS_PARTICLE
-    return Segmentation(frame.index, classes, measure(frame.index, objects))
 
 
 def _pit_classes(look: Look) -> npt.NDArray[np.uint8]:

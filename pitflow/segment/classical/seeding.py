@@ -71,6 +71,38 @@ def seeds_of(
     return joined(at_peaks, others[kept]), score, np.concatenate([peaks.place, unseen])
 
 
+def unsure_seeds_of(
+    peaks: Centres, sure: Seeds, darkening: Darkening, blobs: Seeds
+) -> tuple[Seeds, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return what `seeds_of` does, of peaks too low to be particles and apart from those that are.
+
+    Parameters
+    ----------
+    peaks:
+        Of the network's map, below the threshold of a particle.
+    sure:
+        The seeds of the frame's particles; their blobs are taken.
+    darkening, blobs:
+        Of the frame.
+    """
+    row, column = peaks.row, peaks.column
+    apart = np.ones(row.size, np.bool_)
+    if row.size and sure.level.size:
+        step = 2**sure.level
+        tree = cKDTree(np.column_stack([sure.row * step, sure.column * step]))
+        apart = tree.query(np.column_stack([row, column]))[0] > APART_PX
+        blobs = blobs[~np.isin(_number(blobs), _number(sure))]
+    row, column = row[apart], column[apart]
+    taken = _assigned(darkening, blobs, row, column)
+    seeds = _seeds_at(darkening, blobs, taken, row, column)
+    return seeds, peaks.score[apart].astype(np.float64), peaks.place[apart].astype(np.float64)
+
+
+def _number(seeds: Seeds) -> Ints:
+    """Return a number for the place and scale of each seed."""
+    return (seeds.row << 36) + (seeds.column << 8) + seeds.level
+
+
 def _seeds_at(darkening: Darkening, blobs: Seeds, taken: Ints, row: Ints, column: Ints) -> Seeds:
     """Return one seed per peak: the blob that it took over, or where the darkening is clearest."""
     level, at_row, at_column, snr = _clearest(darkening, row, column)
