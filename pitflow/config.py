@@ -144,7 +144,7 @@ class LinkConfig(Model):
         False, description="keep detections in no track: they are not seen to move either"
     )
     glimpse_px: float = Field(
-        3.0,
+        4.0,
         ge=0,
         description="where a track leads, what is too unsure to be a particle by itself continues "
         "it from as near as this, px; 0: never",

@@ -409,7 +409,8 @@ def link(job: Job) -> str:
     lost = frames.loc[~frames["quality"].isin(["ok", "duplicate"]), "frame"]
     linked = link_detections(steady, job.config.link, progress=count, lost_frames=set(lost))
     settings = job.config.link
-    moving = drop_settled(linked.particles, settings)
+    # What is in no track may still continue one.
+    moving = drop_settled(linked.particles, settings.model_copy(update={"keep_unlinked": True}))
     if settings.glimpse_px > 0:
         pixels = schema.read_table(job.run.table("pit_pixels"), schema.PIT_PIXELS)
         moving = take_up_glimpses(

@@ -28,18 +28,12 @@ _STEPS = 5
 """Steps at the start of a track that tell its velocity there..."""
 _LEAST_STEPS = 2
 """...and at least so many; a shorter track leads nowhere."""
-_LEAST_SPEED = 0.5
-"""What is slower than this, px/frame, leads nowhere either."""
-_FURTHEST = 25
-"""Frames a track is followed back, at most."""
 _MISSES = 2
 """Frames in a row that it may be unseen on the way."""
 _WIDER_PX = 0.5
 """After each of them it is looked for in a circle so much wider."""
 _UNDER_PX = 4.0
 """As near as this to another particle it is under it, and not missed."""
-_TRUST = 0.7
-"""Share of the way from where a track leads to what was glimpsed that the track takes."""
 
 
 class PitTimes:
@@ -163,7 +157,7 @@ class _Starts:
             [np.bincount(index, time * xy[:, axis]) / spread for axis in (0, 1)]
         )
         begin = start.groupby("particle").head(1)
-        leads = (count > _LEAST_STEPS) & (np.hypot(*velocity.T) >= _LEAST_SPEED)
+        leads = count > _LEAST_STEPS
         n = int(leads.sum())
         return cls(
             particle=track[leads],
@@ -178,14 +172,13 @@ class _Starts:
         """Go back by one frame, to this one; return the starts that are still followed there."""
         followed = np.flatnonzero((frame < self.first) & ~self.left)
         self.position[followed] -= self.velocity[followed]
-        gone = self.first[followed] - frame > _FURTHEST
-        gone |= pits.covers(self.position[followed], frame)
+        gone = pits.covers(self.position[followed], frame)
         self.left[followed] = gone
         return followed[~gone]
 
     def seen(self, which: Ints, places: Floats) -> None:
         """Take over where some of them were glimpsed."""
-        self.position[which] += _TRUST * (places - self.position[which])
+        self.position[which] = places
         self.misses[which] = 0
 
     def unseen(self, which: Ints, under: Bools) -> None:

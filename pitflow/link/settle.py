@@ -31,9 +31,8 @@ def drop_settled(particles: pd.DataFrame, config: LinkConfig) -> pd.DataFrame:
       ``least_move_px``. What is seen there then is the trace of the landed particle.
     - *Never away.* What is then left of a track must get further than ``least_move_px`` from its
       first place, which is about a particle's own size: less is flicker of the texture or a rim.
-
-    Detections in no track, and those that are now linked to fewer than ``min_length``, are left in
-    none (``particle`` -1).
+    - *In no track.* Detections that are linked to fewer than ``min_length``, unless
+      ``keep_unlinked``.
 
     Parameters
     ----------
@@ -59,9 +58,12 @@ def drop_settled(particles: pd.DataFrame, config: LinkConfig) -> pd.DataFrame:
         resting[order] = _at_rest(track, frame[order], xy[order], config)
     left = particles[~resting].reset_index(drop=True)
     left["particle"] = _renumber(left["particle"].to_numpy(np.int64), config.min_length)
-    linked_still = left["particle"].to_numpy(np.int64) >= 0
-    flicker = linked_still & (_reach(left) < config.least_move_px)
-    left = left[~flicker].reset_index(drop=True)
+    moving = left["particle"].to_numpy(np.int64) >= 0
+    flicker = moving & (_reach(left) < config.least_move_px)
+    keep = moving & ~flicker
+    if config.keep_unlinked:
+        keep |= ~moving
+    left = left[keep].reset_index(drop=True)
     left["particle"] = _renumber(left["particle"].to_numpy(np.int64), 1)
     return left
 

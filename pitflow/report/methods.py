@@ -43,6 +43,13 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
         if measure.correlation.method == "circular"
         else "Pearson correlation of the mean angles, as in the published analysis"
     )
+    glimpses = (
+        " Back towards its pit, and where it was missed, a track goes on with what is too unsure "
+        f"to be a particle by itself, within {run.link.glimpse_px:g} px of where it leads; such "
+        "detections have a low score."
+        if run.link.glimpse_px > 0
+        else ""
+    )
     calibrated = focus.k_px_per_um is not None and focus.sigma0_px is not None
     return [
         (
@@ -70,7 +77,7 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 f"may be missed for {run.link.memory} frames. Tracks of fewer than "
                 f"{run.link.min_length} detections are not kept; a particle that stays within "
                 f"{run.link.rest_px:g} px for {run.link.rest_frames} frames has landed, and its "
-                "track ends there."
+                f"track ends there.{glimpses}"
             ),
         ),
         (

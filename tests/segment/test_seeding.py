@@ -8,7 +8,7 @@ import pytest
 from pitflow.segment.centres import Centres
 from pitflow.segment.classical.blobs import Seeds, build_pyramid
 from pitflow.segment.classical.darkening import Darkening, Structure
-from pitflow.segment.classical.seeding import seeds_of
+from pitflow.segment.classical.seeding import seeds_of, unsure_seeds_of
 
 SHAPE = (96, 128)
 NONE = np.empty(0, np.intp)
@@ -107,3 +107,32 @@ def test_a_blob_that_a_peak_took_over_is_not_counted_again():
     peaks = peaks_at(np.array([40]), np.array([64]))
     seeds, _, _ = seeds_of(evidence, peaks, darkened((40, 60, 7.0)), blobs, 5.0)
     assert seeds.column.tolist() == [15]
+
+
+def test_unsure_peaks_are_seeds_apart_from_the_particles_alone():
+    image = darkened((40, 60, 1.5), (40, 66, 1.5), (70, 20, 3.4))
+    blobs = Seeds(
+        np.array([0, 0, 1]), np.array([40, 40, 35]), np.array([60, 66, 10]), np.full(3, 9.0)
+    )
+    # Beside a particle, on a blob of its own, and where no blob is.
+    peaks = peaks_at(np.array([41, 70, 20]), np.array([61, 21, 100]))
+    sure = blobs[np.array([0, 1])]
+    seeds, score, places = unsure_seeds_of(peaks, sure, image, blobs)
+    assert seeds.level.size == score.size == len(places) == 2
+    assert (seeds.level[0], seeds.row[0], seeds.column[0]) == (1, 35, 10)
+    assert places[:, 0].tolist() == [21.25, 100.25]
+
+
+def test_the_blob_of_a_particle_is_not_taken_over_by_an_unsure_peak():
+    """4 px beside a wide particle, whose blob reaches that far."""
+    blobs = Seeds(np.array([2]), np.array([10]), np.array([15]), np.array([30.0]))
+    image, peaks = darkened((40, 60, 7.0)), peaks_at(np.array([40]), np.array([64]))
+    taken, _, _ = unsure_seeds_of(peaks, Seeds.none(), image, blobs)
+    own, _, _ = unsure_seeds_of(peaks, blobs, image, blobs)
+    assert taken.snr.tolist() == [30.0]
+    assert own.snr.tolist() != [30.0]
+
+
+def test_without_unsure_peaks_there_are_no_unsure_seeds():
+    seeds, score, places = unsure_seeds_of(peaks_at(NONE, NONE), PAIR, darkened(), PAIR)
+    assert seeds.level.size == score.size == len(places) == 0

@@ -6,6 +6,7 @@ import pickle
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -239,7 +240,7 @@ def test_each_frame_is_looked_at_with_those_around_it_in_its_window(monkeypatch)
         return SimpleNamespace(window=window, place=place, index=10 * window.block + place)
 
     given, yielded = [], []
-    monkeypatch.setattr(module, "_blobs", lambda look: look.index)
+    monkeypatch.setattr(module, "_blobs", lambda look, faintest: look.index)
 
     def looks():
         for window in (SimpleNamespace(block=1, n=3), SimpleNamespace(block=2, n=1)):
@@ -247,7 +248,42 @@ def test_each_frame_is_looked_at_with_those_around_it_in_its_window(monkeypatch)
                 given.append(10 * window.block + place)
                 yield look(window, place)
 
-    for scan in module._scans(looks()):
+    for scan in module._scans(looks(), 3.5):
         yielded.append((scan.look.index, scan.around, given[-1]))
     # A window's last frame does not wait for the next window.
     assert yielded == [(10, (11,), 11), (11, (10, 12), 12), (12, (11,), 12), (20, (), 20)]
+
+
+def test_what_is_too_unsure_to_be_a_particle_is_glimpsed(segmenter, recording, gated):
+    """With a threshold that nothing reaches, all that was found is glimpsed in the same places."""
+    none_sure = list(
+        segmenter(threshold=0.9999, full_every=30, gate_rim_px=4).segment(
+            recording.read(), recording
+        )
+    )
+    moved = []
+    for sure, unsure in zip(gated, none_sure, strict=True):
+        glimpses = unsure.glimpses
+        assert tuple(glimpses.columns) == tuple(sure.particles.columns)
+        assert (glimpses["score"] < 0.9999).all()
+        seen = pd.concat([unsure.particles, glimpses])
+        for row in sure.particles.itertuples():
+            moved.append(np.hypot(seen["x"] - row.x, seen["y"] - row.y).min())
+    assert np.quantile(moved, 0.9) < 0.5
+
+
+def test_glimpses_lie_apart_from_the_particles(segmenter, recording):
+    for result in segmenter(gate=False).segment(recording.read(0, 24), recording):
+        for row in result.glimpses.itertuples():
+            away = np.hypot(result.particles["x"] - row.x, result.particles["y"] - row.y)
+            assert away.min() > 1
+
+
+def test_a_lower_threshold_of_the_gate_looks_at_more(segmenter, recording):
+    def share(threshold):
+        results = segmenter(gate_threshold=threshold, gate_rim_px=4).segment(
+            recording.read(1, 5), recording
+        )
+        return np.mean([result.search.share for result in results])
+
+    assert share(5.0) < share(3.5) < share(2.5)

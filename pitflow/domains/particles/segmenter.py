@@ -78,7 +78,9 @@ class UNetSegmenter:
         config = self._config
         model = model_here(config.model, config.device, config.precision)
         before = Places.none()
-        for scan in _scans(looks(windows(frames, scene), scene, self._pits, self._change)):
+        faintest = min(FAINTEST, config.gate_threshold)
+        seen = looks(windows(frames, scene), scene, self._pits, self._change)
+        for scan in _scans(seen, faintest):
             look = scan.look
             # Windows are computed apart from one another.
             if look.place == 0:
@@ -149,12 +151,15 @@ class _Scan:
     around: tuple[Seeds, ...]
 
 
-def _scans(looks: Iterable[Look]) -> Iterator[_Scan]:
-    """Yield each look with the blobs of the frames before and after it in its window."""
+def _scans(looks: Iterable[Look], faintest: float) -> Iterator[_Scan]:
+    """Yield each look with the blobs of the frames before and after it in its window.
+
+    Of blobs those are kept that stand out by ``faintest`` noise sigmas.
+    """
     earlier: tuple[Seeds, ...] = ()
     held: _Scan | None = None
     for look in looks:
-        blobs = _blobs(look)
+        blobs = _blobs(look, faintest)
         if held is not None:
             yield replace(held, around=(*held.around, blobs))
         held = _Scan(look, blobs, earlier)
@@ -165,10 +170,10 @@ def _scans(looks: Iterable[Look]) -> Iterator[_Scan]:
             held, earlier = None, ()
 
 
-def _blobs(look: Look) -> Seeds:
+def _blobs(look: Look, faintest: float) -> Seeds:
     if look.darkening is None:
         return Seeds.none()
-    return find_seeds(look.darkening.pyramid, look.darkening.noise, FAINTEST)
+    return find_seeds(look.darkening.pyramid, look.darkening.noise, faintest)
 
 
 @dataclass(frozen=True, slots=True)

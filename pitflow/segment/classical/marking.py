@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -72,6 +74,9 @@ def measure_beside(
 ) -> pd.DataFrame:
     """Return ``DETECTION_COLUMNS`` of what is not marked, as it lies beside others.
 
+    It lies where it was seen by other evidence, for the darkening of what is faint among others is
+    mostly theirs.
+
     Parameters
     ----------
     look, darkening:
@@ -95,7 +100,8 @@ def measure_beside(
         pixels.row[own],
         pixels.column[own],
     )
-    objects = _objects(look, darkening, seeds, pixels, score, seen_at)
+    untold = replace(seeds, snr=np.zeros(n))
+    objects = _objects(look, darkening, untold, pixels, score, seen_at)
     return measure(look.frame.index, objects)
 
 
