@@ -279,6 +279,18 @@ def test_glimpses_lie_apart_from_the_particles(segmenter, recording):
             assert away.min() > 1
 
 
+def test_nothing_is_glimpsed_in_a_wide_dark_particle():
+    def table(*rows):
+        return pd.DataFrame(rows, columns=["x", "y", "diameter_px", "contrast"])
+
+    particles = table((50.0, 50.0, 16.0, 0.3), (150.0, 50.0, 16.0, 0.05), (250.0, 50.0, 6.0, 0.3))
+    near, far = [(x + 4.0, 50.0, 5.0, 0.1) for x in (50, 150, 250)], (61.0, 50.0, 5.0, 0.1)
+    left = module._not_within(table(*near, far), particles)
+    assert left["x"].tolist() == [154, 254, 61]
+    assert len(module._not_within(table(), particles)) == 0
+    assert len(module._not_within(table(far), table())) == 1
+
+
 def test_a_lower_threshold_of_the_gate_looks_at_more(segmenter, recording):
     def share(threshold):
         results = segmenter(gate_threshold=threshold, gate_rim_px=4).segment(

@@ -16,6 +16,7 @@ from functools import cache
 import cv2
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from pitflow.config import ChangeConfig, UNetConfig, UNetPrecision
 from pitflow.domains.particles.channels import TileChannels
@@ -52,6 +53,10 @@ _SURE = 1e-4
 _GLIMPSE = 1e-3
 """A centre of this confidence is no particle by itself. But of those that lie where a track leads,
 nine in ten are: measured on simulated recordings, towards the pits that the particles left."""
+_WIDE_PX, _DARK = 10.0, 0.12
+"""In a particle as wide and dark as this the network sees more than one peak..."""
+_BODY = 0.6
+"""...and within this share of its diameter nothing else could be told from it."""
 
 
 class UNetSegmenter:
@@ -129,8 +134,9 @@ class UNetSegmenter:
         )
         glimpses = None
         if unsure is not None:
-            glimpses = measure_beside(
-                look, darkening, unsure.seeds, unsure.score, unsure.seen_at, seeds
+            glimpses = _not_within(
+                measure_beside(look, darkening, unsure.seeds, unsure.score, unsure.seen_at, seeds),
+                result.particles,
             )
         search = None
         if patches is not None:
@@ -192,6 +198,16 @@ class _Sighted:
         cls, seeds: Seeds, score: npt.NDArray[np.float64], seen_at: npt.NDArray[np.float64]
     ) -> _Sighted:
         return cls(seeds, np.clip(score, _SURE, 1 - _SURE), seen_at)
+
+
+def _not_within(glimpses: pd.DataFrame, particles: pd.DataFrame) -> pd.DataFrame:
+    """Return the glimpses that do not lie in a wide, dark particle."""
+    broad = particles[(particles["diameter_px"] >= _WIDE_PX) & (particles["contrast"] >= _DARK)]
+    here, there = (table[["x", "y"]].to_numpy(np.float64) for table in (glimpses, broad))
+    away = np.hypot(*(here[:, None] - there[None]).transpose(2, 0, 1))
+    apart = (away >= _BODY * broad["diameter_px"].to_numpy()).all(axis=1)
+    left: pd.DataFrame = glimpses[apart].reset_index(drop=True)
+    return left
 
 
 def _moved(
