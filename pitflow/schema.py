@@ -38,11 +38,15 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A named set of columns; tables written by pitflow hold these first, in this order."""
+    """A named set of columns; tables written by pitflow hold these first, in this order.
+
+    ``further`` are the columns that a run writes after them: a table may lack those.
+    """
 
     name: str
     meaning: str
     columns: tuple[Column, ...]
+    further: tuple[Column, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -106,6 +110,12 @@ PARTICLES = Table(
         is_outlier      | bool    |        | speed far from the track's own trend
         """
     ),
+    _columns(
+        """
+        is_glimpse | bool |  | too unsure, or too far off, to be linked: its track led there; no statistic uses it
+        z_is_valid | bool |  | seen well enough for a height: alone, whole, with an error that is known
+        """
+    ),
 )
 
 PITS = Table(
@@ -134,6 +144,18 @@ PITS = Table(
         resultant_length_hi | float64 |     | upper end of its 95 % interval
         """
     ),
+    _columns(
+        """
+        perimeter_px        | float64 | px   | perimeter of the final pit
+        visible_share       | float64 |      | share of directions in which a departure would be seen
+        omnibus_p           | float64 |      | p of Rao's spacing test against uniform ejection, which also sees opposed directions
+        omnibus_q           | float64 |      | omnibus_p adjusted over pits (Benjamini-Hochberg)
+        flow_speed_um_s     | float64 | um/s | speed at the pit, of the fit v / (1 + r / flow_half_px) to speed over distance
+        flow_speed_err_um_s | float64 | um/s | its standard error
+        flow_half_px        | float64 | px   | distance from the pit's centre at which the speed has halved
+        flow_half_err_px    | float64 | px   | its standard error
+        """
+    ),
 )
 
 GROWTH = Table(
@@ -146,6 +168,13 @@ GROWTH = Table(
         area_px   | float64 | px^2 | area in this frame
         new_px    | float64 | px^2 | pixels that became pit in this frame
         angle_deg | float64 | deg  | circular mean direction of the new pixels about the onset; empty without any
+        """
+    ),
+    _columns(
+        """
+        resultant_length | float64 |      | 0 new pixels in all directions alike, 1 in one direction
+        area_err_px      | float64 | px^2 | standard error of the area
+        current_a        | float64 | A    | current that dissolves the pit, by its area and an assumed shape; empty without one
         """
     ),
 )
@@ -165,6 +194,13 @@ EJECTIONS = Table(
         angle_err_deg | float64 | deg | standard error of the angle
         """
     ),
+    _columns(
+        """
+        frame_err       | float64 | frames | standard error of the departure
+        gap_px          | float64 | px     | way from the first detection back to the rim
+        pit_probability | float64 |        | chance that it came from this pit, against other pits and the open field
+        """
+    ),
 )
 
 CORRELATION = Table(
@@ -178,6 +214,12 @@ CORRELATION = Table(
         r_lo | float64 |        | lower edge of the 95 % surrogate band (no relation)
         r_hi | float64 |        | upper edge of the 95 % surrogate band (no relation)
         p    | float64 |        | chance of as large an |r|, relative to its band, anywhere over lags without a relation
+        """
+    ),
+    _columns(
+        """
+        n_pairs     | float64 |  | pairs of frames
+        n_effective | float64 |  | so many independent pairs would scatter as much
         """
     ),
 )
@@ -195,6 +237,12 @@ OUTLIERS = Table(
         score       | float64 |          | robust score of the residual from the track's trend
         nearest_pit | int64   |          | nearest pit other than the source, -1 none
         distance_px | float64 | px       | distance to that pit's centre
+        """
+    ),
+    _columns(
+        """
+        duration | float64 | frames   | from its first to its last frame beyond the trend
+        trend_px | float64 | px/frame | speed of the trend
         """
     ),
 )
@@ -242,6 +290,13 @@ FLOW = Table(
         vy_um_s | float64 | um/s | mean velocity down
         n       | int64   |      | velocities averaged
         domain  | int64   |      | pit whose flow prevails here, -1 none
+        """
+    ),
+    _columns(
+        """
+        vx_err_um_s | float64 | um/s | standard error over tracks; empty for one track
+        vy_err_um_s | float64 | um/s | likewise
+        n_tracks    | int64   |      | tracks averaged
         """
     ),
 )
@@ -453,7 +508,7 @@ def arrow_schema(schema: pa.Schema, table: Table) -> pa.Schema:
     """Return ``schema`` with the units and meanings of ``table`` in its field metadata."""
     import pyarrow as pa
 
-    known = {column.name: column for column in table}
+    known = {column.name: column for column in (*table, *table.further)}
     fields: list[pa.Field] = []
     for field in schema:
         column = known.get(field.name)

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import zarr
 
@@ -90,6 +91,9 @@ def test_the_run_directory_is_complete(finished: Path) -> None:
         assert (finished / name).stat().st_size > 0
     assert set(tables(finished)) == set(schema.TABLES)
     assert len(tables(finished)["frames"]) == FRAMES
+    for path in (finished / "tables").glob("*.parquet"):
+        for column in pq.read_schema(path):
+            assert column.metadata[b"meaning"], f"{path.stem}.{column.name} says not what it is"
     video = zarr.open_array(finished / "video.zarr" / "0", mode="r")
     masks = zarr.open_array(finished / "masks.zarr" / "0", mode="r")
     assert video.shape == masks.shape == (FRAMES, 300, 360)

@@ -88,8 +88,8 @@ def take_up_glimpses(
     Returns
     -------
     pandas.DataFrame
-        The particles and the glimpses that were taken up, by frame, with a fresh index. A glimpse
-        belongs to one track, the nearest.
+        The particles and the glimpses that were taken up, by frame, with a fresh index and a column
+        ``is_glimpse`` that tells them apart. A glimpse belongs to one track, the nearest.
 
     Notes
     -----
@@ -100,7 +100,7 @@ def take_up_glimpses(
     alone = particles[particles["particle"] < 0]
     tables = [table for table in (alone, glimpses.assign(particle=-1)) if len(table)]
     if not len(linked) or not tables:
-        return particles
+        return particles.assign(is_glimpse=False)
     offered = pd.concat(tables, ignore_index=True)
     there, others = _ByFrame(offered), _ByFrame(linked)
     starts, gaps = _Starts.of(linked), _Gaps(linked)
@@ -125,10 +125,11 @@ def take_up_glimpses(
         unseen = np.delete(back, which[of_start])
         under = _distance_to(starts.position[unseen], others.at(frame)[1]) <= _UNDER_PX
         starts.unseen(unseen, under)
-    offered["particle"] = owner
+    offered["particle"], offered["is_glimpse"] = owner, owner >= 0
     # Of the glimpses only those in a track are kept; detections were there before.
     kept = offered[(owner >= 0) | (np.arange(len(offered)) < len(alone))]
-    joined = pd.concat([particles[particles["particle"] >= 0], kept], ignore_index=True)
+    seen = particles[particles["particle"] >= 0].assign(is_glimpse=False)
+    joined = pd.concat([seen, kept], ignore_index=True)
     return joined.sort_values("frame", kind="stable", ignore_index=True)
 
 

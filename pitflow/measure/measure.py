@@ -73,7 +73,8 @@ def measure_all(
     ----------
     particles:
         Detections in the frames' own geometry (`pitflow.segment.protocol.DETECTION_COLUMNS`) with
-        their ``particle``.
+        their ``particle`` and, where it is known, ``is_glimpse``: those are completed like the
+        others, but no statistic rests on them.
     pit_pixels:
         The pit_pixels table, in reference geometry.
     frames:
@@ -96,7 +97,10 @@ def measure_all(
     """
     pit_pixels = validate_table(pit_pixels, PIT_PIXELS)
     particles = particles.reset_index(drop=True)
-    tracks = sort_tracks(particles, frames)
+    if "is_glimpse" not in particles:
+        particles = particles.assign(is_glimpse=False)
+    sure = ~particles["is_glimpse"].to_numpy(dtype=np.bool_)
+    tracks = sort_tracks(particles, frames, sure)
     geometry = compute_pit_geometry(pit_pixels, um_per_px=um_per_px)
     last_frame = int(frames["frame"].max()) if len(frames) else 0
     growth = compute_growth(pit_pixels, geometry, last_frame=last_frame)
@@ -134,7 +138,7 @@ def measure_all(
     vx, vy = compute_velocity(tracks)
     to_um_s = um_per_px * fps
     complete = _complete_particles(
-        particles, frames, geometry, tracks, source, (vx, vy, flagged), config, to_um_s
+        particles, frames, geometry, tracks, ejections, (vx, vy, flagged), config, to_um_s
     )
     in_place = complete.assign(
         **dict(zip(("x", "y"), reference_position(complete, frames), strict=True))
@@ -142,13 +146,13 @@ def measure_all(
     return {
         "frames": _count_particles(frames, particles),
         "particles": complete,
-        "pits": _with_profile(pits, complete),
+        "pits": _with_profile(pits, complete[sure]),
         "growth": growth,
         "ejections": ejections,
         "correlation": compute_correlation(growth, ejections, config=config.correlation, seed=seed),
         "outliers": outliers,
-        "clustering": compute_clustering(outliers, in_place, geometry, seed=seed),
-        "flights": compute_flights(complete, fps=fps),
+        "clustering": compute_clustering(outliers, in_place[sure], geometry, seed=seed),
+        "flights": compute_flights(complete[sure], fps=fps),
         "flow": compute_flow(tracks, vx * to_um_s, vy * to_um_s, source, config=config.flow),
     } | _compare_with_current(samples, frames, ejections, growth, config, um_per_px, fps, seed)
 
@@ -204,22 +208,24 @@ def _complete_particles(
     frames: pd.DataFrame,
     pits: pd.DataFrame,
     tracks: Tracks,
-    source: Ints,
+    ejections: pd.DataFrame,
     motion: tuple[Floats, Floats, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]],
     config: MeasureConfig,
     to_um_s: float,
 ) -> pd.DataFrame:
     """Return the particles table with everything that the stage learnt of each detection."""
     n = len(particles)
+    whole = sort_tracks(particles, frames)
 
-    def spread(values: Floats) -> Floats:
+    def spread(values: Floats, tracks: Tracks = whole) -> Floats:
         column = np.full(n, np.nan)
         column[tracks.row] = values
         return column
 
-    vx, vy, flagged = motion
+    vx, vy = (spread(values) for values in compute_velocity(whole))
+    vx[tracks.row], vy[tracks.row], flagged = motion
     pit = np.full(n, -1, dtype=np.int64)
-    pit[tracks.row] = source[tracks.track]
+    pit[whole.row] = _source_of(whole, ejections)[whole.track]
     outlier = np.zeros(n, dtype=bool)
     outlier[tracks.row] = flagged
     centres = pits.set_index("pit")[["x", "y"]].reindex(pit).to_numpy(dtype=np.float64)
@@ -228,11 +234,12 @@ def _complete_particles(
     width = particles["blur_px"].to_numpy(dtype=np.float64)
     mass = particles["mass"].to_numpy(dtype=np.float64)
     contrast = particles["contrast"].to_numpy(dtype=np.float64)
-    typical = spread(tracks.median(mass[tracks.row]))
+    sure_mass = np.where(particles["is_glimpse"], np.nan, mass)
+    typical = spread(whole.median(sure_mass[whole.row]))
     share = learn_size_share(tracks, width[tracks.row], mass[tracks.row])
     blur, blur_err = remove_size(
         width,
-        spread(estimate_blur_error(tracks, width[tracks.row], contrast[tracks.row])),
+        spread(estimate_blur_error(tracks, width[tracks.row], contrast[tracks.row]), tracks),
         np.where(np.isfinite(typical), typical, mass),
         share,
     )
@@ -245,10 +252,10 @@ def _complete_particles(
         pit=pit,
         angle_deg=direction_of(dx, dy),
         distance_px=np.hypot(dx, dy),
-        vx_um_s=spread(vx * to_um_s),
-        vy_um_s=spread(vy * to_um_s),
-        speed_px=spread(speed),
-        speed_um_s=spread(speed * to_um_s),
+        vx_um_s=vx * to_um_s,
+        vy_um_s=vy * to_um_s,
+        speed_px=speed,
+        speed_um_s=speed * to_um_s,
         blur_px=blur,
         z_um=z,
         z_err_um=z_err,

@@ -66,7 +66,9 @@ class Tracks:
         return np.where(exists, self.start[:, None] + steps, self.start[:, None]), exists
 
 
-def sort_tracks(particles: pd.DataFrame, frames: pd.DataFrame) -> Tracks:
+def sort_tracks(
+    particles: pd.DataFrame, frames: pd.DataFrame, chosen: npt.NDArray[np.bool_] | None = None
+) -> Tracks:
     """Lay out the linked detections as tracks in reference geometry.
 
     Parameters
@@ -75,12 +77,14 @@ def sort_tracks(particles: pd.DataFrame, frames: pd.DataFrame) -> Tracks:
         ``frame``, ``x``, ``y`` in the frame's own geometry and ``particle`` (-1: not linked).
     frames:
         ``frame``, ``shift_x_px``, ``shift_y_px``.
+    chosen:
+        (n,) detections that count; None: all.
     """
     x, y = reference_position(particles, frames)
     number = particles["particle"].to_numpy(dtype=np.int64)
     frame = particles["frame"].to_numpy(dtype=np.int64)
     row = np.lexsort((frame, number))
-    row = row[number[row] >= 0]
+    row = row[number[row] >= 0] if chosen is None else row[(number[row] >= 0) & chosen[row]]
     particle, start, count = np.unique(number[row], return_index=True, return_counts=True)
     return Tracks(
         row=row,

@@ -118,6 +118,13 @@ class ReportData:
         return tracks.assign(x=tracks["x"] - drift[:, 0], y=tracks["y"] - drift[:, 1])
 
     @cached_property
+    def sure_tracks(self) -> pd.DataFrame:
+        """``tracks`` without what was only glimpsed, on which no statistic rests."""
+        if "is_glimpse" not in self.tracks:
+            return self.tracks
+        return self.tracks[~self.tracks["is_glimpse"]].reset_index(drop=True)
+
+    @cached_property
     def _states(self) -> dict[int, tuple[float, float, float, float]]:
         """Frame -> time, gain, drift to the right and drift down."""
         frames = self.tables["frames"]

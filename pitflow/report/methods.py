@@ -46,7 +46,7 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
     glimpses = (
         " Back towards its pit, and where it was missed, a track goes on with what is too unsure "
         f"to be a particle by itself, within {run.link.glimpse_px:g} px of where it leads; such "
-        "detections have a low score."
+        "detections are marked in the table (is_glimpse), and no statistic rests on them."
         if run.link.glimpse_px > 0
         else ""
     )

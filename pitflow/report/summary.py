@@ -193,7 +193,7 @@ def _clustering(data: ReportData) -> list[str]:
 
 
 def _height(data: ReportData) -> list[str]:
-    height = floats(data.tracks, "z_um")
+    height = floats(data.sure_tracks, "z_um")
     if data.tracks.empty:
         return []
     if not np.isfinite(height).any():

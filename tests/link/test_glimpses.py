@@ -42,6 +42,7 @@ def test_a_track_is_followed_back_to_where_it_was_glimpsed():
     assert joined.index.tolist() == list(range(13))
     taken = joined[joined["score"] < 0.5]
     assert taken["x"].tolist() == [21, 24, 28]
+    assert joined["is_glimpse"].tolist() == (joined["score"] < 0.5).tolist()
 
 
 def test_nothing_is_taken_up_beyond_the_reach():
@@ -111,7 +112,9 @@ def test_detections_in_no_track_are_glimpses_too_and_the_others_stay():
         particles, particles.drop(columns="particle")[:0], NO_PITS, reach_px=4
     )
     assert frames_of(joined) == list(range(9, 20))
-    assert joined.loc[joined["particle"] < 0, "y"].tolist() == [90]
+    left = joined[joined["particle"] < 0]
+    assert left["y"].tolist() == [90]
+    assert not left["is_glimpse"].any()
 
 
 @pytest.mark.parametrize("n", [1, 2])
@@ -123,5 +126,6 @@ def test_a_track_too_short_for_a_velocity_leads_nowhere(n: int):
 def test_without_glimpses_or_tracks_nothing_changes():
     track = seen(0, range(10, 20))
     none = glimpse((0, 0, 0))[:0]
-    pd.testing.assert_frame_equal(take_up_glimpses(track, none, NO_PITS, reach_px=4), track)
+    same = take_up_glimpses(track, none, NO_PITS, reach_px=4)
+    pd.testing.assert_frame_equal(same, track.assign(is_glimpse=False))
     assert take_up_glimpses(track[:0], glimpse((9, 27, 50)), NO_PITS, reach_px=4).empty

@@ -190,3 +190,30 @@ def test_empty_inputs_give_typed_tables(without):
         assert list(found[name].dtypes) == list(full[name].dtypes), name
     assert found["ejections"].empty
     assert len(found["particles"]) == len(particles)
+
+
+def test_no_statistic_rests_on_glimpses(world):
+    """A tenth of the detections, moved far, are glimpses; all else is as if they were not there."""
+    truth, particles, _, _ = world
+    rng = np.random.default_rng(5)
+    glimpses = particles.sample(frac=0.1, random_state=5).sort_index()
+    glimpses[["x", "y"]] += rng.normal(0, 8, (len(glimpses), 2))
+    glimpses[["blur_px", "mass"]] *= 3
+    sure = particles.drop(index=glimpses.index)
+    # What is left of some tracks is nothing.
+    glimpses = glimpses[glimpses["particle"].isin(sure["particle"])]
+    together = pd.concat([sure.assign(is_glimpse=False), glimpses.assign(is_glimpse=True)])
+    with_them, without = measure(truth, together), measure(truth, sure)
+    for name in set(STAGE_TABLES) - {"frames", "particles"}:
+        pd.testing.assert_frame_equal(with_them[name], without[name], obj=name)
+    table = with_them["particles"]
+    rows = table["is_glimpse"].to_numpy()
+    columns = ["pit", "blur_px", "z_is_valid", "is_outlier", "angle_deg"]
+    same = table.loc[~rows, columns].reset_index(drop=True)
+    pd.testing.assert_frame_equal(same, without["particles"][columns])
+    # They are completed all the same.
+    of_track = table.loc[~rows].groupby("particle")["pit"].first()
+    assert (table.loc[rows, "pit"] == table.loc[rows, "particle"].map(of_track)).all()
+    assert table.loc[rows, ["vx_um_s", "speed_px"]].notna().all(axis=None)
+    assert not table.loc[rows, ["is_outlier", "z_is_valid"]].any(axis=None)
+    assert with_them["frames"]["n_particles"].sum() == len(together)

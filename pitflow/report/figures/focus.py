@@ -36,7 +36,7 @@ def draw_over_age(ax: Axes, age_s: Floats, quartiles: Floats) -> None:
 
 def make(data: ReportData) -> Panel | str:
     """Draw height over age where it is calibrated, blur over age where it is not."""
-    tracks = data.tracks[data.tracks["pit"] >= 0]
+    tracks = data.sure_tracks[data.sure_tracks["pit"] >= 0]
     calibrated = bool(tracks["z_um"].notna().any())
     name = "z_um" if calibrated else "blur_px"
     if tracks[name].notna().sum() == 0:
