@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pitflow.frame import CLASS_PARTICLE, CLASS_PIT
 from pitflow.segment.classical.blobs import Seeds, build_pyramid
 from pitflow.segment.classical.darkening import Darkening, Structure
 from pitflow.segment.classical.marking import mark_particles, measure_beside
@@ -77,3 +78,13 @@ def test_nothing_unsure_gives_no_rows(darkening):
     )
     assert len(nothing) == 0
     assert tuple(nothing.columns) == DETECTION_COLUMNS
+
+
+def test_a_pit_stays_a_pit_where_a_particle_is_seen_too(darkening):
+    """A young pit is as small and dark as a particle."""
+    pit = np.zeros(SHAPE, bool)
+    pit[39:42, 44:47] = True
+    look = SimpleNamespace(frame=LOOK.frame, pit=pit)
+    marked = mark_particles(look, darkening, seed_at(*STRONG), np.array([0.9]), certain=True)
+    assert (marked.classes[pit] == CLASS_PIT).all()
+    assert (marked.classes == CLASS_PARTICLE).any()

@@ -60,6 +60,8 @@ def mark_particles(
     classes = _pit_classes(look)
     # What is not darker at all is not measured, and not marked either.
     dark = np.bincount(owner, np.maximum(objects.darkening, 0), objects.n)[owner] > 0
+    # A young pit is as small and dark as a particle: it is no less a pit for that.
+    dark &= ~look.pit[row, column]
     classes[row[dark], column[dark]] = CLASS_PARTICLE
     return Segmentation(look.frame.index, classes, measure(look.frame.index, objects))
 
