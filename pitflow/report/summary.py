@@ -75,7 +75,8 @@ def _particles(data: ReportData) -> str:
         return "No moving particle was detected."
     number = tracks["particle"].nunique()
     left = data.tables["ejections"]["particle"].nunique()
-    diameter = np.nanmedian(floats(particles, "diameter_px")) * data.um_per_px
+    sure = data.sure_tracks if len(data.sure_tracks) else particles
+    diameter = np.nanmedian(floats(sure, "diameter_px")) * data.um_per_px
     sentence = (
         f"{count(number, 'particle')} {'was' if number == 1 else 'were'} followed "
         f"({count(len(particles), 'detection')}), {diameter:.1f} µm wide in the median as imaged"

@@ -336,3 +336,21 @@ def test_the_scale_bar_keeps_off_what_it_should_not_hide(where, corner):
     assert (x.mean() > 50, y.mean() > 50) == tuple(map(bool, corner))
     assert 0 < min(x) < max(x) < 100
     assert np.ptp(x) == pytest.approx(20)
+
+
+@pytest.mark.parametrize("figure", [polar, flow, focus])
+def test_no_curve_rests_on_glimpses(run, figure):
+    """As many glimpses as there are detections, with other angles, speeds and blur."""
+    sure = run.tables["particles"]
+    glimpses = sure.assign(
+        is_glimpse=True,
+        angle_deg=(sure["angle_deg"] + 90) % 360,
+        speed_um_s=3 * sure["speed_um_s"],
+        blur_px=5 * sure["blur_px"],
+    )
+    particles = pd.concat([sure.assign(is_glimpse=False), glimpses], ignore_index=True)
+    tables = dict(run.tables) | {"particles": particles}
+    expected = drawn(figure.make(run))
+    found = drawn(figure.make(dataclasses.replace(run, tables=tables)))
+    assert found.keys() == expected.keys()
+    np.testing.assert_equal(found, expected)

@@ -95,7 +95,7 @@ def draw_radial(
     """Draw the median speed over the distance from the source pit; return the curves."""
     curves: dict[int, tuple[Floats, Floats]] = {}
     for pit in pits:
-        own = data.tracks[data.tracks["pit"] == pit]
+        own = data.sure_tracks[data.sure_tracks["pit"] == pit]
         distance_um = floats(own, "distance_px") * data.um_per_px
         curve = radial_speed(distance_um, floats(own, "speed_um_s"), ring_um)
         if curve[0].size < 2:
@@ -151,7 +151,7 @@ def make(data: ReportData) -> Panel | str:
     field.set_title("Mean velocity", loc="left")
     radial_high = min(high * tall - 0.65, 3.6) / tall
     radial = figure.add_axes((0.67, bottom + high - radial_high, 0.31, radial_high))
-    known = floats(data.tracks, "distance_px")
+    known = floats(data.sure_tracks, "distance_px")
     reach = float(np.nanmax(known, initial=1.0)) * data.um_per_px
     ring_um = 2 * round_below(reach / RINGS)
     drawn["radial"] = draw_radial(

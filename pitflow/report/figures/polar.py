@@ -100,7 +100,7 @@ def make(data: ReportData) -> Panel | str:
     rows = -(-len(shown) // columns)
     height = 2.95 * rows + 0.05
     figure = new_figure(height)
-    positions = data.tables["particles"].groupby("pit")["angle_deg"]
+    positions = data.sure_tracks.groupby("pit")["angle_deg"]
     departures = data.tables["ejections"].groupby("pit")["angle_deg"]
     drawn: dict[str, Any] = {}
     for place, (_, row) in enumerate(shown.iterrows()):
