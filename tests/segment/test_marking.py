@@ -88,3 +88,12 @@ def test_a_pit_stays_a_pit_where_a_particle_is_seen_too(darkening):
     marked = mark_particles(look, darkening, seed_at(*STRONG), np.array([0.9]), certain=True)
     assert (marked.classes[pit] == CLASS_PIT).all()
     assert (marked.classes == CLASS_PARTICLE).any()
+
+
+def test_what_lies_on_a_pit_altogether_is_no_particle(darkening):
+    pit = np.zeros(SHAPE, bool)
+    pit[25:60, 25:70] = True
+    look = SimpleNamespace(frame=LOOK.frame, pit=pit)
+    marked = mark_particles(look, darkening, seed_at(*STRONG), np.array([0.9]), certain=True)
+    assert len(marked.particles) == 0
+    assert not (marked.classes == CLASS_PARTICLE).any()

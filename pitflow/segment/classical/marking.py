@@ -60,8 +60,6 @@ def mark_particles(
     classes = _pit_classes(look)
     # What is not darker at all is not measured, and not marked either.
     dark = np.bincount(owner, np.maximum(objects.darkening, 0), objects.n)[owner] > 0
-    # A young pit is as small and dark as a particle: it is no less a pit for that.
-    dark &= ~look.pit[row, column]
     classes[row[dark], column[dark]] = CLASS_PARTICLE
     return Segmentation(look.frame.index, classes, measure(look.frame.index, objects))
 
@@ -115,14 +113,16 @@ def _objects(
     score: npt.NDArray[np.float64],
     seen_at: npt.NDArray[np.float64] | None,
 ) -> Objects:
-    row, column = pixels.row, pixels.column
+    # A young pit is as small and dark as a particle: it is no less a pit for that.
+    own = ~look.pit[pixels.row, pixels.column]
+    owner, row, column = pixels.owner[own], pixels.row[own], pixels.column[own]
     lit = np.maximum(darkening.ground[row, column] * np.float32(look.frame.gain), 1)
     return Objects(
         n=pixels.seed.size,
-        owner=pixels.owner,
+        owner=owner,
         row=row,
         column=column,
-        darkening=(darkening.image[row, column] - pixels.ground[pixels.owner]) / lit,
+        darkening=(darkening.image[row, column] - pixels.ground[owner]) / lit,
         slope=_slope(darkening.pyramid.smooth[0], row, column) / lit,
         score=score[pixels.seed],
         level=OUTLINE,
