@@ -142,21 +142,17 @@ def clearness(blobs: Seeds, around: Sequence[Seeds]) -> npt.NDArray[np.float64]:
         Those of a frame and of the frames around it, from ``FAINTEST`` on.
     """
     squares = blobs.snr**2
-    here = _pixels(blobs)
+    here = np.column_stack(blobs.pixels())
     for others in around:
         if not blobs.snr.size or not others.snr.size:
             continue
-        _, near = cKDTree(_pixels(others)).query(here, _MOST_NEAR, distance_upper_bound=_WAY_PX)
+        _, near = cKDTree(np.column_stack(others.pixels())).query(
+            here, _MOST_NEAR, distance_upper_bound=_WAY_PX
+        )
         # Where there are fewer than that, the place of none is one past the last.
         squares = squares + np.append(others.snr, 0.0)[near].max(axis=1) ** 2
     together: npt.NDArray[np.float64] = np.sqrt(squares)
     return together
-
-
-def _pixels(seeds: Seeds) -> Ints:
-    """Return (n, 2) row and column of seeds, in px of the frame."""
-    step = 2**seeds.level
-    return np.column_stack([seeds.row * step, seeds.column * step])
 
 
 def propose(seeds: Seeds, pit: Mask, rim_px: float, before: Places) -> Boxes:
@@ -176,7 +172,7 @@ def propose(seeds: Seeds, pit: Mask, rim_px: float, before: Places) -> Boxes:
     """
     shape = pit.shape[0], pit.shape[1]
     step = 2**seeds.level
-    found = Places(*_pixels(seeds).T)
+    found = Places(*seeds.pixels())
     reach = np.rint(_REACH_PX * np.sqrt(step) + _MORE_PX * (seeds.level > 0)).astype(np.intp)
     blobs = Boxes.around(found.row, found.column, reach, reach + 1, shape)
     lost = _without(before, found)

@@ -142,8 +142,7 @@ class UNetSegmenter:
         if patches is not None:
             search = Search(cv2.countNonZero(patches.answers) / look.pit.size)
             if everywhere:
-                step = 2**seeds.level
-                answers = patches.answers[seeds.row * step, seeds.column * step]
+                answers = patches.answers[seeds.pixels()]
                 search = replace(search, found=seeds.row.size, lost=int((answers == 0).sum()))
         return replace(result, search=search, glimpses=glimpses, notes=model.said())
 
@@ -302,9 +301,9 @@ class RunningModel:
             found = _Sighted.of(*seeds_of(evidence, peaks[sure], darkening, blobs, clear))
             return found, _Sighted.of(*unsure_seeds_of(peaks[~sure], found.seeds, darkening, blobs))
         # Without centres, touching particles are one region; the blobs in it tell them apart.
-        step = 2**blobs.level
-        row = np.minimum(blobs.row * step, evidence.shape[0] - 1)
-        column = np.minimum(blobs.column * step, evidence.shape[1] - 1)
+        row, column = blobs.pixels()
+        row = np.minimum(row, evidence.shape[0] - 1)
+        column = np.minimum(column, evidence.shape[1] - 1)
         score = evidence[row, column].astype(np.float64)
         sure = score >= threshold
         nowhere = np.full((int(sure.sum()), 2), np.nan)

@@ -84,6 +84,11 @@ class Seeds:
         nowhere = np.empty(0, np.intp)
         return cls(nowhere, nowhere, nowhere, np.empty(0))
 
+    def pixels(self) -> tuple[Ints, Ints]:
+        """Return (n,) row and column in the image, px."""
+        step = 2**self.level
+        return self.row * step, self.column * step
+
     def __getitem__(self, chosen: Ints | Mask) -> Seeds:
         return Seeds(self.level[chosen], self.row[chosen], self.column[chosen], self.snr[chosen])
 

@@ -54,8 +54,7 @@ def seeds_of(
     free = blobs.snr >= clear
     free[taken[taken >= 0]] = False
     others = blobs[free]
-    step = 2**others.level
-    row, column = others.row * step, others.column * step
+    row, column = others.pixels()
     height, width = evidence.shape
     beside = np.arange(-1, 2)
     # A maximum of the darkening may lie a pixel beside what the network marked.
@@ -88,8 +87,7 @@ def unsure_seeds_of(
     row, column = peaks.row, peaks.column
     apart = np.ones(row.size, np.bool_)
     if row.size and sure.level.size:
-        step = 2**sure.level
-        tree = cKDTree(np.column_stack([sure.row * step, sure.column * step]))
+        tree = cKDTree(np.column_stack(sure.pixels()))
         apart = tree.query(np.column_stack([row, column]))[0] > APART_PX
         blobs = blobs[~np.isin(_number(blobs), _number(sure))]
     row, column = row[apart], column[apart]
@@ -118,9 +116,8 @@ def _assigned(darkening: Darkening, blobs: Seeds, row: Ints, column: Ints) -> In
     taken = np.full(row.size, -1, np.intp)
     if not row.size or not blobs.level.size:
         return taken
-    step = 2.0**blobs.level
-    places = np.column_stack([blobs.row * step, blobs.column * step])
-    reach = _SAME_PX + _SAME_SCALES * darkening.pyramid.finest_px * step
+    places = np.column_stack(blobs.pixels())
+    reach = _SAME_PX + _SAME_SCALES * darkening.pyramid.finest_px * 2.0**blobs.level
     peaks = cKDTree(np.column_stack([row, column]))
     near = peaks.query_ball_point(places, reach)
     blob = np.repeat(np.arange(reach.size), [len(members) for members in near])
