@@ -15,13 +15,14 @@ NONE = np.empty(0, np.intp)
 NO_BLOBS = Seeds(NONE, NONE, NONE, np.empty(0))
 
 
-def darkened(*blobs: tuple[float, float, float]) -> Darkening:
-    """Gaussian blobs (row, column, sigma) of 40 grey levels on faint noise."""
+def darkened(*blobs: tuple[float, float, float], grey_levels: float = 40) -> Darkening:
+    """Gaussian blobs (row, column, sigma) on faint noise."""
     rng = np.random.default_rng(2)
     rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
     image = rng.normal(0, 0.5, SHAPE)
     for row, column, sigma in blobs:
-        image += 40 * np.exp(-0.5 * ((rows - row) ** 2 + (columns - column) ** 2) / sigma**2)
+        away = (rows - row) ** 2 + (columns - column) ** 2
+        image += grey_levels * np.exp(-0.5 * away / sigma**2)
     pyramid = build_pyramid(image.astype(np.float32), 1.2, 4)
     noise = tuple(Structure(np.zeros_like(band)).noise(band) for band in pyramid.band)
     return Darkening(image.astype(np.float32), np.full(SHAPE, 180, np.float32), pyramid, noise)
@@ -107,6 +108,16 @@ def test_a_blob_that_a_peak_took_over_is_not_counted_again():
     peaks = peaks_at(np.array([40]), np.array([64]))
     seeds, _, _ = seeds_of(evidence, peaks, darkened((40, 60, 7.0)), blobs, 5.0)
     assert seeds.column.tolist() == [15]
+
+
+def test_a_blob_on_the_wide_body_of_a_peak_is_no_particle_of_its_own():
+    blobs = Seeds(np.array([2, 0]), np.array([10, 36]), np.array([15, 55]), np.array([30.0, 9.0]))
+    evidence = np.full(SHAPE, 0.5, np.float32)
+    peaks = peaks_at(np.array([40]), np.array([60]))
+    wide = darkened((40, 60, 9.0), grey_levels=120)
+    assert seeds_of(evidence, peaks, wide, blobs, 5.0)[0].column.tolist() == [15]
+    faint = darkened((40, 60, 9.0))
+    assert seeds_of(evidence, peaks, faint, blobs, 5.0)[0].column.tolist() == [15, 55]
 
 
 def test_unsure_peaks_are_seeds_apart_from_the_particles_alone():

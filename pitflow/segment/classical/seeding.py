@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from pitflow.segment.centres import APART_PX, Centres
 from pitflow.segment.classical.blobs import Seeds, joined
+from pitflow.segment.classical.bodies import on_body_of
 from pitflow.segment.classical.darkening import Darkening
 
 Floats = npt.NDArray[np.float32]
@@ -65,6 +66,9 @@ def seeds_of(
     if peaks.row.size:
         tree = cKDTree(np.column_stack([peaks.row, peaks.column]))
         kept &= tree.query(np.column_stack([row, column]))[0] > APART_PX
+    left = np.flatnonzero(kept)
+    blob = np.column_stack([column, row])[left].astype(np.float64)
+    kept[left] = ~on_body_of(blob, peaks.place.astype(np.float64), darkening)
     score = np.concatenate([peaks.score, seen[kept]]).astype(np.float64)
     unseen = np.full((int(kept.sum()), 2), np.nan)
     return joined(at_peaks, others[kept]), score, np.concatenate([peaks.place, unseen])

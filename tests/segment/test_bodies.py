@@ -1,0 +1,70 @@
+"""What lies on a wide, dark body with a particle is no second one; what only touches it is."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from pitflow.segment.classical.blobs import build_pyramid
+from pitflow.segment.classical.bodies import on_body_of
+from pitflow.segment.classical.darkening import Darkening, Structure
+
+SHAPE = (96, 128)
+GROUND = 180
+
+
+def discs(*of: tuple[float, float, float], share: float = 0.6) -> Darkening:
+    """Discs (x, y, diameter) in focus that darken the steel by a share, on faint noise."""
+    rng = np.random.default_rng(4)
+    rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    covered = np.zeros(SHAPE, np.float32)
+    for x, y, diameter in of:
+        covered[np.hypot(columns - x, rows - y) <= diameter / 2] = share * GROUND
+    image = cv2.GaussianBlur(covered, (0, 0), 0.9) + rng.normal(0, 2, SHAPE).astype(np.float32)
+    pyramid = build_pyramid(image, 1.2, 4)
+    noise = tuple(Structure(np.zeros_like(band)).noise(band) for band in pyramid.band)
+    return Darkening(image, np.full(SHAPE, GROUND, np.float32), pyramid, noise)
+
+
+def places(*at: tuple[float, float]) -> np.ndarray:
+    return np.array(at, np.float64).reshape(-1, 2)
+
+
+def test_two_places_on_a_wide_disc_are_on_one_body():
+    found = on_body_of(places((64, 54), (70, 48)), places((62, 46)), discs((64, 48, 18)))
+    assert found.tolist() == [True, True]
+
+
+@pytest.mark.parametrize("apart", [9, 11, 14])
+def test_discs_that_touch_are_two_bodies(apart):
+    image = discs((60, 48, 9), (60 + apart, 48, 9))
+    assert on_body_of(places((60 + apart, 48)), places((60, 48)), image).tolist() == [False]
+
+
+def test_wide_discs_that_touch_are_two_bodies():
+    image = discs((56, 48, 14), (70, 48, 14))
+    assert on_body_of(places((68, 48)), places((58, 48)), image).tolist() == [False]
+
+
+def test_a_body_is_as_dark_as_what_is_in_focus():
+    image = discs((64, 48, 18), share=0.2)
+    assert on_body_of(places((68, 50)), places((62, 46)), image).tolist() == [False]
+
+
+def test_a_place_far_away_is_on_no_body_with_another():
+    image = discs((64, 48, 40))
+    assert on_body_of(places((50, 48), (78, 48)), places((52, 48)), image).tolist() == [True, False]
+
+
+def test_at_the_border_of_the_frame():
+    image = discs((2, 2, 16))
+    assert on_body_of(places((5, 4)), places((1, 1)), image).tolist() == [True]
+
+
+def test_nothing_is_on_no_body():
+    image = discs()
+    nothing = places()
+    assert on_body_of(nothing, places((5, 4)), image).shape == (0,)
+    assert on_body_of(places((5, 4)), nothing, image).tolist() == [False]
+    assert on_body_of(places((5, 4)), places((90, 90)), image).tolist() == [False]
