@@ -114,8 +114,6 @@ def main() -> None:
         row("our network alone, whole frames", 1 / seconds_per(20, lambda: ours(whole)))
 
     pits = find_pits(scene, PitConfig(), frames[-9:])
-    # With the gate the first frame would be searched everywhere, which in a run few are.
-    frames = frames[1:]
     config = UNetConfig(model=options.model, device=options.device)
     models_on(config.model, config.device, config.precision)
     compute = Compute(workers=options.workers)

@@ -41,6 +41,8 @@ _MORE_PX = 8.0
 _AGAIN_PX = 8
 """A particle of the frame before is looked for as near as this to its old place."""
 _CELL_PX = 4
+_SQUARE_PX, _GOLDEN = 256, 0.618
+"""Squares that are looked at in turn, and the share of them that lies between one and the next."""
 _BLOCK = 4
 """What lies near a pit is proposed in blocks of so many cells, for fewer of them."""
 
@@ -53,12 +55,15 @@ class Search:
     ----------
     share:
         Share of the frame that the gate proposed.
+    checked:
+        Share of the frame that was searched whatever it shows.
     found, lost:
-        Where the frame was searched everywhere: particles found, and those of them outside of
-        that. None elsewhere.
+        Particles found in that, and those of them outside of what the gate proposed. None if it is
+        nothing.
     """
 
     share: float
+    checked: float = 0.0
     found: int | None = None
     lost: int | None = None
 
@@ -71,14 +76,14 @@ class GateLoss:
     ----------
     share:
         Share of the frames that it proposed.
-    full_frames:
-        Frames that were searched everywhere.
+    frames_checked:
+        How many frames the places make up that were searched whatever they showed.
     found, lost:
         Particles found in those, and those of them outside of what it proposed.
     """
 
     share: float
-    full_frames: int
+    frames_checked: float
     found: int
     lost: int
 
@@ -91,21 +96,19 @@ class GateLoss:
         text = f"the gate let the network look at {100 * self.share:.1f} % of each frame"
         if not self.found:
             return text
-        frames = "1 frame" if self.full_frames == 1 else f"{self.full_frames} frames"
         return (
-            f"{text}; on {frames} searched everywhere, {100 * self.lost_share:.1f} % of "
-            f"{self.found} particles lay elsewhere"
+            f"{text}; where it looked anyway, {100 * self.lost_share:.1f} % of {self.found} "
+            "particles lay elsewhere"
         )
 
 
 def gate_loss(searches: Sequence[Search]) -> GateLoss:
     """Return what the gate saved and lost over some frames, at least one."""
-    full = [search for search in searches if search.found is not None]
     return GateLoss(
         sum(search.share for search in searches) / len(searches),
-        len(full),
-        sum(search.found or 0 for search in full),
-        sum(search.lost or 0 for search in full),
+        sum(search.checked for search in searches),
+        sum(search.found or 0 for search in searches),
+        sum(search.lost or 0 for search in searches),
     )
 
 
@@ -179,6 +182,20 @@ def propose(seeds: Seeds, pit: Mask, rim_px: float, before: Places) -> Boxes:
     again = Boxes.around(lost.row, lost.column, _AGAIN_PX, _AGAIN_PX + 1, shape)
     row, column = _blocks_near(pit, rim_px)
     return blobs + again + Boxes.around(row, column, 0, _BLOCK * _CELL_PX, shape)
+
+
+def in_turn(shape: tuple[int, ...], frame: int, every: int) -> Boxes:
+    """Return the squares of a (height, width) image that are looked at in a frame in any case.
+
+    In ``every`` frames each of them has one turn, and those of few frames lie all over the image.
+    """
+    tops, lefts = (np.arange(0, size, _SQUARE_PX) for size in shape)
+    n = tops.size * lefts.size
+    step = next(step for step in range(max(round(_GOLDEN * n), 1), n + 1) if math.gcd(step, n) == 1)
+    turn = np.arange(n) * every // n
+    due = np.flatnonzero(turn == frame % every) * step % n
+    row, column = np.divmod(due, lefts.size)
+    return Boxes.around(tops[row], lefts[column], 0, _SQUARE_PX, (shape[0], shape[1]))
 
 
 def _without(places: Places, others: Places) -> Places:

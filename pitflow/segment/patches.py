@@ -60,6 +60,19 @@ class Boxes:
     def __len__(self) -> int:
         return len(self.top)
 
+    @property
+    def area_px(self) -> int:
+        """Pixels of all of them together."""
+        return int(((self.bottom - self.top) * (self.right - self.left)).sum())
+
+    def hold(self, row: Ints, column: Ints) -> npt.NDArray[np.bool_]:
+        """Return (n,) which of some pixels lie in any of them."""
+        row, column = row[:, None], column[:, None]
+        within = (row >= self.top) & (row < self.bottom)
+        within &= (column >= self.left) & (column < self.right)
+        held: npt.NDArray[np.bool_] = np.any(within, axis=1)
+        return held
+
     def __add__(self, other: Boxes) -> Boxes:
         return Boxes(
             np.concatenate([self.top, other.top]),

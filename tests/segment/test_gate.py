@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pitflow.segment.classical.blobs import Seeds
-from pitflow.segment.gate import Places, Search, clearness, gate_loss, propose
+from pitflow.segment.gate import Places, Search, clearness, gate_loss, in_turn, propose
 from pitflow.segment.patches import Boxes
 
 SHAPE = (200, 260)
@@ -80,15 +80,44 @@ def test_nothing_dark_and_no_pit_proposes_nothing():
     assert len(propose(seeds(), NOTHING, 24, NOWHERE)) == 0
 
 
-def test_loss_over_the_frames_that_were_searched_everywhere():
-    loss = gate_loss([Search(0.1), Search(0.2, found=200, lost=3), Search(0.3)])
+@pytest.mark.parametrize("shape", [(100, 120), (600, 900), (2252, 2240)])
+@pytest.mark.parametrize("every", [1, 7, 100])
+def test_every_place_has_its_turn_once(shape, every):
+    turns = np.zeros(shape, int)
+    for frame in range(300, 300 + every):
+        boxes = in_turn(shape, frame, every)
+        for top, left, bottom, right in zip(*vars_of(boxes), strict=True):
+            turns[top:bottom, left:right] += 1
+        assert boxes.area_px <= max(2 * turns.size / every, 256**2)
+    assert (turns == 1).all()
+
+
+def test_turns_near_in_time_lie_all_over_the_frame():
+    boxes = [in_turn((2252, 2240), frame, 100) for frame in range(10)]
+    tops, lefts = (
+        np.concatenate([getattr(box, name) for box in boxes]) for name in ("top", "left")
+    )
+    assert np.ptp(tops) > 1200
+    assert np.ptp(lefts) > 1200
+
+
+def test_boxes_hold_the_pixels_within_them():
+    boxes = Boxes(*(np.array(side) for side in ([0, 50], [10, 60], [20, 55], [30, 80])))
+    row, column = np.array([0, 19, 20, 54, 54, 0]), np.array([10, 29, 15, 60, 80, 60])
+    assert boxes.hold(row, column).tolist() == [True, True, False, True, False, False]
+    assert boxes.area_px == 20 * 20 + 5 * 20
+    assert not boxes.hold(row[:0], column[:0]).size
+
+
+def test_loss_over_what_was_searched_in_any_case():
+    loss = gate_loss([Search(0.1), Search(0.2, 1.0, 150, 3), Search(0.3, 0.25, 50, 0)])
     assert loss.share == pytest.approx(0.2)
-    assert (loss.full_frames, loss.found, loss.lost) == (1, 200, 3)
+    assert (loss.frames_checked, loss.found, loss.lost) == (1.25, 200, 3)
     assert loss.lost_share == pytest.approx(0.015)
-    assert "20.0 % of each frame; on 1 frame searched everywhere, 1.5 % of 200" in str(loss)
+    assert "20.0 % of each frame; where it looked anyway, 1.5 % of 200" in str(loss)
 
 
 def test_without_particles_there_is_no_loss_to_tell():
-    loss = gate_loss([Search(0.1, found=0, lost=0)])
+    loss = gate_loss([Search(0.1, 1.0, 0, 0)])
     assert math.isnan(loss.lost_share)
     assert str(loss) == "the gate let the network look at 10.0 % of each frame"

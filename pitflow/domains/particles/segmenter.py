@@ -36,7 +36,7 @@ from pitflow.segment.classical.seeding import seeds_of, unsure_seeds_of
 from pitflow.segment.classical.window import windows
 from pitflow.segment.dense import DensePredictor
 from pitflow.segment.devices import Execution, all_devices, choose_execution, one_thread
-from pitflow.segment.gate import FAINTEST, Places, Search, clearness, propose
+from pitflow.segment.gate import FAINTEST, Places, Search, clearness, in_turn, propose
 from pitflow.segment.patches import Boxes, Patches, cover
 from pitflow.segment.pits import PitMap
 from pitflow.segment.protocol import Segmentation
@@ -103,26 +103,14 @@ class UNetSegmenter:
     ) -> Segmentation:
         config, look, blobs = self._config, scan.look, scan.blobs
         frame = look.frame
-        patches = None
-        if config.gate != "auto" or not model.on_gpu:
-            clear = clearness(blobs, scan.around) >= config.gate_threshold
-            patches = model.cover(
-                propose(blobs[clear], look.pit, config.gate_rim_px, before), look.pit.shape
-            )
-        everywhere = (
-            patches is None
-            or config.gate is False
-            or frame.index % config.full_every == 0
-            or patches.work_px > model.work_px(look.pit.shape)
-        )
-        chosen = None if everywhere else patches
+        where = self._where(model, scan, before)
         around = neighbours(look.window, look.place, model.channels)
-        company = _moved(around, look, model, chosen) | {"background": darkening.ground}
+        company = _moved(around, look, model, where.patches) | {"background": darkening.ground}
         seen = {name: image.seen for name, image in around.items()}
         seen["background"] = seen_part(*frame.shift, look.pit.shape)
         sure, unsure = model.particles(
             TileChannels(model.channels, frame.image, company, seen),
-            chosen,
+            where.patches,
             darkening,
             blobs,
             config.threshold or model.threshold,
@@ -138,13 +126,57 @@ class UNetSegmenter:
                 measure_beside(look, darkening, unsure.seeds, unsure.score, unsure.seen_at, seeds),
                 result.particles,
             )
-        search = None
-        if patches is not None:
-            search = Search(cv2.countNonZero(patches.answers) / look.pit.size)
-            if everywhere:
-                answers = patches.answers[seeds.pixels()]
-                search = replace(search, found=seeds.row.size, lost=int((answers == 0).sum()))
+        search = where.compared_with(seeds)
         return replace(result, search=search, glimpses=glimpses, notes=model.said())
+
+    def _where(self, model: RunningModel, scan: _Scan, before: Places) -> _Where:
+        config, look, blobs = self._config, scan.look, scan.blobs
+        if config.gate == "auto" and model.on_gpu:
+            return _Where(None, None, None)
+        clear = clearness(blobs, scan.around) >= config.gate_threshold
+        proposed = propose(blobs[clear], look.pit, config.gate_rim_px, before)
+        gated = model.cover(proposed, look.pit.shape)
+        checked = in_turn(look.pit.shape, look.frame.index, config.full_every)
+        patches = model.cover(proposed + checked, look.pit.shape) if len(checked) else gated
+        if config.gate is False or patches.work_px > model.work_px(look.pit.shape):
+            return _Where(None, gated, None)
+        return _Where(patches, gated, checked)
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """Where a frame is looked at.
+
+    Parameters
+    ----------
+    patches:
+        What is looked at; None: everything.
+    gated:
+        What the gate alone would look at; None without a gate.
+    checked:
+        What is looked at in any case; None: everything.
+    """
+
+    patches: Patches | None
+    gated: Patches | None
+    checked: Boxes | None
+
+    def compared_with(self, seeds: Seeds) -> Search | None:
+        """Return what the gate passed over of the particles with these seeds; None without one."""
+        if self.gated is None:
+            return None
+        answers = self.gated.answers
+        search = Search(cv2.countNonZero(answers) / answers.size)
+        row, column = seeds.pixels()
+        area = 1.0
+        if self.checked is not None:
+            if not len(self.checked):
+                return search
+            area = self.checked.area_px / answers.size
+            here = self.checked.hold(row, column)
+            row, column = row[here], column[here]
+        lost = int((answers[row, column] == 0).sum())
+        return replace(search, checked=area, found=row.size, lost=lost)
 
 
 @dataclass(frozen=True, slots=True)
