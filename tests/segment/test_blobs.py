@@ -112,6 +112,24 @@ def test_area_is_that_of_the_outline(sheet):
     assert np.median(ratio[large]) == pytest.approx(1.08, abs=0.12)
 
 
+@pytest.mark.parametrize("sigma", [1.8, 4.0])
+@pytest.mark.parametrize("place", [(0, 60), (119, 60), (60, 0), (60, 99), (0, 0), (119, 99)])
+def test_what_the_border_cuts_in_half_is_found(sigma, place):
+    found = detect(draw((100, 120), [(*place, sigma, 0.2)]))
+    assert len(found) == 1
+    away = np.hypot(found["x"] - place[0], found["y"] - place[1])
+    assert away.iloc[0] < sigma
+
+
+def test_noise_is_no_more_often_a_blob_on_the_border():
+    noise = draw((40, 4000), [])
+    pyramid = build_pyramid(noise, 1.2, 2)
+    seeds = find_seeds(pyramid, [Even(noise_of(band)) for band in pyramid.band], 3.0)
+    row, _ = seeds.pixels()
+    on_border = np.isin(row[seeds.level == 0], (0, 39)).mean()
+    assert 0 < on_border < 2 * 2 / 40
+
+
 def test_touching_blobs_are_two():
     found = detect(draw((80, 90), [(40, 40, 1.5, 0.3), (46, 40, 1.5, 0.2)]))
     assert sorted(found["x"].round()) == [40, 46]

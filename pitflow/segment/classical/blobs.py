@@ -170,20 +170,23 @@ def find_seeds(pyramid: Pyramid, noise: Sequence[Noise], threshold: float) -> Se
 
 
 def _maxima(band: Float, noise: Noise, threshold: float, level: int) -> Seeds:
-    """Return local maxima over 3 x 3 pixels; the frame's outermost pixels have no neighbours."""
+    """Return local maxima over 3 x 3 pixels, or as many of them as the frame has."""
     height, width = band.shape
     limit = np.float32(threshold * noise.floor)
     row, column = np.divmod(np.flatnonzero(band > limit), width)
-    inner = (row > 0) & (row < height - 1) & (column > 0) & (column < width - 1)
-    row, column = row[inner], column[inner]
     value = band[row, column]
     highest = np.ones(row.size, np.bool_)
     for dy, dx in _NEIGHBOURHOOD:
-        neighbour = band[row + dy, column + dx]
+        beside = np.clip(row + dy, 0, height - 1), np.clip(column + dx, 0, width - 1)
+        outside = (beside[0] != row + dy) | (beside[1] != column + dx)
+        neighbour = np.where(outside, -np.inf, band[beside])
         # Of equal neighbours the first in reading order is the maximum.
         highest &= value >= neighbour if (dy, dx) > (0, 0) else value > neighbour
     row, column, value = row[highest], column[highest], value[highest]
     snr = (value / np.maximum(noise.at(row, column), 1e-6)).astype(np.float64)
+    # On the border half of what was averaged is the mirror image of the rest.
+    snr[(row == 0) | (row == height - 1)] /= np.sqrt(2)
+    snr[(column == 0) | (column == width - 1)] /= np.sqrt(2)
     seeds = Seeds(np.full(row.size, level, np.intp), row, column, snr)
     return seeds[snr > threshold]
 
