@@ -15,13 +15,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import ndimage
 
 from pitflow.config import PitConfig
 from pitflow.frame import Frame, Image
 from pitflow.median import median_image
 from pitflow.scene import Scene
 from pitflow.schema import PIT_PIXELS, empty_table, validate_table
-from pitflow.segment.classical.window import Window, change_point
+from pitflow.segment.classical.window import DOUBT, Window, change_point
 from pitflow.translation import translated
 
 Ints = npt.NDArray[np.intp]
@@ -41,6 +42,9 @@ _STEADY = 0.5
 _CORE_SHARE = 0.8
 _RIM_PX = 2
 _SPECK_AREA, _PAUSE_FRAMES = 30, 12
+_SOON = 0.5
+"""At the end of a block, where no frames are looked at ahead, one dark frame is enough: the map
+knows that the pixel is pit soon after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +89,10 @@ class PitMap:
         evidence = np.zeros((len(window.frames), changing.size), np.float32)
         for i, frame in enumerate(window.frames):
             if frame.quality == "ok":
-                row, column = self._in_frame(frame, changing)
-                dark = frame.image[row, column] < self.limit[changing] * np.float32(frame.gain)
-                evidence[i] = np.where(dark, 1, -1)
-        arrival = change_point(evidence)
+                limit = self.limit[changing] * np.float32(frame.gain)
+                evidence[i] = np.where(self._shown_by(frame, changing) < limit, 1, -1)
+        ahead = len(window.frames) > window.n
+        arrival = change_point(evidence, doubt=DOUBT if ahead else _SOON, earlier_is_sure=True)
         state[:, changing] = np.arange(window.n)[:, None] >= arrival
         return state
 
@@ -114,6 +118,18 @@ class PitMap:
     def sample(self, classes: npt.NDArray[np.uint8], frame: Frame) -> npt.NDArray[np.uint8]:
         """Return (m,) the frame's class at every pixel of the map."""
         return classes[self._in_frame(frame, np.arange(self.row.size))]
+
+    def _shown_by(self, frame: Frame, pixels: Ints) -> npt.NDArray[np.float32]:
+        """Return the grey level of some pixels of the map in a frame.
+
+        Between the frame's pixels: or, where a drift passes half a pixel, all pits seem to grow.
+        """
+        dx, dy = frame.shift
+        at = [self.row[pixels] + dy, self.column[pixels] + dx]
+        level: npt.NDArray[np.float32] = ndimage.map_coordinates(
+            frame.image, at, np.float32, order=1, mode="nearest"
+        )
+        return level
 
     def _in_frame(self, frame: Frame, pixels: Ints) -> tuple[Ints, Ints]:
         height, width = frame.image.shape

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from pitflow.config import PitConfig
+from pitflow.frame import Frame
 from pitflow.schema import PIT_PIXELS, validate_table
 from pitflow.segment.classical.window import windows
 from pitflow.segment.pits import NEVER, PitMap, find_pits, pit_pixels
@@ -122,9 +123,42 @@ def test_state_follows_the_growth(recording):
         for state in pits.state(window)
     ]
     truth = np.pi * (4 + 12 * np.arange(len(areas)) / len(areas)) ** 2
-    # Where few frames are left in a window, a change needs the next one to be certain.
     assert np.median(np.abs(areas - truth) / truth) < 0.1
     assert (np.diff(areas) >= 0).mean() > 0.95
+
+
+def swelling_disc(drift_px, n=48, block=24, radius=(4.0, 20.0)):
+    """The map and frames of a disc that swells evenly under a stage that drifts."""
+    shape, x, y = (100, 110), 50.0, 48.0
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    away = np.hypot(columns - x, rows - y)
+    frames = []
+    for t, size in enumerate(np.linspace(*radius, n)):
+        dx, dy = drift_px * t / n, drift_px * 0.6 * t / n
+        covered = 1 / (1 + np.exp(2.5 * (np.hypot(columns - x - dx, rows - y - dy) - size)))
+        image = np.rint(200 * (1 - 0.9 * covered)).astype(np.uint8)
+        frames.append(Frame(t, image, "ok", (dx, dy), 1.0))
+    row, column = np.nonzero(away < radius[1] - 0.5)
+    turns = np.interp(away[row, column], radius, (0, n - 1))
+    since = np.minimum(((turns + block // 2) // block).astype(np.intp), n // block)
+    m = row.size
+    pits = PitMap(shape, row, column, np.zeros(m, np.intp), since, np.full(m, 110, np.float32), 1)
+    scene = Blocks(*[[]] * (n // block), shape=shape)
+    scene.block_of = lambda frame: frame // block
+    state = np.concatenate([pits.state(window) for window in windows(frames, scene)])
+    first = np.where(state.any(axis=0), state.argmax(axis=0), n)
+    return first, turns
+
+
+@pytest.mark.parametrize("drift_px", [0.0, 3.0])
+def test_growth_is_even_under_a_drift_and_across_blocks(drift_px):
+    first, turns = swelling_disc(drift_px)
+    late = turns > 1
+    assert np.abs(first - np.ceil(turns))[late].mean() < 0.4
+    per_frame, truth = (
+        np.bincount(np.clip(t, 1, 47).astype(int), minlength=48) for t in (first, np.ceil(turns))
+    )
+    assert np.corrcoef(per_frame[2:], truth[2:])[0, 1] > 0.8
 
 
 def pit_map(arrivals_of):

@@ -30,6 +30,28 @@ def test_moment_of_a_lasting_change(seen, moment):
     assert change_point(evidence(seen))[0] == moment
 
 
+@pytest.mark.parametrize(
+    ("seen", "moment"),
+    [
+        (".###########", 1),
+        ("..##########", 2),
+        ("############", 0),
+        ("#.##########", 2),
+        ("...........#", 12),
+        ("..........##", 12),
+        ("...####.....", 12),
+        (".....#######", 5),
+    ],
+)
+def test_of_a_sure_earlier_state_one_frame_is_enough(seen, moment):
+    assert change_point(evidence(seen), earlier_is_sure=True)[0] == moment
+
+
+@pytest.mark.parametrize(("doubt", "moment"), [(0.5, 11), (1.0, 12), (2.0, 12)])
+def test_the_less_doubt_the_fewer_frames_bear_a_change_out(doubt, moment):
+    assert change_point(evidence("...........#"), doubt=doubt)[0] == moment
+
+
 def test_pixels_are_independent():
     both = np.concatenate([evidence("....######"), evidence("..........")], axis=1)
     assert change_point(both).tolist() == [4, 10]

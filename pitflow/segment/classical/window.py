@@ -15,7 +15,7 @@ _WINDOW_BYTES = 116 << 20
 _SHORTEST, _LONGEST = 8, 48
 AHEAD = 4
 """Frames after a window that are looked at, but not part of it."""
-_DOUBT = 2.0
+DOUBT = 2.0
 """A change inside a window must be borne out by more than this many frames."""
 
 
@@ -77,7 +77,9 @@ def windows(frames: Iterable[Frame], scene: Scene) -> Iterator[Window]:
         yield Window(block, tuple(held), len(held))
 
 
-def change_point(evidence: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+def change_point(
+    evidence: npt.NDArray[np.float32], *, doubt: float = DOUBT, earlier_is_sure: bool = False
+) -> npt.NDArray[np.intp]:
     """Return the frame from which each pixel is in its later state.
 
     The least-squares step: with ``e`` the evidence for the later state, the change ``t`` maximises
@@ -88,6 +90,11 @@ def change_point(evidence: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
     ----------
     evidence:
         (n_frames, m) in [-1, 1]: 1 where a frame shows the later state, -1 the earlier, 0 neither.
+    doubt:
+        A change must be borne out by more than this many frames.
+    earlier_is_sure:
+        Nothing that passes looks like the earlier state, so it may be that of the first frame
+        alone.
 
     Returns
     -------
@@ -99,7 +106,8 @@ def change_point(evidence: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
     np.cumsum(evidence, axis=0, out=before[1:])
     score = before[-1] - 2 * before
     # Without support from several frames there is no change inside the window.
-    score[1:-1] -= 2 * _DOUBT
+    doubtful = score[1:-1] - 2 * doubt <= score[-1]
+    score[1:-1] -= np.where(doubtful | (not earlier_is_sure), np.float32(2 * doubt), 0)
     # Of equal changes the latest: what passes by at the end has not come to stay.
     latest: npt.NDArray[np.intp] = n - np.argmax(score[::-1], axis=0)
     return latest
