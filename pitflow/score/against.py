@@ -18,7 +18,7 @@ from pitflow.score.ejections import score_ejections, true_particle_of
 from pitflow.score.events import score_events
 from pitflow.score.heights import score_heights
 from pitflow.score.lag import score_lag
-from pitflow.score.pits import match_pits, score_pits
+from pitflow.score.pits import match_pits, score_growth, score_pits
 from pitflow.score.tracking import score_tracks
 from pitflow.score.truth import Truth, read_tables, read_truth
 
@@ -36,6 +36,7 @@ _NEEDED = {
     "outliers": ("particle", "frame"),
     "frames": ("frame",),
     "growth": ("pit", "frame", "area_px"),
+    "pit_pixels": ("pit", "frame", "x", "y"),
 }
 
 
@@ -107,6 +108,10 @@ class _Scorer:
             pairs, counts = match_pits(true, found)
             pit_map = dict(zip(pairs["found"].tolist(), pairs["true"].tolist(), strict=True))
             self.sections["pits"] = counts.as_dict() | score_pits(true, found, pairs)
+            if len(pairs) and self._both("pit_pixels"):
+                self.sections["growth"] = score_growth(
+                    self.true["pit_pixels"], self.found["pit_pixels"], pairs
+                )
         if self._both("particles"):
             particle_map = self._particles()
         if self._both("ejections"):

@@ -1,4 +1,4 @@
-"""Scores of the pits: found, missed, invented; centre, area and onset."""
+"""Scores of the pits: found, missed, invented; centre, area and onset; when each pixel turns."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 
 from pitflow.score.assignment import best_pairs
 from pitflow.score.detection import Counts
-from pitflow.score.values import Values, column_of, median_of
+from pitflow.score.values import Values, column_of, median_of, ratio_of
 
 PIT_GATE_PX = 20.0
 """A pit is found if a centre lies within this of the true one, or within the true pit's radius."""
@@ -51,4 +51,43 @@ def score_pits(true: pd.DataFrame, found: pd.DataFrame, pairs: pd.DataFrame) -> 
         "area_ratio": median_of(ratio),
         "onset_error_frames": median_of(np.abs(onset)),
         "onset_bias_frames": median_of(onset),
+    }
+
+
+def score_growth(true: pd.DataFrame, found: pd.DataFrame, pairs: pd.DataFrame) -> Values:
+    """Return how well the growth of the paired pits is followed, pixel by pixel.
+
+    Parameters
+    ----------
+    true, found:
+        ``pit``, ``frame``, ``x`` and ``y`` of every pixel that becomes pit.
+    pairs:
+        Of ``match_pits``.
+
+    Returns
+    -------
+    values:
+        ``pixels_iou``, the pixels in both over those in either; ``arrival_error_frames`` and
+        ``arrival_bias_frames``, the mean absolute and mean difference of the frame in which those
+        in both become pit; ``rate_r``, Pearson's correlation over the frames after the first of the
+        number of pixels that become pit in all paired pits.
+    """
+    number = pairs.set_index("found")["true"]
+    known = true[true["pit"].isin(pairs["true"])]
+    seen = found[found["pit"].isin(pairs["found"])]
+    seen = seen.assign(pit=seen["pit"].map(number))
+    both = known.merge(seen, on=["pit", "x", "y"], suffixes=("", "_found"))
+    late = both["frame_found"] - both["frame"]
+    last = int(np.max(np.concatenate([known["frame"], seen["frame"]]), initial=1))
+    frames = range(1, last + 1)
+    rate, found_rate = (
+        table["frame"].value_counts().reindex(frames, fill_value=0).astype(float)
+        for table in (known, seen)
+    )
+    varies = rate.std() > 0 and found_rate.std() > 0
+    return {
+        "pixels_iou": ratio_of(len(both), len(known) + len(seen) - len(both)),
+        "arrival_error_frames": float(late.abs().mean()),
+        "arrival_bias_frames": float(late.mean()),
+        "rate_r": float(rate.corr(found_rate)) if varies else float("nan"),
     }

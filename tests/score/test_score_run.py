@@ -118,6 +118,41 @@ def test_sections(run, truth):
     assert (events["found"], events["missed"], events["invented"]) == (1, 1, 2)
 
 
+def pixels(late: int = 0, pits: tuple[int, int] = (0, 1)) -> pd.DataFrame:
+    """Two pits that gain more and more pixels, all of them so many frames late."""
+    frame = np.repeat(np.arange(10), np.arange(1, 11))
+    x = np.arange(frame.size)
+    return pd.concat(
+        [
+            pd.DataFrame({"pit": pit, "frame": frame + late, "x": x, "y": 9 * k})
+            for k, pit in enumerate(pits)
+        ],
+        ignore_index=True,
+    )
+
+
+def test_growth_is_scored_pixel_by_pixel(run, truth):
+    tables = truth.tables | {"pit_pixels": pixels()}
+    # In the run the pits are numbered the other way round, and a third is invented.
+    found = pixels(late=1, pits=(1, 0))
+    found = pd.concat([found, pd.DataFrame({"pit": 2, "frame": 3, "x": [1], "y": [500]})])
+    score = score_tables(run | {"pit_pixels": found.iloc[5:]}, Truth(tables, truth.facts))
+    growth = score.sections["growth"]
+    assert growth["pixels_iou"] == pytest.approx(105 / 110)
+    assert growth["arrival_error_frames"] == growth["arrival_bias_frames"] == 1
+    assert growth["rate_r"] < 0.5
+    same = score_tables(run | {"pit_pixels": pixels(pits=(1, 0))}, Truth(tables, truth.facts))
+    assert same.sections["growth"]["rate_r"] == pytest.approx(1)
+    assert same.sections["growth"]["pixels_iou"] == 1
+
+
+def test_growth_without_pixels_is_none(run, truth):
+    nothing = pixels().iloc[:0]
+    tables = Truth(truth.tables | {"pit_pixels": nothing}, truth.facts)
+    growth = score_tables(run | {"pit_pixels": nothing}, tables).sections["growth"]
+    assert all(np.isnan(value) for value in growth.values())
+
+
 def test_absent_parts_are_named(run, truth):
     del run["outliers"], truth.tables["ejections"], truth.facts["lag_frames"]
     score = score_tables(run, truth)
