@@ -12,6 +12,7 @@ from pitflow.segment.classical.blobs import (
     noise_of,
     outline,
     outline_smoothing,
+    overlapping,
 )
 from pitflow.segment.objects import Objects, measure
 
@@ -178,6 +179,27 @@ def test_a_certain_blob_without_an_outline_is_drawn_as_wide_as_its_scale():
     assert pixels.seed.tolist() == [0]
     reach = np.hypot(pixels.row - 60, pixels.column - 60).max()
     assert 2 <= reach <= 2.2 * 1.2 + 0.5
+
+
+def test_outlines_that_share_pixels_are_known_to_overlap():
+    rng = np.random.default_rng(1)
+    image = draw(
+        (160, 200), [(*rng.uniform(0, 160, 2), rng.uniform(1, 12), 0.1) for _ in range(60)]
+    )
+    pyramid = build_pyramid(image, 1.2, 4)
+    level = rng.integers(0, 4, 80)
+    row, column = rng.integers(0, 160, 80) // 2**level, rng.integers(0, 200, 80) // 2**level
+    seeds = Seeds(level, row, column, np.full(80, 9.0))
+    one, others = seeds[np.arange(1)], seeds[np.arange(1, 80)]
+    together = overlapping(one, others)
+    assert 0 < together.sum() < together.size
+    own = outline(image, pyramid, one, certain=True)
+    taken = set(zip(own.row.tolist(), own.column.tolist(), strict=True))
+    for k in np.flatnonzero(~together):
+        other = outline(image, pyramid, others[np.array([k])], certain=True)
+        assert taken.isdisjoint(zip(other.row.tolist(), other.column.tolist(), strict=True))
+    assert not overlapping(Seeds.none(), others).any()
+    assert overlapping(one, Seeds.none()).size == 0
 
 
 def test_being_certain_changes_no_outline_that_closes():

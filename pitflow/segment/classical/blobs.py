@@ -331,6 +331,23 @@ def outline(image: Float, pyramid: Pyramid, seeds: Seeds, *, certain: bool = Fal
     return Outlines(drawn, ground[drawn], owner, row[chosen], column[chosen])
 
 
+def overlapping(seeds: Seeds, others: Seeds) -> Mask:
+    """Return (m,) which of the others' outlines can share pixels with those of the seeds."""
+    if not seeds.level.size or not others.level.size:
+        return np.zeros(others.level.size, np.bool_)
+    tree = cKDTree(np.column_stack(seeds.pixels()))
+    away = tree.query(np.column_stack(others.pixels()))[0]
+    shared: Mask = away <= _outline_reach(others.level) + _outline_reach(seeds.level).max()
+    return shared
+
+
+def _outline_reach(level: Ints) -> npt.NDArray[np.float64]:
+    """Return how far from its seed an outline may lie, px."""
+    step = 2.0 ** np.maximum(level - 1, 0)
+    reach: npt.NDArray[np.float64] = np.sqrt(2) * (_HALF + 1) * step
+    return reach
+
+
 def _drawing_grid(image: Float, pyramid: Pyramid, level: int) -> tuple[Float, int]:
     """Return the image on which blobs of a level are outlined, and the step of its grid."""
     if level == 0:

@@ -16,6 +16,7 @@ from pitflow.segment.classical.blobs import (
     joined,
     outline,
     outline_smoothing,
+    overlapping,
 )
 from pitflow.segment.classical.darkening import Darkening, Look
 from pitflow.segment.objects import Objects, empty_detections, measure
@@ -89,7 +90,7 @@ def measure_beside(
     n = seeds.level.size
     if not n:
         return empty_detections()
-    both = joined(seeds, others)
+    both = joined(seeds, others[overlapping(seeds, others)])
     pixels = outline(darkening.image, darkening.pyramid, both, certain=True)
     # Outlines are in the order of their seeds.
     own = pixels.owner < np.count_nonzero(pixels.seed < n)
