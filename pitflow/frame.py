@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 Quality = Literal["ok", "gap", "damaged", "duplicate"]
 
+SOUND: tuple[Quality, ...] = ("ok", "duplicate")
+"""Frames of this quality hold an image that can be read."""
+
 Image = npt.NDArray[Any]
 """A grey image (height, width), uint8 or uint16 unless said otherwise."""
 

@@ -18,6 +18,7 @@ from pitflow import schema
 from pitflow.compute import Compute, Progress, Silent
 from pitflow.config import Config, dump_config
 from pitflow.errors import UserError
+from pitflow.frame import SOUND
 from pitflow.provenance import INDEX, RunFolder, content_hash, open_run, printable
 from pitflow.report import words
 
@@ -406,7 +407,7 @@ def link(job: Job) -> str:
         job.progress.advance(frame - done)
         done = frame
 
-    lost = frames.loc[~frames["quality"].isin(["ok", "duplicate"]), "frame"]
+    lost = frames.loc[~frames["quality"].isin(SOUND), "frame"]
     linked = link_detections(steady, job.config.link, progress=count, lost_frames=set(lost))
     settings = job.config.link
     # What is in no track may still continue one.
@@ -579,12 +580,16 @@ def _even_tasks(job: Job, reader: FrameReader, scene: StoredScene) -> list[tuple
     from pitflow.segment.classical.window import AHEAD, window_frames
 
     blocks, workers = job.blocks, job.compute.workers
-    length = window_frames(scene)
     whole: list[tuple[Block, ...]] = [(block,) for block in blocks]
     parts: list[tuple[Block, ...]] = [
         (part,)
         for block in blocks
-        for part in cut_block(block, reader.sound(block.start, block.stop), length, AHEAD)
+        for part in cut_block(
+            block,
+            reader.sound(block.start, block.stop),
+            window_frames(scene, block.start),
+            AHEAD,
+        )
     ]
     in_turns = -(-len(blocks) // workers) * workers
     uneven = job.compute.cluster is None and in_turns > _UNEVEN * len(blocks)

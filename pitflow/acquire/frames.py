@@ -11,7 +11,7 @@ import zarr
 
 from pitflow.acquire.source import Source
 from pitflow.acquire.store import read_frame
-from pitflow.frame import Frame, Image
+from pitflow.frame import SOUND, Frame, Image
 
 
 class FrameReader:
@@ -37,7 +37,7 @@ class FrameReader:
             raise ValueError("neither a recording nor stored frames to read from")
         self._source = source
         self._video = video
-        self._frames = frames[frames["quality"].isin(["ok", "duplicate"])].set_index("frame")
+        self._frames = frames[frames["quality"].isin(SOUND)].set_index("frame")
 
     def sound(self, start: int, stop: int) -> list[int]:
         """Return the numbers of the sound frames from ``start`` up to ``stop``."""

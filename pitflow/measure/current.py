@@ -16,6 +16,7 @@ from scipy import fft
 from scipy.ndimage import gaussian_filter1d, median_filter
 
 from pitflow.config import CorrelationConfig, CurrentConfig
+from pitflow.frame import SOUND
 from pitflow.measure.surrogates import value_surrogates
 from pitflow.schema import (
     CURRENT,
@@ -307,7 +308,7 @@ def _per_frame(frame: pd.Series, weight: Floats, frames: pd.DataFrame) -> Floats
     index = pd.Index(frames["frame"])
     place = index.get_indexer(pd.Index(frame))
     total = np.bincount(place[place >= 0], weight[place >= 0], minlength=len(index))
-    sound = frames["quality"].isin(["ok", "duplicate"]).to_numpy()
+    sound = frames["quality"].isin(SOUND).to_numpy()
     return np.where(sound, total.astype(np.float64), np.nan)
 
 

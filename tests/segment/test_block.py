@@ -49,14 +49,16 @@ def test_blocks_add_up_to_the_whole(tools, whole, recording):
 
 @pytest.mark.parametrize(
     ("name", "longest", "lengths"),
-    [("change", 10, [10, 10, 4]), ("change", 11, [11, 13]), ("unet", 10, [10, 10, 4])],
+    [("change", 10, [8, 8, 8]), ("change", 11, [12, 12]), ("unet", 10, [8, 8, 8])],
 )
 def test_windows_of_a_block_add_up_to_it(monkeypatch, recording, name, longest, lengths):
     monkeypatch.setattr(window, "_LONGEST", longest)
     pits = find_pits(recording, PitConfig(), recording.read()[-5:])
     segmenter = create_segmenter(SegmentConfig(segmenter=name), pits)
     whole = segment_block(segmenter, pits, recording.read(24, 48), recording)
-    cut = cut_block(Block(1, 24, 48), range(24, 48), window.window_frames(recording), window.AHEAD)
+    cut = cut_block(
+        Block(1, 24, 48), range(24, 48), window.window_frames(recording, 24), window.AHEAD
+    )
     assert [len(part) for part in cut] == lengths
     parts = [
         segment_block(

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from pitflow.segment.classical.window import change_point, windows
+from pitflow.segment.classical.window import AHEAD, block_span, change_point, windows
 
 
 def evidence(text):
@@ -74,18 +77,47 @@ def test_windows_of_a_block_are_the_same_alone(recording):
     ]
 
 
+class Scene:
+    """Frames so large that a window holds few of them, in blocks of 30, some of them lost."""
+
+    shape, levels = (4000, 4000), 65536
+
+    def __init__(self, n, lost=()):
+        numbers = np.arange(n)
+        quality = np.where(np.isin(numbers, lost), "gap", "ok")
+        self.frames = pd.DataFrame({"frame": numbers, "quality": quality})
+
+    def block_of(self, frame):
+        return min(frame // 30, len(self.frames) // 30 - 1)
+
+    def read(self):
+        sound = self.frames.loc[self.frames["quality"] == "ok", "frame"]
+        return [SimpleNamespace(index=index) for index in sound]
+
+
 def test_large_frames_come_in_short_windows_with_a_look_ahead():
-    class Large:
-        shape, levels = (4000, 4000), 65536
-
-        def block_of(self, frame):
-            return frame // 30
-
-    class Numbered:
-        def __init__(self, index):
-            self.index = index
-
-    held = list(windows(map(Numbered, range(60)), Large()))
+    scene = Scene(60)
+    held = list(windows(scene.read(), scene))
     assert max(len(window.frames) for window in held) < 16
     assert any(len(window.frames) > window.n for window in held)
     assert [f.index for w in held for f in w.frames[: w.n]] == list(range(60))
+
+
+@pytest.mark.parametrize(("n", "lost"), [(85, ()), (89, ()), (71, ()), (60, range(3, 25))])
+def test_no_window_is_much_shorter_than_the_others_of_its_block(n, lost):
+    scene = Scene(n, lost)
+    held = list(windows(scene.read(), scene))
+    assert [f.index for w in held for f in w.frames[: w.n]] == [f.index for f in scene.read()]
+    for block in {window.block for window in held}:
+        lengths = [window.n for window in held if window.block == block]
+        assert max(lengths) <= 8 + AHEAD - 1
+        assert max(lengths) - min(lengths) < AHEAD
+
+
+def test_a_block_is_known_by_any_of_its_frames():
+    assert [block_span(Scene(70), frame) for frame in (0, 29, 30, 69)] == [
+        (0, 29),
+        (0, 29),
+        (30, 69),
+        (30, 69),
+    ]

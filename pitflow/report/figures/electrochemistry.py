@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from scipy.ndimage import gaussian_filter1d
 
+from pitflow.frame import SOUND
 from pitflow.report.current_answer import CurrentLag, metric, strongest_lags
 from pitflow.report.data import Floats, ReportData, floats, ints
 from pitflow.report.panel import Panel
@@ -123,7 +124,7 @@ def _rates(data: ReportData) -> list[tuple[str, Floats, str]]:
     index = pd.Index(frames["frame"])
     ejections, growth = data.tables["ejections"], data.tables["growth"]
     grown = growth[growth["frame"] > growth.groupby("pit")["frame"].transform("min")]
-    sound = frames["quality"].isin(["ok", "duplicate"]).to_numpy()
+    sound = frames["quality"].isin(SOUND).to_numpy()
 
     def rate(frame: pd.Series, weight: Floats) -> Floats:
         place = index.get_indexer(pd.Index(frame))

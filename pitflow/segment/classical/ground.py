@@ -22,7 +22,7 @@ from pitflow.frame import Frame, Image
 from pitflow.median import median_image
 from pitflow.scene import Scene
 from pitflow.segment.classical.blobs import noise_of
-from pitflow.segment.classical.window import Window, change_point
+from pitflow.segment.classical.window import Window, block_span, change_point
 from pitflow.segment.pits import PitMap
 from pitflow.translation import translated
 
@@ -76,7 +76,7 @@ class Backgrounds:
     def __init__(self, window: Window, scene: Scene, pits: PitMap) -> None:
         self.block = block = window.block
         last = scene.n_blocks - 1
-        first_frame, last_frame = _span(window, scene)
+        first_frame, last_frame = block_span(scene, window.frames[0].index)
         self._centre, self._length = (first_frame + last_frame) / 2, last_frame - first_frame + 1
         self.middle = _without_slow(scene, block)
         self._before = _without_slow(scene, block - 1) if block > 0 else None
@@ -280,14 +280,3 @@ def _without_slow(scene: Scene, block: int) -> Float:
         neighbours = np.minimum(scene.background(block - 1), scene.background(block + 1))
         own = np.maximum(own, neighbours)
     return own.astype(np.float32)
-
-
-def _span(window: Window, scene: Scene) -> tuple[int, int]:
-    """Return the first and last frame of the window's block."""
-    numbers = scene.frames["frame"]
-    first, last = window.frames[0].index, window.frames[window.n - 1].index
-    while first > numbers.iloc[0] and scene.block_of(first - 1) == window.block:
-        first -= 1
-    while last < numbers.iloc[-1] and scene.block_of(last + 1) == window.block:
-        last += 1
-    return first, last

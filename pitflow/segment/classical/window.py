@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pitflow.frame import Frame
+from pitflow.frame import SOUND, Frame
 from pitflow.scene import Scene
 
 _WINDOW_BYTES = 116 << 20
@@ -44,15 +44,35 @@ class Window:
         return np.array([frame.quality == "ok" for frame in self.frames])
 
 
-def window_frames(scene: Scene) -> int:
-    """Return how many frames of their own the windows of a recording have.
+def window_frames(scene: Scene, frame: int) -> int:
+    """Return how many frames of their own the windows of a frame's block have.
 
-    As many as fit a bounded memory: it depends on the size of the frames only. A block's last
-    window has more, by less than ``AHEAD``, or fewer.
+    As many as fit a bounded memory, but so that all windows of the block are about equally long: of
+    a few frames nobody can tell what stands still. The last window may have more, by less than
+    ``AHEAD``, or fewer.
     """
     height, width = scene.shape
     bytes_each = height * width * (1 if scene.levels <= 256 else 2)
-    return int(np.clip(_WINDOW_BYTES // bytes_each, _SHORTEST, _LONGEST))
+    most = int(np.clip(_WINDOW_BYTES // bytes_each, _SHORTEST, _LONGEST))
+    first, last = block_span(scene, frame)
+    table = scene.frames
+    own = table["frame"].between(first, last) & table["quality"].isin(SOUND)
+    n = max(int(own.sum()), 1)
+    n_windows = max(-(-(n - AHEAD + 1) // most), 1)
+    length, left = divmod(n, n_windows)
+    return length if left < AHEAD else length + 1
+
+
+def block_span(scene: Scene, frame: int) -> tuple[int, int]:
+    """Return the first and last frame of a frame's block."""
+    block, numbers = scene.block_of(frame), scene.frames["frame"]
+    least, most = (numbers.iloc[0], numbers.iloc[-1]) if len(numbers) else (frame, frame)
+    first = last = frame
+    while first > least and scene.block_of(first - 1) == block:
+        first -= 1
+    while last < most and scene.block_of(last + 1) == block:
+        last += 1
+    return first, last
 
 
 def windows(frames: Iterable[Frame], scene: Scene) -> Iterator[Window]:
@@ -61,19 +81,20 @@ def windows(frames: Iterable[Frame], scene: Scene) -> Iterator[Window]:
     What would be looked at anyway is the last window's own. The split depends on the frames' size
     and numbers only, so the blocks of a recording give the same windows alone and together.
     """
-    length = window_frames(scene)
+    length = 0
     held: list[Frame] = []
-    block = -1
+    block = None
     for frame in frames:
-        if held and scene.block_of(frame.index) != block:
-            yield Window(block, tuple(held), len(held))
-            held = []
-        block = scene.block_of(frame.index)
+        if scene.block_of(frame.index) != block:
+            if held and block is not None:
+                yield Window(block, tuple(held), len(held))
+            block, held = scene.block_of(frame.index), []
+            length = window_frames(scene, frame.index)
         held.append(frame)
         if len(held) == length + AHEAD:
             yield Window(block, tuple(held), length)
             held = held[length:]
-    if held:
+    if held and block is not None:
         yield Window(block, tuple(held), len(held))
 
 
