@@ -134,7 +134,7 @@ def test_blocks_are_cut_where_workers_would_be_idle(
     for name, workers in (("one", 1), ("two", 2)):
         pipeline.run(clip, tmp_path / name, quick, Compute(workers))
     _, whole, _, cut = tasks
-    assert (whole, cut) == ([24, 24, 24], [10, 10, 4] * 3)
+    assert (whole, cut) == ([24, 24, 24], [8, 8, 8] * 3)
     pd.testing.assert_frame_equal(found("one"), found("two"), check_exact=True)
     # What was begun in parts is ended in parts, though nobody would be idle now.
     for part in sorted((tmp_path / "two" / "parts" / "segment").glob("blocks-*.parquet"))[1:]:
