@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 Quality = Literal["ok", "gap", "damaged", "duplicate"]
 
+Places = npt.NDArray[np.intp]
+"""Rows or columns."""
+
 SOUND: tuple[Quality, ...] = ("ok", "duplicate")
 """Frames of this quality hold an image that can be read."""
 
@@ -43,6 +46,14 @@ class Frame:
     quality: Quality = "ok"
     shift: tuple[float, float] = (0.0, 0.0)
     gain: float = 1.0
+
+    def pixels_at(self, row: Places, column: Places) -> tuple[Places, Places]:
+        """Return where pixels of the reference geometry lie, to whole pixels and not beyond."""
+        height, width = self.image.shape
+        return (
+            np.clip(row + round(self.shift[1]), 0, height - 1),
+            np.clip(column + round(self.shift[0]), 0, width - 1),
+        )
 
 
 def as_8_bit(image: Image) -> npt.NDArray[np.uint8]:

@@ -19,7 +19,7 @@ from pitflow.acquire.source import Source
 from pitflow.acquire.store import write_frame
 from pitflow.config import AcquireConfig
 from pitflow.errors import UserError
-from pitflow.frame import Image, Quality
+from pitflow.frame import SOUND, Image, Quality
 from pitflow.schema import FRAMES, validate_table
 
 _CANDIDATES = 5
@@ -97,7 +97,7 @@ def acquire_blocks(
             if image is not None and video is not None:
                 write_frame(video, number, image)
             pose = _UNKNOWN
-            if image is not None and quality in ("ok", "duplicate"):
+            if image is not None and quality in SOUND:
                 pose = registration.measure(image)
                 # Of each even share of the block, the first sound frame.
                 if len(samples) < len(due) and number >= due[len(samples)]:

@@ -132,10 +132,7 @@ class PitMap:
         return level
 
     def _in_frame(self, frame: Frame, pixels: Ints) -> tuple[Ints, Ints]:
-        height, width = frame.image.shape
-        row = np.clip(self.row[pixels] + round(frame.shift[1]), 0, height - 1)
-        column = np.clip(self.column[pixels] + round(frame.shift[0]), 0, width - 1)
-        return row, column
+        return frame.pixels_at(self.row[pixels], self.column[pixels])
 
 
 def no_pits(shape: tuple[int, int]) -> PitMap:

@@ -141,9 +141,7 @@ class _Lasting:
 
     def in_frame(self, frame: Frame, chosen: Ints | slice = slice(None)) -> tuple[Ints, Ints]:
         """Return row and column of the chosen pixels in a frame."""
-        height, width = frame.image.shape
-        row = np.clip(self._row[chosen] + round(frame.shift[1]), 0, height - 1)
-        return row, np.clip(self._column[chosen] + round(frame.shift[0]), 0, width - 1)
+        return frame.pixels_at(self._row[chosen], self._column[chosen])
 
 
 class Ground:

@@ -56,8 +56,8 @@ def window_frames(scene: Scene, frame: int) -> int:
     most = int(np.clip(_WINDOW_BYTES // bytes_each, _SHORTEST, _LONGEST))
     first, last = block_span(scene, frame)
     table = scene.frames
-    own = table["frame"].between(first, last) & table["quality"].isin(SOUND)
-    n = max(int(own.sum()), 1)
+    own = slice(*table["frame"].searchsorted([first, last + 1]))
+    n = max(int(table["quality"].iloc[own].isin(SOUND).sum()), 1)
     n_windows = max(-(-(n - AHEAD + 1) // most), 1)
     length, left = divmod(n, n_windows)
     return length if left < AHEAD else length + 1
@@ -78,15 +78,15 @@ def block_span(scene: Scene, frame: int) -> tuple[int, int]:
 def windows(frames: Iterable[Frame], scene: Scene) -> Iterator[Window]:
     """Split frames into windows that do not cross blocks and need bounded memory.
 
-    What would be looked at anyway is the last window's own. The split depends on the frames' size
-    and numbers only, so the blocks of a recording give the same windows alone and together.
+    What would be looked at anyway is the last window's own. The split depends on the frames' size,
+    numbers and quality only, so the blocks of a recording give the same windows alone and together.
     """
     length = 0
     held: list[Frame] = []
-    block = None
+    block = -1
     for frame in frames:
         if scene.block_of(frame.index) != block:
-            if held and block is not None:
+            if held:
                 yield Window(block, tuple(held), len(held))
             block, held = scene.block_of(frame.index), []
             length = window_frames(scene, frame.index)
@@ -94,7 +94,7 @@ def windows(frames: Iterable[Frame], scene: Scene) -> Iterator[Window]:
         if len(held) == length + AHEAD:
             yield Window(block, tuple(held), length)
             held = held[length:]
-    if held and block is not None:
+    if held:
         yield Window(block, tuple(held), len(held))
 
 
