@@ -31,8 +31,8 @@ from pitflow.acquire.quality import FrameCheck
 from pitflow.acquire.registration import Registration
 from pitflow.acquire.source import open_source
 from pitflow.config import AcquireConfig, ChangeConfig, PitConfig, UNetConfig
-from pitflow.domains.particles.channels import full_scale
 from pitflow.domains.particles.recipes import PAPER
+from pitflow.domains.particles.relative import full_scale
 from pitflow.domains.particles.segmenter import UNetSegmenter
 from pitflow.frame import Frame
 from pitflow.segment.classical.change import ChangeSegmenter

@@ -20,9 +20,9 @@ from inference import clip_options, paper_tiles, read, simulate
 
 from pitflow.compute import Compute
 from pitflow.config import ChangeConfig, PitConfig, UNetConfig
-from pitflow.domains.particles.channels import full_scale
 from pitflow.domains.particles.model import load_model
 from pitflow.domains.particles.recipes import PAPER
+from pitflow.domains.particles.relative import full_scale
 from pitflow.domains.particles.segmenter import UNetSegmenter, models_on
 from pitflow.segment.classical.change import ChangeSegmenter
 from pitflow.segment.dense import DensePredictor

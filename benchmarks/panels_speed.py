@@ -18,7 +18,8 @@ from pathlib import Path
 import cv2
 import torch
 
-from pitflow.domains.panels.assess import AssessConfig, Method, assess_panels, choose_method
+from pitflow.domains.panels.assess import Method, assess_panels, choose_method
+from pitflow.domains.panels.assessed import AssessConfig
 from pitflow.domains.panels.model import PanelModel
 from pitflow.domains.panels.recipes import ARCHITECTURES, SIZE_PX, adapted, panel_recipe, title
 from pitflow.domains.training import new_card, new_network

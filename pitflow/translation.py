@@ -162,3 +162,8 @@ def _lanczos(part: float) -> npt.NDArray[np.float32]:
     kernel = np.sinc(position) * np.sinc(position / _LOBES) * (np.abs(position) < _LOBES)
     normalised: npt.NDArray[np.float32] = (kernel / kernel.sum()).astype(np.float32)
     return normalised
+
+
+def as_it_is(image: Image | Translated) -> Image:
+    """Return the image as it was before it is moved."""
+    return image.image if isinstance(image, Translated) else image

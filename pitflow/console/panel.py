@@ -91,7 +91,8 @@ def assess_with_progress(
     import math
 
     from pitflow.console import print_error
-    from pitflow.domains.panels.assess import AssessConfig, assess_panels, choose_method
+    from pitflow.domains.panels.assess import assess_panels, choose_method
+    from pitflow.domains.panels.assessed import AssessConfig
     from pitflow.scribe import parse_scribe
 
     if not (math.isfinite(scale) and scale > 0):

@@ -12,12 +12,12 @@ import pytest
 
 from pitflow.cli import main
 from pitflow.domains.panels.assess import (
-    AssessConfig,
     ColourIfEven,
     Method,
     assess_panels,
     choose_method,
 )
+from pitflow.domains.panels.assessed import AssessConfig
 from pitflow.domains.panels.measure import measure_panel
 from pitflow.domains.panels.pictures import read_mask
 from pitflow.errors import UserError

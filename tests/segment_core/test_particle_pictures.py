@@ -12,12 +12,7 @@ import numpy as np
 import pytest
 
 from pitflow.domains.particles.centres import centres_of, draw_centres
-from pitflow.domains.particles.channels import (
-    COMPANY,
-    Views,
-    darkening,
-    make_channels,
-)
+from pitflow.domains.particles.channels import COMPANY, Views, make_channels
 from pitflow.domains.particles.clips import read_clip
 from pitflow.domains.particles.neighbours import neighbours
 from pitflow.domains.particles.pictures import (
@@ -25,6 +20,7 @@ from pitflow.domains.particles.pictures import (
     read_grey,
     read_pictures,
 )
+from pitflow.domains.particles.relative import darkening
 from pitflow.errors import UserError
 from pitflow.frame import Frame
 from pitflow.segment.classical.window import Window

@@ -6,15 +6,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from pitflow.domains.particles.channels import (
-    TileChannels,
-    Views,
-    darkening,
-    full_scale,
-    make_channels,
-)
+from pitflow.domains.particles.channels import TileChannels, Views, make_channels
 from pitflow.domains.particles.picture import Picture
 from pitflow.domains.particles.recipes import MOVING, PAPER, SINGLE
+from pitflow.domains.particles.relative import darkening, full_scale
 from pitflow.domains.particles.samples import ParticleSamples, truth_of
 from pitflow.domains.particles.stamps import clump, cut_stamps, find_specks, paste, warped
 from pitflow.domains.recipe import AugmentConfig, Recipe

@@ -197,22 +197,22 @@ def test_classes_seen_from_farther_away_have_the_size_of_the_micrograph(
 def test_a_study_has_both_tables_and_goes_on(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pitflow.domains.sem import study
+    from pitflow.domains.sem import study, study_task
 
     # Mask R-CNN itself takes half a minute of a core, and has a test of its own.
     small = study.MASK_RCNN.model_copy(update={"network": TINY.network})
     monkeypatch.setattr(study, "MASK_RCNN", small)
-    for module in ("train", "study"):
+    for module in ("train", "study_task"):
         monkeypatch.setattr(f"pitflow.domains.sem.{module}.SCORED_FROM", 0.3)
     options = {"pretrain": [data], "recipe": TINY, "n_splits": 2, "test_share": 0.3}
     page = study.sem_study([data], tmp_path, **options)
     table1, table2 = (pd.read_csv(tmp_path / f"table{k}.csv") for k in (1, 2))
     assert set(table1["experiment"]) == {
-        study.TRANSFER,
-        study.WITHOUT,
-        study.WITH,
-        study.FRESH,
-        study.BASELINE,
+        study_task.TRANSFER,
+        study_task.WITHOUT,
+        study_task.WITH,
+        study_task.FRESH,
+        study_task.BASELINE,
     }
     assert table2["split"].tolist() == [1, 2]
     text = page.read_text(encoding="utf-8")
@@ -224,7 +224,7 @@ def test_a_study_has_both_tables_and_goes_on(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a finished training was repeated")
 
-    monkeypatch.setattr(study, "fit_instances", never)
+    monkeypatch.setattr(study_task, "fit_instances", never)
     study.sem_study([data], tmp_path, **options)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pitflow.compute import Progress, Silent
+from pitflow.domains.panels.assessed import AssessConfig, Assessed
 from pitflow.domains.panels.measure import PanelNumbers, measure_panel
 from pitflow.domains.panels.overlay import draw_overlay, png_bytes
 from pitflow.domains.panels.pictures import Colours, Mask, list_images, read_mask, read_rgb
@@ -28,25 +29,6 @@ PACKAGED_MODEL = "panels"
 _EVEN = 0.93
 """Share of a photograph, its rust left out, that is of the coating's hue: rendered panels in uneven
 light have 99 % and more, and of 240 photographs of rusted structures only one has so much."""
-
-
-@dataclass(frozen=True, slots=True)
-class AssessConfig:
-    """How photographs are measured.
-
-    Parameters
-    ----------
-    mm_per_px:
-        Size of a pixel.
-    scribes:
-        Axes of the cuts in every photograph, px; None: found in each.
-    scribe_width_mm:
-        Width of the cut itself, of which half is no creep.
-    """
-
-    mm_per_px: float
-    scribes: tuple[Scribe, ...] | None = None
-    scribe_width_mm: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -71,16 +53,6 @@ class ColourIfEven(Method):
         if one_hue_share(image, rust) >= _EVEN:
             return rust, COLOUR
         return self.mask(path, image), self.name
-
-
-@dataclass(frozen=True, slots=True)
-class Assessed:
-    """One photograph and what came of it."""
-
-    name: str
-    numbers: PanelNumbers
-    row: dict[str, Any]
-    overlay: Path
 
 
 def choose_method(model: str | None, masks: Path | None = None, device: str = "auto") -> Method:
@@ -174,6 +146,7 @@ def assess_panels(
     _write_csv(out / "panels.csv", COATED_PANELS, [panel.row for panel in done])
     _write_csv(out / "creep.csv", CREEP, [row for panel in done for row in _creep_rows(panel)])
 
+    # Matplotlib is loaded only where it draws.
     from pitflow.domains.panels.page import write_page
 
     page = write_page(done, out / "report.html", config)

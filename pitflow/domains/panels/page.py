@@ -7,19 +7,16 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from pitflow.domains.panels.assessed import AssessConfig, Assessed
 from pitflow.domains.panels.pictures import read_rgb
 from pitflow.report.figures.creep import draw_creep
 from pitflow.report.panel import Embedded, render
 from pitflow.report.sheet import Grid, Picture, Section, Sheet, Terms, write_sheet
 from pitflow.scribe import Scribe
-
-if TYPE_CHECKING:
-    from pitflow.domains.panels.assess import AssessConfig, Assessed
 
 _SHOWN_PX = 720
 

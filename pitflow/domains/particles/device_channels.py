@@ -14,10 +14,10 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from pitflow.domains.particles.channels import LIMIT, UNIT, as_it_is
+from pitflow.domains.particles.relative import LIMIT, UNIT
 from pitflow.frame import Image
 from pitflow.segment.devices import Execution
-from pitflow.translation import Part, Resampling, Translated, resampling
+from pitflow.translation import Part, Resampling, Translated, as_it_is, resampling
 
 Floats = npt.NDArray[np.float32]
 

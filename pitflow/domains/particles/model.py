@@ -10,8 +10,9 @@ from pathlib import Path
 from torch import nn
 
 from pitflow.domains.included import find_model
-from pitflow.domains.particles.channels import Floats, Views, make_channels
+from pitflow.domains.particles.channels import Views, make_channels
 from pitflow.domains.particles.picture import Picture
+from pitflow.domains.particles.relative import Floats
 from pitflow.domains.particles.samples import truth_of
 from pitflow.errors import UserError
 from pitflow.segment.checkpoint import Card, load_checkpoint

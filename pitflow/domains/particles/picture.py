@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from pitflow.domains.particles.channels import Views, full_scale
+from pitflow.domains.particles.channels import Views
+from pitflow.domains.particles.relative import full_scale
 from pitflow.frame import Image
 
 

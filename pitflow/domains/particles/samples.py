@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pitflow.domains.particles.channels import Floats, Views, full_scale, make_channels
+from pitflow.domains.particles.channels import Views, make_channels
 from pitflow.domains.particles.picture import Picture
+from pitflow.domains.particles.relative import Floats, full_scale
 from pitflow.domains.particles.stamps import Stamp, clump, cut_stamps, find_specks, paste, warped
 from pitflow.domains.recipe import AugmentConfig, Recipe
 from pitflow.segment.training.learn import Sample

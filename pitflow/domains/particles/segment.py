@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 
 from pitflow.compute import Progress, Silent
-from pitflow.domains.particles.channels import Views, full_scale
+from pitflow.domains.particles.channels import Views
 from pitflow.domains.particles.model import load_model
 from pitflow.domains.particles.pictures import list_images, read_grey
+from pitflow.domains.particles.relative import full_scale
 from pitflow.errors import UserError
 from pitflow.image_file import listed_images
 from pitflow.segment.devices import choose_execution

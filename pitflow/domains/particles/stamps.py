@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from pitflow.domains.particles.centres import centres_of
-from pitflow.domains.particles.channels import Floats, darkening
+from pitflow.domains.particles.relative import Floats, darkening
 
 _MARGIN_PX = 5
 _DARK = 0.7

@@ -14,7 +14,7 @@ from pitflow.compute import Compute, Progress, Silent
 from pitflow.domains.sem.labels import read_labelled
 from pitflow.domains.sem.recipes import OXIDE, ClassRecipe
 from pitflow.domains.sem.samples import class_masks
-from pitflow.domains.sem.study import RESULT, TRAININGS, device_name
+from pitflow.domains.sem.study_task import RESULT, TRAININGS, device_name
 from pitflow.domains.sem.train import fit_classes, identity, split_micrographs, summarise_classes
 from pitflow.domains.splits import folds
 from pitflow.errors import UserError

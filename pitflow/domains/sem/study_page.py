@@ -12,7 +12,7 @@ import pandas as pd
 
 from pitflow.domains.sem.micrographs import Micrograph
 from pitflow.domains.sem.page import closing, picture
-from pitflow.domains.sem.study import (
+from pitflow.domains.sem.study_task import (
     BASELINE,
     FRESH,
     TRANSFER,
