@@ -13,6 +13,8 @@ Quality = Literal["ok", "gap", "damaged", "duplicate"]
 Places = npt.NDArray[np.intp]
 """Rows or columns."""
 
+Seen = npt.NDArray[np.bool_]
+
 SOUND: tuple[Quality, ...] = ("ok", "duplicate")
 """Frames of this quality hold an image that can be read."""
 
@@ -47,13 +49,15 @@ class Frame:
     shift: tuple[float, float] = (0.0, 0.0)
     gain: float = 1.0
 
-    def pixels_at(self, row: Places, column: Places) -> tuple[Places, Places]:
-        """Return where pixels of the reference geometry lie, to whole pixels and not beyond."""
+    def pixels_at(self, row: Places, column: Places) -> tuple[Places, Places, Seen]:
+        """Return where pixels of the reference geometry lie, to whole pixels, and which are seen.
+
+        Of one that has drifted out of view the nearest pixel is given.
+        """
         height, width = self.image.shape
-        return (
-            np.clip(row + round(self.shift[1]), 0, height - 1),
-            np.clip(column + round(self.shift[0]), 0, width - 1),
-        )
+        row, column = row + round(self.shift[1]), column + round(self.shift[0])
+        seen = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        return np.clip(row, 0, height - 1), np.clip(column, 0, width - 1), seen
 
 
 def as_8_bit(image: Image) -> npt.NDArray[np.uint8]:

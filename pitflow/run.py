@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pitflow import stages
 from pitflow.compute import Compute, Progress, Silent
@@ -47,7 +48,7 @@ class Stage:
     function:
         Does it, and returns one line on what came of it.
     reads:
-        Gives a hash of each file beside the recording that decides its result.
+        Gives what else decides its result, such as a hash of each file beside the recording.
     """
 
     name: str
@@ -56,7 +57,7 @@ class Stage:
     code: tuple[str, ...]
     files: tuple[str, ...]
     function: Callable[[Job], str]
-    reads: Callable[[Config], dict[str, str]] = lambda _: {}
+    reads: Callable[[Config], dict[str, Any]] = lambda _: {}
 
 
 STAGES = (
@@ -77,7 +78,7 @@ STAGES = (
     Stage(
         "segment",
         needs=("acquire",),
-        uses=("segment",),
+        uses=("segment.segmenter", "segment.pits", "segment.change"),
         code=("segment", "segmenters.py", "domains/particles"),
         files=(
             "masks.zarr",
@@ -86,7 +87,7 @@ STAGES = (
             "tables/pit_pixels.parquet",
         ),
         function=stages.segment,
-        reads=stages.model_read,
+        reads=stages.segmenter_read,
     ),
     Stage(
         "link",
@@ -100,7 +101,7 @@ STAGES = (
         "measure",
         needs=("link",),
         uses=("measure", "acquire.um_per_px", "acquire.fps", "seed"),
-        code=("measure",),
+        code=("measure", "acquire/current.py", "delimited.py"),
         files=tuple(f"tables/{name}.parquet" for name in stages.MEASURED_TABLES),
         function=stages.measure,
         reads=stages.current_file,
@@ -108,8 +109,8 @@ STAGES = (
     Stage(
         "report",
         needs=("measure",),
-        uses=("report",),
-        code=("report",),
+        uses=("report", "segment"),
+        code=("report", "baselines.py", "lag.py"),
         files=("report.html",),
         function=stages.report,
     ),

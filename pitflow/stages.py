@@ -8,7 +8,7 @@ goes on from there.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,7 @@ from pitflow import schema
 from pitflow.compute import Compute, Progress, Silent
 from pitflow.config import Config, dump_config
 from pitflow.errors import UserError
-from pitflow.frame import SOUND
-from pitflow.provenance import INDEX, RunFolder, content_hash, open_run, printable
+from pitflow.provenance import INDEX, RunFolder, content_hash, open_run, printable, select
 from pitflow.report import words
 
 if TYPE_CHECKING:
@@ -180,20 +179,25 @@ def check_segmenter(config: Config) -> None:
     check_segmenter(config.segment)
 
 
-def model_read(config: Config) -> dict[str, str]:
-    """Return the hash of the model that the segmenter uses, if it uses one.
+def segmenter_read(config: Config) -> dict[str, Any]:
+    """Return the parameters of the segmenter that is used, and the card of its model if it has one.
 
     Raises
     ------
     UserError
-        If the model is missing or damaged.
+        If there is no such segmenter, or the model is missing or damaged.
     """
-    if config.segment.segmenter != "unet":
-        return {}
-    from pitflow.domains.included import find_model
-    from pitflow.segment.checkpoint import read_card
+    check_segmenter(config)
+    name = config.segment.segmenter
+    read: dict[str, Any] = {"parameters": select(config, f"segment.{name}")}
+    if name == "unet":
+        from pitflow.domains.included import find_model
+        from pitflow.segment.checkpoint import read_card
 
-    return {"model": read_card(find_model(config.segment.unet.model)).weights_sha256}
+        # It holds the hash of the weights.
+        card = read_card(find_model(config.segment.unet.model))
+        read["model"] = card.model_dump(mode="json")
+    return read
 
 
 def current_file(config: Config) -> dict[str, str]:
@@ -324,8 +328,8 @@ def acquire(job: Job) -> str:
     )
     # Tasks wait for the store now and then: one more than there are cores keeps those busy.
     busy = replace(job, compute=replace(job.compute, workers=job.compute.workers + 1))
-    _in_parts(busy, "acquire", task, plan_tasks(blocks, source))
-    frames = _read_parts(parts, "blocks")
+    spans = _in_parts(busy, "acquire", task, plan_tasks(blocks, source))
+    frames = _read_parts(parts, "blocks", spans)
     schema.write_table(frames, schema.FRAMES, job.table("acquire", "frames"))
     (parts / "reference").write_text(str(number))
     bad = frames.loc[~frames["quality"].isin(["ok"]), "quality"].value_counts()
@@ -369,11 +373,12 @@ def segment(job: Job) -> str:
         tasks = plan_tasks(blocks, job.opened)
     else:
         tasks = _even_tasks(job, reader, scene)
-    _in_parts(job, "segment", task, tasks)
-    detections = _read_parts(parts, "blocks")
+    spans = _in_parts(job, "segment", task, tasks)
+    detections = _read_parts(parts, "blocks", spans)
     detections.to_parquet(job.table("segment", "detections"), index=False)
-    _read_parts(parts, "glimpses").to_parquet(job.table("segment", "glimpses"), index=False)
-    arrival = combine_arrivals([np.load(path) for path in sorted(parts.glob("arrival-*.npy"))])
+    glimpses = _read_parts(parts, "glimpses", spans)
+    glimpses.to_parquet(job.table("segment", "glimpses"), index=False)
+    arrival = combine_arrivals(np.load(parts / f"arrival-{span}.npy") for span in spans)
     pixels = pit_pixels(pits, arrival)
     schema.write_table(pixels, schema.PIT_PIXELS, job.run.table("pit_pixels"))
     n_pits = words.count(pixels["pit"].nunique(), "pit")
@@ -381,7 +386,7 @@ def segment(job: Job) -> str:
     # Frames whose class map no longer bears its mark were corrected by hand, and can be learned.
     marks = image_marks(job.run.masks, job.frames)
     (parts / MASK_MARKS).write_text(json.dumps(marks))
-    gate = _note_searches(job, sorted(parts.glob("search-*.json")))
+    gate = _note_searches(job, [parts / f"search-{span}.json" for span in spans])
     return f"{found}; {gate}" if gate else found
 
 
@@ -407,8 +412,9 @@ def link(job: Job) -> str:
         job.progress.advance(frame - done)
         done = frame
 
-    lost = frames.loc[~frames["quality"].isin(SOUND), "frame"]
-    linked = link_detections(steady, job.config.link, progress=count, lost_frames=set(lost))
+    # In a frame that the camera delivered twice nothing is looked for either.
+    lost = set(frames.loc[frames["quality"] != "ok", "frame"])
+    linked = link_detections(steady, job.config.link, progress=count, lost_frames=lost)
     settings = job.config.link
     # What is in no track may still continue one.
     moving = drop_settled(linked.particles, settings.model_copy(update={"keep_unlinked": True}))
@@ -419,7 +425,7 @@ def link(job: Job) -> str:
             _moved(pd.read_parquet(job.table("segment", "glimpses")), frames, -1),
             PitTimes(*(pixels[name].to_numpy() for name in ("x", "y", "frame"))),
             reach_px=settings.glimpse_px,
-            lost_frames=set(lost),
+            lost_frames=lost,
         )
     if not settings.keep_unlinked:
         moving = moving[moving["particle"] >= 0].reset_index(drop=True)
@@ -603,7 +609,7 @@ def _note_searches(job: Job, files: list[Path]) -> str:
     """Note what a segmenter that looks at parts of the frames lost by that; returns it in words."""
     from pitflow.segment.gate import Search, gate_loss
 
-    records = [json.loads(path.read_text()) for path in files]
+    records = [json.loads(path.read_text()) for path in files if path.exists()]
     # What one worker had to adapt, the others had to as well.
     job.notes += dict.fromkeys(note for record in records for note in record["notes"])
     searches = [Search(**search) for record in records for search in record["searches"]]
@@ -620,8 +626,14 @@ def _in_parts(
     stage: str,
     task: Callable[[tuple[Block, ...]], pd.DataFrame],
     tasks: list[tuple[Block, ...]],
-) -> None:
-    """Run tasks that are not done yet; each leaves ``blocks-START-STOP.parquet``."""
+) -> list[str]:
+    """Run tasks that are not done yet; each leaves ``blocks-START-STOP.parquet``.
+
+    Returns
+    -------
+    "START-STOP" of each task. Files of other spans, left by a run of other tasks that was stopped,
+    are none of this one.
+    """
     parts = job.run.parts(stage)
     job.progress.start(stage, len(job.frames))
 
@@ -642,6 +654,7 @@ def _in_parts(
         else:
             todo.append(blocks)
     job.compute.map(task, todo, keep)
+    return [_span(blocks) for blocks in tasks]
 
 
 def _span(blocks: tuple[Block, ...]) -> str:
@@ -653,10 +666,10 @@ def _part_files(parts: Path, kind: str) -> list[Path]:
     return sorted(parts.glob(f"{kind}-*.parquet"))
 
 
-def _read_parts(parts: Path, kind: str) -> pd.DataFrame:
+def _read_parts(parts: Path, kind: str, spans: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
-    tables = [pd.read_parquet(path) for path in _part_files(parts, kind)]
+    tables = [pd.read_parquet(parts / f"{kind}-{span}.parquet") for span in spans]
     filled = [table for table in tables if len(table)]
     whole: pd.DataFrame = pd.concat(filled or tables[:1], ignore_index=True)
     return whole
@@ -681,7 +694,7 @@ def _scene(job: Job) -> StoredScene:
     from pitflow.acquire.store import open_stack
 
     frames, reference = _frames(job), int((job.run.parts("acquire") / "reference").read_text())
-    image = next(iter(_reader(job).read(reference, reference + 1))).image
+    image = next(_reader(job).read(reference, reference + 1)).image
     background = open_stack(job.run.path / BACKGROUND)
     return StoredScene(background, frames, image, job.config.acquire.block_frames)
 

@@ -38,9 +38,12 @@ def first_good_frame(source: Source, start: int, stop: int) -> tuple[int, Image]
         If there is none from ``start`` up to ``stop``.
     """
     found: list[tuple[int, Image]] = []
-    for number, image, quality in source.read(start, stop):
-        if image is not None and quality == "ok" and not Overview.of(image).is_flat.all():
-            found.append((number, image))
+    for before, frame, after in _in_company(source, start, stop):
+        if frame.image is None or frame.overview is None or frame.overview.is_flat.all():
+            continue
+        # What is checked against it later must not find fault with it.
+        if _quality(frame, before, after, FrameCheck(frame.image)) in SOUND:
+            found.append((frame.number, frame.image))
         if len(found) == _CANDIDATES:
             break
     if not found:
@@ -112,12 +115,8 @@ def checked_frames(
     source: Source, start: int, stop: int, check: FrameCheck
 ) -> Iterator[tuple[int, Image | None, Quality]]:
     """Yield (number, image, quality) of every frame from ``start`` up to ``stop``, checked."""
-    first, last = max(start - 1, 0), min(stop + 1, source.n_frames)
-    before, frame = None, None
-    for after in chain(_looked_at(source, first, last), [None]):
-        if frame is not None and start <= frame.number < stop:
-            yield frame.number, frame.image, _quality(frame, before, after, check)
-        before, frame = frame, after
+    for before, frame, after in _in_company(source, start, stop):
+        yield frame.number, frame.image, _quality(frame, before, after, check)
 
 
 _UNKNOWN = Pose(np.nan, np.nan, np.nan)
@@ -129,6 +128,18 @@ class _Seen:
     image: Image | None
     quality: Quality
     overview: Overview | None
+
+
+def _in_company(
+    source: Source, start: int, stop: int
+) -> Iterator[tuple[_Seen | None, _Seen, _Seen | None]]:
+    """Yield each frame from ``start`` up to ``stop`` with those before and after it."""
+    first, last = max(start - 1, 0), min(stop + 1, source.n_frames)
+    before, frame = None, None
+    for after in chain(_looked_at(source, first, last), [None]):
+        if frame is not None and start <= frame.number < stop:
+            yield before, frame, after
+        before, frame = frame, after
 
 
 def _looked_at(source: Source, start: int, stop: int) -> Iterator[_Seen]:

@@ -113,11 +113,23 @@ def segment_block(
     )
 
 
-def combine_arrivals(arrivals: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
-    """Return the first arrival over any blocks, in any order and grouping."""
-    if not arrivals:
+def combine_arrivals(arrivals: Iterable[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """Return the first arrival over any blocks, in any order and grouping.
+
+    One at a time is held beside the result.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    one_by_one = iter(arrivals)
+    earliest = next(one_by_one, None)
+    if earliest is None:
         raise ValueError("no arrivals to combine: give at least one block's")
-    earliest: npt.NDArray[np.int64] = np.minimum.reduce(list(arrivals))
+    earliest = earliest.copy()
+    for arrival in one_by_one:
+        np.minimum(earliest, arrival, out=earliest)
     return earliest
 
 

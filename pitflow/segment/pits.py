@@ -18,7 +18,7 @@ import pandas as pd
 from scipy import ndimage
 
 from pitflow.config import PitConfig
-from pitflow.frame import Frame, Image
+from pitflow.frame import CLASS_BACKGROUND, Frame, Image
 from pitflow.median import median_image
 from pitflow.scene import Scene
 from pitflow.schema import PIT_PIXELS, empty_table, validate_table
@@ -90,7 +90,8 @@ class PitMap:
         for i, frame in enumerate(window.frames):
             if frame.quality == "ok":
                 limit = self.limit[changing] * np.float32(frame.gain)
-                evidence[i] = np.where(self._shown_by(frame, changing) < limit, 1, -1)
+                seen = self._in_frame(frame, changing)[2]
+                evidence[i] = np.where(self._shown_by(frame, changing) < limit, 1, -1) * seen
         ahead = len(window.frames) > window.n
         arrival = change_point(evidence, doubt=DOUBT if ahead else _SOON, earlier_is_sure=True)
         state[:, changing] = np.arange(window.n)[:, None] >= arrival
@@ -99,7 +100,8 @@ class PitMap:
     def draw(self, state: Mask, frame: Frame, shape: tuple[int, int]) -> Mask:
         """Return the (height, width) mask of the pixels with ``state``, in the frame's geometry."""
         mask = np.zeros(shape, np.bool_)
-        mask[self._in_frame(frame, np.flatnonzero(state))] = True
+        row, column, seen = self._in_frame(frame, np.flatnonzero(state))
+        mask[row[seen], column[seen]] = True
         return mask
 
     def boxes(self, block: int, margin: int) -> list[tuple[slice, slice]]:
@@ -116,8 +118,9 @@ class PitMap:
         return boxes
 
     def sample(self, classes: npt.NDArray[np.uint8], frame: Frame) -> npt.NDArray[np.uint8]:
-        """Return (m,) the frame's class at every pixel of the map."""
-        return classes[self._in_frame(frame, np.arange(self.row.size))]
+        """Return (m,) the frame's class at every pixel of the map; background out of view."""
+        row, column, seen = self._in_frame(frame, np.arange(self.row.size))
+        return np.where(seen, classes[row, column], np.uint8(CLASS_BACKGROUND))
 
     def _shown_by(self, frame: Frame, pixels: Ints) -> npt.NDArray[np.float32]:
         """Return the grey level of some pixels of the map in a frame.
@@ -131,7 +134,7 @@ class PitMap:
         )
         return level
 
-    def _in_frame(self, frame: Frame, pixels: Ints) -> tuple[Ints, Ints]:
+    def _in_frame(self, frame: Frame, pixels: Ints) -> tuple[Ints, Ints, Mask]:
         return frame.pixels_at(self.row[pixels], self.column[pixels])
 
 

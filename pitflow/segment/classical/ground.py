@@ -12,6 +12,7 @@ this floods the result, nor hides the particles that pass over it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -77,16 +78,16 @@ class Backgrounds:
         self.block = block = window.block
         last = scene.n_blocks - 1
         first_frame, last_frame = block_span(scene, window.frames[0].index)
-        self._centre, self._length = (first_frame + last_frame) / 2, last_frame - first_frame + 1
-        self.middle = _without_slow(scene, block)
-        self._before = _without_slow(scene, block - 1) if block > 0 else None
-        self._after = _without_slow(scene, block + 1) if block < last else None
-        self.earlier = self.middle if self._before is None else self._before
-        self.later = self.middle if self._after is None else self._after
+        self._own = _Dated.of(scene, first_frame)
+        self._before = _Dated.of(scene, first_frame - 1) if block > 0 else None
+        self._after = _Dated.of(scene, last_frame + 1) if block < last else None
+        self.middle = self._own.image
+        self.earlier = (self._before or self._own).image
+        self.later = (self._after or self._own).image
         if self._after is None and pits.end is not None:
             # Fit to tell what has landed since; what moves slowly still stands in it.
             self.later = pits.end
-        self.begin: Image = scene.first if self._before is None else self._before
+        self.begin: Image = scene.first if self._before is None else self._before.image
         self.lasting = _Lasting(self.earlier, self.later)
 
     def at(self, time: float) -> Float:
@@ -94,16 +95,26 @@ class Backgrounds:
 
         In the first and last half block that line is prolonged.
         """
-        after = time - self._centre
-        if (after > 0 and self._after is not None) or self._before is None:
-            other, sign = self._after, 1
-        else:
-            other, sign = self._before, -1
+        late = time > self._own.frame
+        other = (self._after if late else self._before) or self._before or self._after
         if other is None:
             return self.middle.copy()
-        weight = sign * after / float(self._length)
-        between: Float = cv2.addWeighted(self.middle, 1 - weight, other, weight, 0)
+        weight = (time - self._own.frame) / (other.frame - self._own.frame)
+        between: Float = cv2.addWeighted(self.middle, 1 - weight, other.image, weight, 0)
         return between
+
+
+@dataclass(frozen=True, slots=True)
+class _Dated:
+    """The background of a block, and the middle frame of it."""
+
+    frame: float
+    image: Float
+
+    @classmethod
+    def of(cls, scene: Scene, frame: int) -> _Dated:
+        """Return that of a frame's block."""
+        return cls(sum(block_span(scene, frame)) / 2, _without_slow(scene, scene.block_of(frame)))
 
 
 class _Lasting:
@@ -130,8 +141,9 @@ class _Lasting:
         toward = np.zeros((len(frames), self._row.size), np.float32)
         for i, frame in enumerate(frames):
             if frame.quality == "ok":
-                seen = frame.image[self.in_frame(frame)] * np.float32(1 / frame.gain)
-                toward[i] = (seen - self._middle) * self._half
+                row, column, seen = self.in_frame(frame)
+                shown = frame.image[row, column] * np.float32(1 / frame.gain)
+                toward[i] = (shown - self._middle) * self._half * seen
         evidence = (self._near @ np.ascontiguousarray(toward.T)) / self._norm[:, None]
         return change_point(np.clip(evidence, -1, 1).T)
 
@@ -139,8 +151,8 @@ class _Lasting:
         """Write into a ground in reference geometry what stands at each pixel."""
         ground[self._row, self._column] = np.where(changed, self.after, self.before)
 
-    def in_frame(self, frame: Frame, chosen: Ints | slice = slice(None)) -> tuple[Ints, Ints]:
-        """Return row and column of the chosen pixels in a frame."""
+    def in_frame(self, frame: Frame, chosen: Ints | slice = slice(None)) -> tuple[Ints, Ints, Mask]:
+        """Return row and column of the chosen pixels in a frame, and which of them it shows."""
         return frame.pixels_at(self._row[chosen], self._column[chosen])
 
 
@@ -181,7 +193,8 @@ class Ground:
         since = np.flatnonzero((self._moment > drawn) & (self._moment <= i))
         if since.size:
             ground = ground.copy() if shared else ground
-            ground[self._lasting.in_frame(frame, since)] = self._lasting.after[since]
+            row, column, seen = self._lasting.in_frame(frame, since)
+            ground[row[seen], column[seen]] = self._lasting.after[since[seen]]
             self._moved = place, i, ground
         return ground
 
