@@ -76,7 +76,7 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "replace").decode("utf-8")
 
 
-_COMMON = ("stages.py", "schema.py", "frame.py", "scene.py", "translation.py", "median.py")
+COMMON_CODE = ("stages.py", "schema.py", "frame.py", "scene.py", "translation.py", "median.py")
 """What the stages share."""
 
 
@@ -84,7 +84,7 @@ def code_version(*packages: str) -> str:
     """Return a hash of the source of the named sub-packages and of what joins them."""
     root = Path(__file__).parent
     digest = hashlib.blake2b(digest_size=8)
-    for name in (*packages, *_COMMON):
+    for name in (*packages, *COMMON_CODE):
         place = root / name
         for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
             digest.update(file.relative_to(root).as_posix().encode())

@@ -18,11 +18,13 @@ import zarr
 from pitflow import run as pipeline
 from pitflow import schema, stages
 from pitflow.compute import Compute, Silent
-from pitflow.config import Config, SegmentConfig
+from pitflow.config import ClaheConfig, Config, SegmentConfig, UNetConfig
+from pitflow.domains.included import find_model
 from pitflow.errors import UserError
 from pitflow.figure_process import FigureProcess
-from pitflow.provenance import open_run
+from pitflow.provenance import COMMON_CODE, open_run
 from pitflow.score import score_run
+from pitflow.segment.checkpoint import CARD
 from pitflow.segment.classical import window
 from pitflow.simulate.config import SimulateConfig
 from pitflow.simulate.simulate import simulate
@@ -139,6 +141,10 @@ def test_blocks_are_cut_where_workers_would_be_idle(
     # What was begun in parts is ended in parts, though nobody would be idle now.
     for part in sorted((tmp_path / "two" / "parts" / "segment").glob("blocks-*.parquet"))[1:]:
         part.unlink()
+    # A run in whole blocks was stopped while it wrote these: they are none of this one.
+    for side in ("glimpses-{}.parquet", "arrival-{}.npy", "search-{}.json"):
+        name = side.format("000000000-000000024")
+        (tmp_path / "two" / "parts" / "segment" / name).write_bytes(b"PAR1")
     manifest = tmp_path / "two" / "run.json"
     manifest.write_text(manifest.read_text().replace('"done"', '"running"'))
     pipeline.run(clip, tmp_path / "two", quick, Compute(1))
@@ -177,6 +183,8 @@ def test_a_finished_run_is_not_done_again(clip: Path, copied: Path) -> None:
     [
         ("acquire", {"um_per_px": 1.0}, {"measure", "report"}),
         ("link", {"memory": 1}, {"link", "measure", "report"}),
+        # Only pictures show what a segmenter finds that is not used.
+        ("segment", {"clahe": ClaheConfig(tile_px=32)}, {"report"}),
         ("report", {"title": "Steel"}, {"report"}),
     ],
 )
@@ -187,6 +195,35 @@ def test_a_changed_parameter_redoes_only_what_depends_on_it(
     progress = Recorded()
     pipeline.run(clip, copied, CONFIG.model_copy(update={section: part}), Compute(2), progress)
     assert {stage for stage, said in progress.said.items() if said != "unchanged"} == redone
+
+
+def test_another_threshold_of_the_model_redoes_the_segmentation(tmp_path: Path) -> None:
+    folder = shutil.copytree(find_model("particles"), tmp_path / "model")
+    unet = UNetConfig(model=str(folder))
+    config = CONFIG.model_copy(update={"segment": SegmentConfig(unet=unet)})
+    before = pipeline.stage_keys(config)
+    card = json.loads((folder / CARD).read_text())
+    card["thresholds"][-1] = 0.9
+    (folder / CARD).write_text(json.dumps(card))
+    same = [old == new for old, new in zip(before, pipeline.stage_keys(config), strict=True)]
+    assert same == [True, False, False, False, False]
+
+
+def test_what_the_code_of_a_stage_imports_is_in_its_key() -> None:
+    root = Path(pipeline.__file__).parent
+    harmless = {"config", "errors", "compute", "scribe"}
+    for stage in pipeline.STAGES:
+        places = [root / name for name in stage.code if not name.startswith("domains")]
+        files = [file for place in places for file in place.rglob("*.py")]
+        files += [place for place in places if place.is_file()]
+        names = {
+            name
+            for file in files
+            for name in re.findall(r"from pitflow\.(\w+)", file.read_text(encoding="utf-8"))
+        }
+        modules = {name for name in names if (root / f"{name}.py").is_file()} - harmless
+        known = {Path(name).stem for name in (*stage.code, *COMMON_CODE)}
+        assert modules <= known, stage.name
 
 
 def test_a_corrected_frame_rate_reaches_times_and_speeds(

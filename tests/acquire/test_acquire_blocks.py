@@ -194,6 +194,17 @@ def test_first_good_frame(tmp_path, spoil, number) -> None:
     np.testing.assert_array_equal(image, frames[number])
 
 
+def test_the_first_good_frame_is_found_sound_later(tmp_path) -> None:
+    """A band of it is torn, which only the frames around it tell."""
+    frames = scene_frames(12, SHAPE)
+    frames[4][60:110] = np.random.default_rng(0).integers(0, 255, (50, SHAPE[1]))
+    source = open_source(write_imagej_avi(tmp_path / "v.avi", frames))
+    number, reference = first_good_frame(source, 4, 12)
+    assert number == 5
+    qualities = [quality for _, _, quality in checked_frames(source, 4, 12, FrameCheck(reference))]
+    assert qualities == ["damaged"] + ["ok"] * 7
+
+
 def test_no_good_frame_is_one_clear_line(tmp_path) -> None:
     frames = [np.zeros((32, 32), np.uint8)] * 4
     source = open_source(write_imagej_avi(tmp_path / "v.avi", frames))

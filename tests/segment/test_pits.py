@@ -161,6 +161,21 @@ def test_growth_is_even_under_a_drift_and_across_blocks(drift_px):
     assert np.corrcoef(per_frame[2:], truth[2:])[0, 1] > 0.8
 
 
+def test_what_drifts_out_of_view_is_not_on_the_border():
+    height, width = 60, 50
+    rows, columns = np.indices((height, width))
+    row, column = np.nonzero(np.hypot(rows - 57, columns - 30) < 8)
+    none = np.zeros(row.size, np.intp)
+    pits = PitMap((height, width), row, column, none, none, np.full(row.size, 60, np.float32), 1)
+    everywhere = np.ones(row.size, np.bool_)
+    for shift in (9.6, 16.0):
+        frame = Frame(0, np.full((height, width), 120, np.uint8), shift=(0.0, shift))
+        in_view = row + round(shift) < height
+        mask = pits.draw(everywhere, frame, (height, width))
+        assert mask.sum() == in_view.sum()
+        np.testing.assert_array_equal(pits.sample(2 * mask.astype(np.uint8), frame) == 2, in_view)
+
+
 def pit_map(arrivals_of):
     """A map with a row of pixels per pit."""
     row = np.concatenate([np.full(len(a), i) for i, a in enumerate(arrivals_of)])
