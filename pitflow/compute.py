@@ -128,9 +128,16 @@ class Compute:
                 hint="start one with `dask scheduler`, or leave --cluster out",
             ) from error
         with client:
-            futures = {client.submit(function, item, pure=False): item for item in items}
+            # Once to each worker: it may hold images of the whole scene.
+            sent = client.scatter(function, broadcast=True)
+            futures = {client.submit(_called, sent, item, pure=False): item for item in items}
             for future in as_completed(list(futures)):
-                done(futures[future], future.result())
+                # What a task returned is held no longer than it takes to keep it.
+                done(futures.pop(future), future.result())
+
+
+def _called(function: Callable[[Item], Result], item: Item) -> Result:
+    return function(item)
 
 
 def keep_freed_memory() -> None:

@@ -110,7 +110,7 @@ class UNetConfig(Model):
         24.0, ge=0, description="and everywhere as near as this to a pit, px"
     )
     full_every: int = Field(
-        100,
+        300,
         ge=1,
         description="each place is looked at once in so many frames whatever it shows, to measure "
         "what is lost",

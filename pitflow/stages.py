@@ -39,9 +39,6 @@ BACKGROUND = "background.zarr"
 
 MASK_MARKS = "masks.json"
 
-PIT_TAIL_FRAMES = 9
-"""Frames at the end that show what became pit after the middle of the last block."""
-
 WORTH_A_PROCESS_FRAMES = 100
 """The tables of a shorter recording are made before a second process is ready to draw."""
 
@@ -346,7 +343,7 @@ def segment(job: Job) -> str:
     from pitflow.acquire.blocks import plan_tasks
     from pitflow.acquire.store import create_masks, image_marks, open_stack
     from pitflow.segment.block import combine_arrivals
-    from pitflow.segment.pits import find_pits, pit_pixels
+    from pitflow.segment.pits import TAIL_FRAMES, find_pits, pit_pixels
     from pitflow.segmenters import create_segmenter
 
     parts = job.run.parts("segment")
@@ -359,9 +356,7 @@ def segment(job: Job) -> str:
             um_per_px=job.config.acquire.um_per_px,
             image="../video.zarr" if job.config.acquire.store_frames else None,
         )
-    tail = list(
-        reader.read(max(job.frames.stop - PIT_TAIL_FRAMES, job.frames.start), job.frames.stop)
-    )
+    tail = list(reader.read(max(job.frames.stop - TAIL_FRAMES, job.frames.start), job.frames.stop))
     pits = find_pits(scene, job.config.segment.pits, tail)
     segmenter = create_segmenter(job.config.segment, pits)
     masks = open_stack(job.run.masks, writable=True)

@@ -131,7 +131,7 @@ def read_frame(array: zarr.Array[Any], number: int) -> Image:
 def image_marks(path: Path, numbers: Iterable[int]) -> dict[int, str]:
     """Return a mark of some images of a stack, which changes when they are written again.
 
-    It is the checksum of the compressed image, so it costs next to nothing.
+    It is the checksum of the compressed image, which is read but not unpacked.
     """
     marks = {}
     for number in numbers:

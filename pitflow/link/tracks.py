@@ -6,8 +6,8 @@ where it is easy, and by the time it nears the rim its velocity is known.
 
 trackpy streams the frames, finds the candidates and keeps the tracks; ours are the predictor
 (`pitflow.link.motion`), what a link is worth (`pitflow.link.likelihood`) and the solver of crowded
-groups (`pitflow.link.subnets`). Two passes: the first, over a part of the recording, knows nothing
-and learns how particles move there; the second links with that knowledge.
+groups (`pitflow.link.subnets`). Two passes over a part of the recording learn how particles move
+there, the first from nothing; the last, over all of it, links with that knowledge.
 """
 
 from __future__ import annotations
@@ -109,9 +109,9 @@ def link_detections(
     config:
         Search range, memory and shortest track.
     progress:
-        Called after every frame of the second pass.
+        Called after every frame of the last pass.
     lost_frames:
-        Frames whose image could not be trusted. Nothing can be seen in them, so up to ``memory``
+        Frames in which nothing was looked for: lost, damaged or delivered twice. Up to ``memory``
         of them in a row do not count as a miss.
 
     Returns

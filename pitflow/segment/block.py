@@ -35,8 +35,6 @@ class BlockResult:
     ----------
     detections:
         One row per particle with the protocol's ``DETECTION_COLUMNS``, ordered by frame.
-    n_particles:
-        Particles per frame, indexed by frame number.
     arrival:
         (m,) first frame of the block in which each pixel of the pit map is pit, ``NEVER`` for none.
     glimpses:
@@ -48,7 +46,6 @@ class BlockResult:
     """
 
     detections: pd.DataFrame
-    n_particles: pd.Series[int]
     arrival: npt.NDArray[np.int64]
     glimpses: pd.DataFrame
     searches: tuple[Search, ...] = ()
@@ -61,7 +58,6 @@ def segment_block(
     frames: Iterable[Frame],
     scene: Scene,
     masks: MaskArray | None = None,
-    first_frame: int = 0,
     n_frames: int | None = None,
 ) -> BlockResult:
     """Segment the frames of a block (or of a whole recording, in order) and write their class maps.
@@ -78,15 +74,12 @@ def segment_block(
         The recording's backgrounds.
     masks:
         Where class maps are written, or None to keep none.
-    first_frame:
-        Frame number of the first image in ``masks``.
     n_frames:
         So many of the frames are segmented; those after them are looked at only. None: all.
     """
     arrival = np.full(pits.row.size, NEVER, np.int64)
     tables: list[pd.DataFrame] = []
     glimpses: list[pd.DataFrame] = []
-    counts: dict[int, int] = {}
     searches: list[Search] = []
     notes: list[str] = []
     pending: list[Frame] = []
@@ -95,8 +88,7 @@ def segment_block(
         state = pits.sample(result.classes, frame) == CLASS_PIT
         arrival[state] = np.minimum(arrival[state], result.frame)
         if masks is not None:
-            masks[result.frame - first_frame] = result.classes
-        counts[result.frame] = len(result.particles)
+            masks[result.frame] = result.classes
         notes += result.notes
         if result.search is not None:
             searches.append(result.search)
@@ -105,7 +97,6 @@ def segment_block(
             glimpses.append(result.glimpses)
     return BlockResult(
         _joined(tables),
-        pd.Series(counts, dtype="int64"),
         arrival,
         _joined(glimpses),
         tuple(searches),

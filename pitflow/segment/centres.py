@@ -85,26 +85,6 @@ def find_centres(probability: Floats, threshold: float) -> Centres:
     return Centres(row, column, score[kept], _middles(probability, row, column))
 
 
-def share_pixels(particle: Mask, centres: Centres) -> npt.NDArray[np.int32]:
-    """Return which centre each particle pixel belongs to, (height, width), -1 for none.
-
-    A pixel belongs to the nearest centre of its own region. A region without a centre belongs to
-    none; a centre outside of any region keeps its own pixel.
-    """
-    _, parts = cv2.connectedComponents(particle.astype(np.uint8), connectivity=8)
-    owner = np.full(particle.shape, -1, np.int32)
-    row, column = np.nonzero(parts)
-    if centres.row.size and row.size:
-        home = parts[centres.row, centres.column]
-        reach = float(np.hypot(*particle.shape)) + 1
-        # Each region is a layer of its own, further from the others than any two pixels are.
-        tree = cKDTree(np.column_stack([centres.row, centres.column, home * reach]))
-        away, nearest = tree.query(np.column_stack([row, column, parts[row, column] * reach]))
-        owner[row, column] = np.where(away < reach, nearest, -1)
-    owner[centres.row, centres.column] = np.arange(centres.row.size)
-    return owner
-
-
 def _smoothed(probability: Floats, row: Ints, column: Ints) -> Floats:
     """Return what the smoothed map is at some pixels; beyond its border it is mirrored."""
     reach = round(4 * _SIGMA_PX)

@@ -4,8 +4,8 @@ The scale-space response of the darkening, at a threshold so low that noise pass
 places, and so do the particles of the frame before; the surroundings of pits are proposed whole.
 What is too faint for one frame is often there in those around it, not far away, where noise is not:
 so the frames before and after count too. The rest of the frame, nearly all of it, cannot hold a
-particle that a network would see. How far that is so is measured on frames that are searched
-everywhere.
+particle that a network would see. How far that is so is measured in squares that are searched in
+turn, whatever they show.
 """
 
 from __future__ import annotations

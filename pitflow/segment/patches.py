@@ -111,6 +111,10 @@ class Patches:
     def __len__(self) -> int:
         return len(self.items)
 
+    def __add__(self, other: Patches) -> Patches:
+        """Return both together, of one image and with one halo."""
+        return Patches(self.shape, self.halo, self.items + other.items)
+
     @property
     def work_px(self) -> int:
         """Pixels that are looked at, halos and overlaps included."""

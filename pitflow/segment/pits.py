@@ -31,6 +31,9 @@ Mask = npt.NDArray[np.bool_]
 NEVER = np.iinfo(np.int64).max
 """Arrival of a pixel that has not become pit."""
 
+TAIL_FRAMES = 9
+"""Frames at the end that show what became pit after the middle of the last block."""
+
 _NOT_YET = np.iinfo(np.uint16).max
 _STEEL_SIDE = 96
 _LINK_SHARE, _LINK_PX = 0.5, 6.0
@@ -156,8 +159,8 @@ def find_pits(scene: Scene, config: PitConfig, tail: Sequence[Frame] = ()) -> Pi
     config:
         What counts as a pit.
     tail:
-        The last few good frames (about 9). The last background shows the middle of the last block;
-        with these, growth after it is not missed.
+        The last good frames, about ``TAIL_FRAMES``. The last background shows the middle of the
+        last block; with these, growth after it is not missed.
 
     Returns
     -------
@@ -337,20 +340,23 @@ def _split_in_time(since: npt.NDArray[np.uint16], min_area_px: float) -> npt.NDA
     count = 0
     for block in np.unique(since[since != _NOT_YET]):
         dark = since <= block
-        _, parts = cv2.connectedComponents(dark.view(np.uint8), connectivity=8)
+        _, parts, stats, _ = cv2.connectedComponentsWithStats(dark.view(np.uint8), connectivity=8)
         fresh = dark & (labels == 0)
         sizes = np.bincount(parts[fresh])
         # The largest first, so that what appears beside it at the same time can join it.
         for part in np.argsort(-sizes)[: np.count_nonzero(sizes)]:
-            new = fresh & (parts == part)
-            if count:
-                reach = _reach(np.bincount(labels.ravel()))
-                distance, nearest = _nearest_label(labels)
+            reach = _reach(np.bincount(labels.ravel()))
+            # No further from any pixel of the part lies what is within reach of one of them.
+            margin = int(np.ceil(reach.max() + np.hypot(*stats[part, 2:4])))
+            box = _box(stats[part], margin, dark.shape)
+            own, new = labels[box], fresh[box] & (parts[box] == part)
+            if own.any():
+                distance, nearest = _nearest_label(own)
                 if (distance[new] <= reach[nearest[new]]).any():
-                    labels[new] = nearest[new]
+                    own[new] = nearest[new]
                     continue
             count += 1
-            labels[new] = count
+            own[new] = count
         labels = _satellites_joined(labels, parts, min_area_px)
     return _satellites_joined(labels, None, min_area_px)
 

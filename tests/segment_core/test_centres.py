@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pitflow.domains.particles.centres import draw_centres
-from pitflow.segment.centres import find_centres, share_pixels
+from pitflow.segment.centres import find_centres
 
 
 def discs(*places: tuple[float, float], diameter: float, scale: float = 0.25) -> np.ndarray:
@@ -44,24 +44,3 @@ def test_what_is_unlikely_is_left_out_and_the_best_comes_first() -> None:
     assert both.row.tolist() == [10, 30]
     assert both.score[0] > both.score[1]
     assert find_centres(np.zeros((20, 20), np.float32), 0.1).row.size == 0
-
-
-def test_each_pixel_belongs_to_the_nearest_centre_of_its_region() -> None:
-    particle = discs((20, 20), (27, 20), (60, 40), diameter=8, scale=0.5)
-    particle |= discs((60, 10), diameter=8, scale=0.5)
-    centres = find_centres(discs((20, 20), (27, 20), (60, 40), diameter=8).astype(np.float32), 0.5)
-    owner = share_pixels(particle, centres)
-    assert (owner[~particle] == -1).all()
-    assert (owner[5:15, 55:65] == -1).all()
-    places = zip(centres.column.tolist(), centres.row.tolist(), strict=True)
-    of_place = {place: number for number, place in enumerate(places)}
-    assert owner[20, 18] == of_place[20, 20]
-    assert owner[20, 29] == of_place[27, 20]
-    assert owner[42, 61] == of_place[60, 40]
-    assert np.count_nonzero(owner == of_place[60, 40]) == np.count_nonzero(particle[30:50, 50:70])
-
-
-def test_a_centre_outside_of_any_region_keeps_its_pixel() -> None:
-    centres = find_centres(discs((30, 30), diameter=4).astype(np.float32), 0.5)
-    owner = share_pixels(np.zeros((64, 80), bool), centres)
-    assert np.argwhere(owner >= 0).tolist() == [[30, 30]]

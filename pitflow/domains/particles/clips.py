@@ -29,7 +29,7 @@ from pitflow.domains.particles.moving import grounds, picture_in_run
 from pitflow.domains.particles.picture import Picture
 from pitflow.errors import UserError
 from pitflow.frame import CLASS_PARTICLE, CLASS_PIT
-from pitflow.segment.pits import find_pits
+from pitflow.segment.pits import TAIL_FRAMES, find_pits
 from pitflow.simulate.config import SimulateConfig
 from pitflow.simulate.render import classes
 from pitflow.simulate.truth import as_seen
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 FRAMES_PER_CLIP = 40
 
-_TAIL_FRAMES = 9
-_FINE = 65535
 _INVISIBLE = 0.012
 """Whether a particle of less contrast is there cannot be told, and no network is asked to."""
 
@@ -124,7 +122,7 @@ def _labelled(clip: Clip, wanted: set[int]) -> Iterator[Picture]:
     )
     scene = StoredScene(backgrounds, frames, reference, config.block_frames)
     reader = FrameReader(source, None, frames)
-    tail = list(reader.read(max(source.n_frames - _TAIL_FRAMES, 0), source.n_frames))
+    tail = list(reader.read(max(source.n_frames - TAIL_FRAMES, 0), source.n_frames))
     pits = find_pits(scene, PitConfig(), tail)
     for window, i, ground in grounds(reader, scene, pits, wanted):
         truth, known = _truth(clip.world, window.frames[i].index)

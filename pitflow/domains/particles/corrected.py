@@ -24,14 +24,12 @@ from pitflow.domains.training import prepare_folder
 from pitflow.errors import UserError
 from pitflow.frame import CLASS_PARTICLE, CLASS_PIT
 from pitflow.segment.checkpoint import Card, save_checkpoint
-from pitflow.segment.pits import find_pits
+from pitflow.segment.pits import TAIL_FRAMES, find_pits
 
 EPOCHS = 20
 SAMPLES_PER_FRAME = 40
 GENTLER = 0.1
 """Share of the recipe's learning rate: a trained network is adapted, not trained anew."""
-
-_TAIL_FRAMES = 9
 
 
 def corrected_pictures(
@@ -61,7 +59,7 @@ def corrected_pictures(
         If none of the frames is sound.
     """
     last = int(scene.frames["frame"].iloc[-1])
-    pits = find_pits(scene, config, list(reader.read(last + 1 - _TAIL_FRAMES, last + 1)))
+    pits = find_pits(scene, config, list(reader.read(last + 1 - TAIL_FRAMES, last + 1)))
     pictures = []
     for window, i, ground in grounds(reader, scene, pits, set(frames)):
         classes = mask_at(window.frames[i].index)

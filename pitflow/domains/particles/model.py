@@ -85,15 +85,10 @@ def model_folder(name: str, *, stills: bool = False) -> Path:
     return folder / STILLS if stills and (folder / STILLS).is_dir() else folder
 
 
-def load_model(
-    name: str,
-    *,
-    stills: bool = False,
-    execution: Execution = CPU,
-    flips: bool = False,
-    note: Callable[[str], None] = lambda _: None,
-) -> ParticleModel:
-    """Load a particle model by the path of its folder, or by name if it comes with the program.
+def load_network(name: str, *, stills: bool = False) -> tuple[nn.Module, Card]:
+    """Load a particle network and its card.
+
+    The model is given by the path of its folder, or by its name if it comes with the program.
 
     Parameters
     ----------
@@ -109,6 +104,19 @@ def load_model(
     network, card = load_checkpoint(path)
     if card.domain != "particles" or "particle" not in card.classes:
         raise UserError(f"is a model for {card.domain}, not for particles", where=path)
+    return network, card
+
+
+def load_model(
+    name: str,
+    *,
+    stills: bool = False,
+    execution: Execution = CPU,
+    flips: bool = False,
+    note: Callable[[str], None] = lambda _: None,
+) -> ParticleModel:
+    """Load a particle model, by path or name as ``load_network``."""
+    network, card = load_network(name, stills=stills)
     return ParticleModel(network, card, execution=execution, flips=flips, note=note)
 
 

@@ -10,7 +10,7 @@ from pitflow.segment.classical.window import Window
 from pitflow.translation import Translated
 
 _NEGLIGIBLE_PX = 0.05
-"""Of a drift below this, moved steel shows less than the noise of the camera, and resampling four
+"""Of a drift below this, moved steel shows less than the noise of the camera, and resampling six
 frames costs more than all else that a network is given."""
 
 

@@ -20,7 +20,7 @@ import pandas as pd
 
 from pitflow.config import ChangeConfig, UNetConfig, UNetPrecision
 from pitflow.domains.particles.channels import TileChannels
-from pitflow.domains.particles.model import load_model
+from pitflow.domains.particles.model import load_network
 from pitflow.domains.particles.neighbours import neighbours
 from pitflow.frame import Frame, Image
 from pitflow.scene import Scene
@@ -137,7 +137,7 @@ class UNetSegmenter:
         proposed = propose(blobs[clear], look.pit, config.gate_rim_px, before)
         gated = model.cover(proposed, look.pit.shape)
         checked = in_turn(look.pit.shape, look.frame.index, config.full_every)
-        patches = model.cover(proposed + checked, look.pit.shape) if len(checked) else gated
+        patches = gated + model.cover(checked, look.pit.shape)
         if config.gate is False or patches.work_px > model.work_px(look.pit.shape):
             return _Where(None, gated, None)
         return _Where(patches, gated, checked)
@@ -233,7 +233,10 @@ class _Sighted:
 
 def _not_within(glimpses: pd.DataFrame, particles: pd.DataFrame) -> pd.DataFrame:
     """Return the glimpses that do not lie in a wide, dark particle."""
-    broad = particles[(particles["diameter_px"] >= _WIDE_PX) & (particles["contrast"] >= _DARK)]
+    wide, dark = (particles[name].to_numpy() for name in ("diameter_px", "contrast"))
+    if not ((wide >= _WIDE_PX) & (dark >= _DARK)).any():
+        return glimpses
+    broad = particles[(wide >= _WIDE_PX) & (dark >= _DARK)]
     here, there = (table[["x", "y"]].to_numpy(np.float64) for table in (glimpses, broad))
     away = np.hypot(*(here[:, None] - there[None]).transpose(2, 0, 1))
     apart = (away >= _BODY * broad["diameter_px"].to_numpy()).all(axis=1)
@@ -267,15 +270,14 @@ class RunningModel:
 
     def __init__(self, model: str, execution: Execution, *, whole_numbers: bool = False) -> None:
         self._notes: deque[str] = deque()
-        loaded = load_model(model)
-        card = loaded.card
+        network, card = load_network(model)
         self.channels = card.channels
         self._place = card.classes.index("centre" if "centre" in card.classes else "particle")
         self._has_centres = "centre" in card.classes
         self.threshold = card.thresholds[self._place]
-        reach = int(loaded.network.halo) if card.halo_px is None else card.halo_px
+        reach = int(network.halo) if card.halo_px is None else card.halo_px
         self._dense = DensePredictor(
-            loaded.network,
+            network,
             TILE_PX,
             halo=min(reach, TILE_HALO_PX),
             even=True,
@@ -333,10 +335,7 @@ class RunningModel:
             found = _Sighted.of(*seeds_of(evidence, peaks[sure], darkening, blobs, clear))
             return found, _Sighted.of(*unsure_seeds_of(peaks[~sure], found.seeds, darkening, blobs))
         # Without centres, touching particles are one region; the blobs in it tell them apart.
-        row, column = blobs.pixels()
-        row = np.minimum(row, evidence.shape[0] - 1)
-        column = np.minimum(column, evidence.shape[1] - 1)
-        score = evidence[row, column].astype(np.float64)
+        score = evidence[blobs.pixels()].astype(np.float64)
         sure = score >= threshold
         nowhere = np.full((int(sure.sum()), 2), np.nan)
         return _Sighted.of(blobs[sure], score[sure], nowhere), None
