@@ -18,7 +18,7 @@ from pitflow.report.data import Floats
 from pitflow.report.figures.compare import draw_polar, draw_quantities, group_colours
 from pitflow.report.panel import Embedded, render
 from pitflow.report.style import RC
-from pitflow.report.words import angle, p_value, significant
+from pitflow.report.words import angle, p_value, signed, significant
 
 RUN_HEADINGS = (
     ("run", ""),
@@ -156,7 +156,7 @@ def test_rows(tests: pd.DataFrame) -> list[tuple[bool, list[str]]]:
                     str(test["groups"]),
                     f"{test['unit']}s",
                     str(int(test["n"])),
-                    (apart if test["quantity"] == "mean_angle_deg" else f"{effect:.2f}")
+                    (apart if test["quantity"] == "mean_angle_deg" else signed(effect))
                     if np.isfinite(effect)
                     else "–",
                     _bare(float(test["p"])),

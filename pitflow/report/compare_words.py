@@ -167,11 +167,21 @@ def _directions(tests: pd.DataFrame) -> list[str]:
     found = pairs[pairs["p_adjusted"] <= ALPHA]
     note = "directions are those of the image, so this holds for samples mounted alike"
     if found.empty:
+        least = f"smallest {p_value(float(pairs['p_adjusted'].min()))}"
+        means = tests[(tests["test"] == "Watson-Williams") & (tests["p_adjusted"] <= ALPHA)]
+        if len(means):
+            apart = means.iloc[0]
+            return [
+                (
+                    f"Mean directions of ejection differ between {apart['groups']} "
+                    f"({p_value(float(apart['p_adjusted']))}, Watson-Williams), but Watson's U², "
+                    f"which assumes no law of them, sees no difference ({least}, Holm); {note}."
+                )
+            ]
         return [
             (
                 "There is no evidence that pits of different groups eject in different directions "
-                f"(smallest {p_value(float(pairs['p_adjusted'].min()))}, Watson's U², Holm); "
-                f"{note}."
+                f"({least}, Watson's U², Holm); {note}."
             )
         ]
     named = [

@@ -45,6 +45,16 @@ def test_a_quantity_that_two_groups_have_is_told_beside_those_of_all() -> None:
     assert "area" not in told
 
 
+def test_tests_of_directions_that_disagree_are_both_told() -> None:
+    apart = ("mean_angle_deg", "Watson U2", "a / b", 0.17)
+    told = findings(
+        run_table([2, 2]), table_of(("mean_angle_deg", "Watson-Williams", "a / b", 0.015), apart)
+    )[-1]
+    assert "differ between a / b (p = 0.015, Watson-Williams)" in told
+    assert "smallest p = 0.17" in told
+    assert findings(run_table([2, 2]), table_of(apart))[-1].startswith("There is no evidence")
+
+
 @pytest.mark.parametrize(
     ("sizes", "least"),
     [([3, 3], "0.1"), ([4, 2], "0.13"), ([2, 2, 2], "0.1"), ([2, 2, 2, 2], "0.083")],

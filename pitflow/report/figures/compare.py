@@ -162,7 +162,9 @@ def _draw_groups(
         fontsize=7.5,
     )
     ax.yaxis.set_major_locator(MaxNLocator(5))
-    if number and name not in _SIGNED:
+    if number and name in _SIGNED:
+        ax.axhline(0, color=FAINT, lw=0.8, zorder=1)
+    elif number:
         ax.set_ylim(0, max(1.06 * ax.get_ylim()[1], 1e-9))
     ax.grid(axis="y", color=BAND, lw=0.5)
     return number
