@@ -223,8 +223,8 @@ def bootstrap_direction(
     # Percentiles are too narrow for few angles: n in place of n - 1, normal in place of Student.
     few = np.sqrt(n / (n - 1.0)) * student_t.ppf(tails[1], n - 1) / norm.ppf(tails[1])
     lo, hi = np.clip(np.quantile(turned, tails) * few, -180.0, 180.0)
-    at_sample = _unbiased_square(np.abs(mean), n)
-    spread = _unbiased_square(np.abs(means), n)
+    at_sample = unbiased_square(np.abs(mean), n)
+    spread = unbiased_square(np.abs(means), n)
     # Each resample is biased against the sample as the sample is against the truth; and lengths
     # near 1 are skewed, which the acceleration (Efron 1987) mends.
     spread = (spread - np.mean(spread)) * np.sqrt(n / (n - 1.0))
@@ -285,8 +285,9 @@ def _length_quantiles(n: int, confidence: float) -> tuple[Floats, Floats, Floats
     return lengths, low, high
 
 
-def _unbiased_square(length: npt.ArrayLike, n: int) -> Floats:
+def unbiased_square(length: npt.ArrayLike, n: npt.ArrayLike) -> Floats:
     """Return the unbiased estimate of the squared mean resultant length (Kutil 2012)."""
+    n = np.asarray(n, dtype=np.float64)
     return np.asarray((n * np.asarray(length) ** 2 - 1.0) / (n - 1.0))
 
 

@@ -17,13 +17,22 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from pitflow.measure.circular import mean_vector, watson_u2_test, watson_williams_test
+from pitflow.holm import holm
+from pitflow.lag import ALPHA, find_lag
+from pitflow.measure.circular import (
+    mean_vector,
+    unbiased_square,
+    watson_u2_test,
+    watson_williams_test,
+)
 from pitflow.measure.pits import adjust_p
 
 Floats = npt.NDArray[np.float64]
 Unit = Literal["run", "pit"]
 
 _MIN_TREND_RUNS = 4
+_MIN_DIRECTIONS = 5
+"""Fewest of a group in the Watson-Williams test."""
 _TREND_DRAWS = 9999
 
 
@@ -59,22 +68,31 @@ class RunTables:
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number that is compared: its column, its name in words and its unit."""
+    """A number that is compared.
+
+    Parameters
+    ----------
+    name:
+        Its column.
+    of_pits:
+        Whether a pit has it, or only a run.
+    by:
+        What a run's pits give together.
+    """
 
     name: str
-    words: str
-    unit: str
     of_pits: bool = True
+    by: Literal["median", "mean"] = "median"
 
 
 QUANTITIES = (
-    Quantity("area_um2", "final area of a pit", "µm²"),
-    Quantity("growth_um2_s", "growth of a pit", "µm²/s"),
-    Quantity("ejections_per_s", "ejections of a pit", "1/s"),
-    Quantity("speed_um_s", "speed at departure", "µm/s"),
-    Quantity("resultant_length", "resultant length R of a pit", ""),
-    Quantity("pits_per_mm2", "pits", "1/mm²", of_pits=False),
-    Quantity("lag_s", "lag of ejection behind growth", "s", of_pits=False),
+    Quantity("area_um2"),
+    Quantity("growth_um2_s"),
+    Quantity("ejections_per_s"),
+    Quantity("speed_um_s"),
+    Quantity("resultant_square", by="mean"),
+    Quantity("pits_per_mm2", of_pits=False),
+    Quantity("lag_s", of_pits=False),
 )
 
 
@@ -87,7 +105,8 @@ def compute_pit_summary(runs: Sequence[RunTables]) -> pd.DataFrame:
         ``run``, ``label``, ``concentration_mM``, ``pit``, ``area_um2``, ``growth_um2_s`` (mean from
         onset to the end), ``is_stable``, ``n_ejected``, ``ejections_per_s`` (since onset),
         ``speed_um_s`` (median at departure), ``mean_angle_deg``, ``resultant_length``,
-        ``rayleigh_q``.
+        ``resultant_square`` (the square of it without the bias of few particles, negative where
+        the directions are more even than chance makes them), ``rayleigh_q``.
     """
     parts = [_pits_of(run) for run in runs]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
@@ -96,19 +115,19 @@ def compute_pit_summary(runs: Sequence[RunTables]) -> pd.DataFrame:
 def compute_run_summary(runs: Sequence[RunTables], pits: pd.DataFrame) -> pd.DataFrame:
     """Return one row per run; quantities of pits are medians over its pits.
 
+    ``resultant_square`` is the mean over the pits: it is unbiased for each, but its law is skewed
+    the more the fewer particles there are, and the median follows the skew.
+
     Further columns beside those of the pits: ``n_pits``, ``n_preferring`` (q of 0.05 and less),
     ``pits_per_mm2``, ``duration_s``, and ``lag_frames``, ``lag_s``, ``lag_r``, ``lag_p`` of the
-    strongest correlation over all pits; ``lag_s`` is empty where it is no more than chance.
+    clearest lag over all pits (`find_lag`); ``lag_s`` is empty where it is no more than chance.
     """
     rows = []
     for run in runs:
         own = pits[pits["run"] == run.run]
-        correlation = run.tables["correlation"]
-        pooled = correlation[(correlation["pit"] == -1) & correlation["r"].notna()]
-        best = None if pooled.empty else pooled.iloc[int(pooled["r"].abs().to_numpy().argmax())]
-        evident = best is not None and bool(best["p"] <= 0.05)
+        lag = find_lag(run.tables["correlation"])
         middle = {
-            quantity.name: float(own[quantity.name].median()) if len(own) else np.nan
+            quantity.name: float(own[quantity.name].agg(quantity.by)) if len(own) else np.nan
             for quantity in QUANTITIES
             if quantity.of_pits
         }
@@ -122,13 +141,14 @@ def compute_run_summary(runs: Sequence[RunTables], pits: pd.DataFrame) -> pd.Dat
                 "duration_s": run.n_frames / run.fps,
                 "n_pits": len(own),
                 "n_ejected": int(own["n_ejected"].sum()),
-                "n_preferring": int((own["rayleigh_q"] <= 0.05).sum()),
+                "n_preferring": int((own["rayleigh_q"] <= ALPHA).sum()),
                 "pits_per_mm2": len(own) / run.area_mm2,
                 **middle,
-                "lag_frames": np.nan if best is None else float(best["lag"]),
-                "lag_s": float(best["lag"]) / run.fps if best is not None and evident else np.nan,
-                "lag_r": np.nan if best is None else float(best["r"]),
-                "lag_p": np.nan if best is None else float(best["p"]),
+                "resultant_length": float(own["resultant_length"].median()) if len(own) else np.nan,
+                "lag_frames": np.nan if lag is None else float(lag.lag),
+                "lag_s": lag.lag / run.fps if lag is not None and lag.is_evidence else np.nan,
+                "lag_r": np.nan if lag is None else lag.r,
+                "lag_p": np.nan if lag is None else lag.p,
             }
         )
     return pd.DataFrame(rows)
@@ -181,9 +201,9 @@ def compare_groups(runs: pd.DataFrame, pits: pd.DataFrame) -> pd.DataFrame:
 def compare_directions(pits: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
     """Test whether the directions of ejection differ between groups.
 
-    Watson-Williams over the pits' mean directions (where they are concentrated enough for it), and
-    Watson's U2 for every pair of groups (Holm); the pit is the unit, for the particles of one pit
-    share its direction.
+    Watson-Williams over the pits' mean directions (groups of five pits and more, where they are
+    concentrated enough for it), and Watson's U2 for every pair of groups (Holm); the pit is the
+    unit, for the particles of one pit share its direction.
 
     Parameters
     ----------
@@ -199,11 +219,12 @@ def compare_directions(pits: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame
     }
     groups = {label: angles for label, angles in groups.items() if angles.size}
     rows = []
-    if len(groups) >= 2:
-        everything = list(groups.values())
+    many = {label: angles for label, angles in groups.items() if angles.size >= _MIN_DIRECTIONS}
+    if len(many) >= 2:
+        everything = list(many.values())
         rows.append(
             _row(
-                "mean_angle_deg", "Watson-Williams", "pit", " / ".join(groups),
+                "mean_angle_deg", "Watson-Williams", "pit", " / ".join(many),
                 int(sum(map(len, everything))), np.nan, np.nan, watson_williams_test(everything),
             )
         )  # fmt: skip
@@ -224,17 +245,6 @@ def compare_directions(pits: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame
     own = (table["test"] == "Watson U2").to_numpy()
     adjusted[own] = holm(adjusted[own])
     return table.assign(p_adjusted=adjusted)
-
-
-def holm(p: npt.ArrayLike) -> Floats:
-    """Return p adjusted for testing all of them (Holm, Scand. J. Stat. 6 (1979) 65); NaN stays."""
-    values = np.asarray(p, dtype=np.float64)
-    known = np.flatnonzero(np.isfinite(values))
-    order = known[np.argsort(values[known], kind="stable")]
-    adjusted = np.full(values.shape, np.nan)
-    scaled = values[order] * (order.size - np.arange(order.size))
-    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
-    return adjusted
 
 
 def jonckheere_test(groups: Sequence[Floats]) -> tuple[float, float]:
@@ -302,6 +312,8 @@ def _pits_of(run: RunTables) -> pd.DataFrame:
     seconds = frames.where(frames > 0).to_numpy(dtype=np.float64) / run.fps
     speed = ejections.groupby("pit")["speed_um_s"].median().reindex(number)
     n_ejected = pits["n_ejected"].to_numpy(dtype=np.int64)
+    # R of few angles is near 1 by chance.
+    length = np.where(n_ejected >= 5, pits["resultant_length"].to_numpy(dtype=np.float64), np.nan)
     return pd.DataFrame(
         {
             "run": run.run,
@@ -315,10 +327,8 @@ def _pits_of(run: RunTables) -> pd.DataFrame:
             "ejections_per_s": n_ejected / seconds,
             "speed_um_s": speed.to_numpy(dtype=np.float64),
             "mean_angle_deg": pits["mean_angle_deg"].to_numpy(dtype=np.float64),
-            # R of few angles is near 1 by chance.
-            "resultant_length": np.where(
-                n_ejected >= 5, pits["resultant_length"].to_numpy(dtype=np.float64), np.nan
-            ),
+            "resultant_length": length,
+            "resultant_square": unbiased_square(length, np.maximum(n_ejected, 2)),
             "rayleigh_q": pits["rayleigh_q"].to_numpy(dtype=np.float64),
         }
     )

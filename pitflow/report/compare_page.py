@@ -12,12 +12,13 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
+from pitflow.lag import ALPHA
 from pitflow.report.compare_words import WORDS
 from pitflow.report.data import Floats
 from pitflow.report.figures.compare import draw_polar, draw_quantities, group_colours
 from pitflow.report.panel import Embedded, render
 from pitflow.report.style import RC
-from pitflow.report.words import angle, p_value, significant
+from pitflow.report.words import angle, p_value, signed, significant
 
 RUN_HEADINGS = (
     ("run", ""),
@@ -25,12 +26,12 @@ RUN_HEADINGS = (
     ("pits", ""),
     ("pits", "1/mm²"),
     ("particles", "ejected"),
-    ("preferring", "q ≤ 0.05"),
+    ("preferring", f"q ≤ {ALPHA:g}"),
     ("area", "µm²"),
     ("growth", "µm²/s"),
     ("ejections", "1/s per pit"),
     ("speed", "µm/s"),
-    ("R", "0 to 1"),
+    ("R²", "unbiased"),
     ("lag", "s"),
 )
 TEST_HEADINGS = (
@@ -130,7 +131,7 @@ def run_rows(runs: pd.DataFrame, colours: Mapping[str, str]) -> list[tuple[str, 
                             "growth_um2_s",
                             "ejections_per_s",
                             "speed_um_s",
-                            "resultant_length",
+                            "resultant_square",
                         )
                     ),
                     lag,
@@ -148,14 +149,14 @@ def test_rows(tests: pd.DataFrame) -> list[tuple[bool, list[str]]]:
         apart = angle(effect % 360 if effect >= 0 else 360 + effect)
         rows.append(
             (
-                bool(test["p_adjusted"] <= 0.05),
+                bool(test["p_adjusted"] <= ALPHA),
                 [
                     WORDS[str(test["quantity"])],
                     str(test["test"]),
                     str(test["groups"]),
                     f"{test['unit']}s",
                     str(int(test["n"])),
-                    (apart if test["quantity"] == "mean_angle_deg" else f"{effect:.2f}")
+                    (apart if test["quantity"] == "mean_angle_deg" else signed(effect))
                     if np.isfinite(effect)
                     else "–",
                     _bare(float(test["p"])),

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
+from scipy import stats
 
+from pitflow.lag import ALPHA
 from pitflow.report.data import floats
 from pitflow.report.words import count, listing, p_value, signed
 
-ALPHA = 0.05
 WORDS = {
-    "area_um2": "the final area of pits",
-    "growth_um2_s": "the growth of pits",
-    "ejections_per_s": "the ejections of a pit per second",
-    "speed_um_s": "the speed at departure",
-    "resultant_length": "the strength of the preferred direction (R)",
-    "pits_per_mm2": "the number of pits per area",
-    "lag_s": "the lag of ejection behind growth",
-    "mean_angle_deg": "the direction of ejection",
+    "area_um2": "final area of pits",
+    "growth_um2_s": "growth of pits",
+    "ejections_per_s": "rate of ejection of pits",
+    "speed_um_s": "speed at departure",
+    "resultant_square": "directional preference (unbiased R²)",
+    "pits_per_mm2": "number of pits per area",
+    "lag_s": "lag of ejection behind growth",
+    "mean_angle_deg": "direction of ejection",
 }
-_OVERALL = ("Kruskal-Wallis", "Mann-Whitney")
+UNITS = {
+    "area_um2": "µm²",
+    "growth_um2_s": "µm²/s",
+    "ejections_per_s": "1/s",
+    "speed_um_s": "µm/s",
+    "pits_per_mm2": "1/mm²",
+    "lag_s": "s",
+}
 
 
 def findings(runs: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
@@ -36,7 +46,7 @@ def findings(runs: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
     if n_pits:
         sentences.append(
             f"{preferring} of {count(n_pits, 'pit')} eject{'s' if preferring == 1 else ''} in a "
-            "preferred direction (q ≤ 0.05 within their run)."
+            f"preferred direction (q ≤ {ALPHA:g} within their run)."
         )
     sentences += _differences(tests)
     sentences += _trends(tests)
@@ -57,13 +67,11 @@ def warnings(runs: pd.DataFrame, pits: pd.DataFrame) -> list[str]:
             "may tell two runs apart, not two concentrations. Repeat each concentration to know."
         )
     if len(sizes) > 1 and not single:
-        from math import comb
-
-        least = 2.0 / comb(int(sizes.sum()), int(sizes.iloc[0])) if len(sizes) == 2 else 0.0
+        least = _least_p(list(sizes))
         if least > ALPHA:
             told.append(
                 f"With {listing([str(size) for size in sizes])} runs the smallest p that a test "
-                f"between two groups can give is {least:.2g}: too few runs for any evidence."
+                f"between the groups can give is {least:.2g}: too few runs for any evidence."
             )
     if len(sizes) < 2:
         told.append("There is one group only, so nothing is tested between groups.")
@@ -92,11 +100,21 @@ def warnings(runs: pd.DataFrame, pits: pd.DataFrame) -> list[str]:
     return told
 
 
+def _least_p(sizes: Sequence[int]) -> float:
+    """Return p of the test between groups of these sizes where their ranks are apart."""
+    groups = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+    if len(groups) == 2:
+        return float(stats.mannwhitneyu(*groups, alternative="two-sided").pvalue)
+    return float(stats.kruskal(*groups).pvalue)
+
+
 def _differences(tests: pd.DataFrame) -> list[str]:
-    """Say for which quantities the groups differ, by the test over all of them."""
-    several = tests["test"].eq("Kruskal-Wallis").any()
-    overall = tests[tests["test"] == ("Kruskal-Wallis" if several else "Mann-Whitney")]
-    overall = overall[overall["p"].notna()]
+    """Say which quantities differ: by the test over all groups, or over the two that have it."""
+    over_all = tests["test"] == "Kruskal-Wallis"
+    two_only = (tests["test"] == "Mann-Whitney") & ~tests["quantity"].isin(
+        tests.loc[over_all, "quantity"]
+    )
+    overall = tests[(over_all | two_only) & tests["p"].notna()]
     if overall.empty:
         return []
     units = sorted(overall["unit"].unique())
@@ -110,8 +128,11 @@ def _differences(tests: pd.DataFrame) -> list[str]:
             )
         ]
     named = [
-        f"{WORDS[name]} ({p_value(float(q), 'q')})"
-        for name, q in zip(found["quantity"], found["p_adjusted"], strict=True)
+        f"the {WORDS[name]} ({p_value(float(q), 'q')}"
+        f"{f', {groups} only' if test == 'Mann-Whitney' and over_all.any() else ''})"
+        for name, q, groups, test in zip(
+            found["quantity"], found["p_adjusted"], found["groups"], found["test"], strict=True
+        )
     ]
     return [f"The groups differ in {listing(named)}; {by}."]
 
@@ -129,7 +150,7 @@ def _trends(tests: pd.DataFrame) -> list[str]:
             )
         ]
     named = [
-        f"{WORDS[name]} {'rises' if rho > 0 else 'falls'} (rho = {signed(float(rho))}, "
+        f"the {WORDS[name]} {'rises' if rho > 0 else 'falls'} (rho = {signed(float(rho))}, "
         f"{p_value(float(q), 'q')}, {n} {unit}s)"
         for name, rho, q, n, unit in zip(
             found["quantity"], found["effect"], found["p_adjusted"], found["n"], found["unit"],
@@ -146,11 +167,21 @@ def _directions(tests: pd.DataFrame) -> list[str]:
     found = pairs[pairs["p_adjusted"] <= ALPHA]
     note = "directions are those of the image, so this holds for samples mounted alike"
     if found.empty:
+        least = f"smallest {p_value(float(pairs['p_adjusted'].min()))}"
+        means = tests[(tests["test"] == "Watson-Williams") & (tests["p_adjusted"] <= ALPHA)]
+        if len(means):
+            apart = means.iloc[0]
+            return [
+                (
+                    f"Mean directions of ejection differ between {apart['groups']} "
+                    f"({p_value(float(apart['p_adjusted']))}, Watson-Williams), but Watson's U², "
+                    f"which assumes no law of them, sees no difference ({least}, Holm); {note}."
+                )
+            ]
         return [
             (
                 "There is no evidence that pits of different groups eject in different directions "
-                f"(smallest {p_value(float(pairs['p_adjusted'].min()))}, Watson's U², Holm); "
-                f"{note}."
+                f"({least}, Watson's U², Holm); {note}."
             )
         ]
     named = [

@@ -102,6 +102,7 @@ def test_a_batch_is_measured(
     assert np.mean(along) == pytest.approx(CREEPS["bad"][0], abs=0.1)
     page = (tmp_path / "results" / "report.html").read_text()
     assert "ASTM D1654" in page
+    assert "bad has the largest mean creep" in page
     assert "looked for" not in page
     assert page.count("data:image/") == 4
 

@@ -8,7 +8,6 @@ from scipy import stats
 
 from pitflow.domains.panels.ranking import (
     compare_with_baseline,
-    holm,
     increases,
     mean_ranks,
     weighted_increases,
@@ -31,11 +30,6 @@ def test_increases_are_mean_gains_and_hard_images_weigh_more() -> None:
     )
     tied = np.array([[0.5, 0.6], [0.5, 0.8]])
     assert weighted_increases(tied) == pytest.approx([0, 0.2])
-
-
-def test_holm_is_the_textbooks() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.6, 0.9]) == pytest.approx([1.0, 1.0])
 
 
 def test_a_real_gain_is_told_and_chance_is_not() -> None:

@@ -44,6 +44,7 @@ def test_labels_become_a_table_overlays_and_a_page(
     assert cv2.imread(str(out / "two_overlay.png")).shape == (96, 96, 3)
     page = (out / "sem.html").read_text(encoding="utf-8")
     assert "8 pits in 2 micrographs" in page
+    assert "over the brighter of both" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert run(*command) == 2
     assert "--overwrite" in capsys.readouterr().err

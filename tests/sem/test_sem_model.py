@@ -217,6 +217,7 @@ def test_a_study_has_both_tables_and_goes_on(
     assert table2["split"].tolist() == [1, 2]
     text = page.read_text(encoding="utf-8")
     assert text.count("<figure") == 2
+    assert "aside, first split" in text
     for name in ("training_curves", "examples"):
         assert (tmp_path / "figures" / f"{name}.png").is_file()
     assert len(json.loads((tmp_path / "study.json").read_text())["rows"]) == 6

@@ -99,7 +99,7 @@ def _findings(panels: Sequence[Assessed]) -> list[str]:
     found.append(f"Ratings at the scribe: {ratings}.")
     if worst.numbers.creep.max_mm > 0:
         found.append(
-            f"{worst.name} has crept furthest: {worst.numbers.creep.mean_mm:.2f} mm on average, "
+            f"{worst.name} has the largest mean creep: {worst.numbers.creep.mean_mm:.2f} mm, "
             f"{worst.numbers.creep.max_mm:.2f} mm at most."
         )
     else:

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from pitflow.holm import holm
+
 Floats = npt.NDArray[np.float64]
 
 _DRAWS = 10_000
@@ -90,16 +92,6 @@ def compare_with_baseline(
             models[1:], mean, low, high, holm(wilcoxon), holm(permutation), strict=True
         )
     ]
-
-
-def holm(p_values: Sequence[float] | Floats) -> Floats:
-    """Return p-values corrected for their number (Holm 1979)."""
-    p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p)
-    corrected = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
-    result = np.empty_like(p)
-    result[order] = np.minimum(corrected, 1.0)
-    return result
 
 
 def _signed_rank(gains: Floats) -> float:

@@ -398,8 +398,9 @@ _METHODS = (
     (
         "contrast",
         (
-            "1 - median grey inside / median grey of a ring around, a quarter of the diameter "
-            "wide, without other pits. Positive is darker."
+            "How much darker the median grey inside is than that of a ring around, a quarter of "
+            "the diameter wide, without other pits, over the brighter of both. Negative is "
+            "brighter."
         ),
     ),
     ("nearest", "Distance between centres of a pit and the nearest other one of its image."),

@@ -12,6 +12,8 @@ from matplotlib.collections import PatchCollection
 from matplotlib.patches import Circle, Wedge
 from matplotlib.ticker import MaxNLocator
 
+from pitflow.lag import ALPHA
+from pitflow.report.compare_words import UNITS, WORDS
 from pitflow.report.data import Floats, floats
 from pitflow.report.figures.polar import BIN_DEG, shares
 from pitflow.report.panel import Panel
@@ -21,14 +23,7 @@ PITS_PER_ROW = 8
 _LEFT_IN, _CELL_IN = 1.75, 1.02
 _RADIUS = 0.4
 
-QUANTITIES = (
-    ("area_um2", "final area of a pit", "µm²"),
-    ("growth_um2_s", "growth of a pit", "µm²/s"),
-    ("ejections_per_s", "ejections of a pit", "1/s"),
-    ("speed_um_s", "speed at departure", "µm/s"),
-    ("resultant_length", "resultant length R", ""),
-    ("lag_s", "ejection behind growth", "s"),
-)
+_SIGNED = ("resultant_square", "lag_s")
 
 
 def draw_polar(
@@ -89,7 +84,7 @@ def draw_polar(
         f"the screen; sectors of {BIN_DEG}°. The area of a sector is its share of the pit's "
         "particles, on one scale for all. The line points in the mean direction and is as long as "
         "the resultant R (1: the circle); filled dark where the preference is significant (q ≤ "
-        "0.05 within the run). Below each: pit, particles."
+        f"{ALPHA:g} within the run). Below each: pit, particles."
     )
     if hidden:
         caption += f" {hidden} pits with fewer ejections are in the table of pits only."
@@ -98,19 +93,25 @@ def draw_polar(
 
 def draw_quantities(runs: pd.DataFrame, pits: pd.DataFrame, order: Sequence[str]) -> Panel:
     """Draw every quantity by group: pits as dots, runs as bars."""
-    columns, rows = 3, 2
+    names = [name for name in WORDS if name in runs]
+    columns = 3
+    rows = -(-len(names) // columns)
     figure = new_figure(2.75 * rows)
     colours = group_colours(list(order))
     drawn: dict[str, Any] = {}
-    for place, (name, words, unit) in enumerate(QUANTITIES):
+    for place, name in enumerate(names):
         across, down = place % columns, place // columns
-        ax = figure.add_axes((0.06 + 0.332 * across, 0.62 - 0.5 * down, 0.262, 0.32))
+        bottom = (rows - down - 0.76) / rows
+        ax = figure.add_axes((0.06 + 0.332 * across, bottom, 0.262, 0.64 / rows))
         drawn[name] = _draw_groups(ax, runs, pits, name, order, colours)
-        ax.set_title(f"{words} ({unit})" if unit else words, loc="left", fontsize=9)
+        title = f"{WORDS[name]} ({UNITS[name]})" if name in UNITS else WORDS[name]
+        ax.set_title(title, loc="left", fontsize=9)
     return Panel(
         figure,
-        "Dots: pits; bars: runs, as the median of their pits. Lags are those of runs in which "
-        "growth and ejection go together by more than chance.",
+        "Dots: pits; bars: runs, as the median of their pits (of R² the mean). R² is the squared "
+        "resultant length without what few particles give by chance: 0 on average where no "
+        "direction is preferred, so that single values may be negative. Lags are those of runs in "
+        "which growth and ejection go together by more than chance.",
         drawn=drawn,
     )
 
@@ -161,7 +162,9 @@ def _draw_groups(
         fontsize=7.5,
     )
     ax.yaxis.set_major_locator(MaxNLocator(5))
-    if number and name != "lag_s":
+    if number and name in _SIGNED:
+        ax.axhline(0, color=FAINT, lw=0.8, zorder=1)
+    elif number:
         ax.set_ylim(0, max(1.06 * ax.get_ylim()[1], 1e-9))
     ax.grid(axis="y", color=BAND, lw=0.5)
     return number
@@ -182,7 +185,7 @@ def _draw_rose(
     mean, length = float(pit["mean_angle_deg"]), float(pit["resultant_length"])
     if np.isfinite(mean) and np.isfinite(length):
         turn = np.radians(mean)
-        clear = bool(pit["rayleigh_q"] <= 0.05)
+        clear = bool(pit["rayleigh_q"] <= ALPHA)
         ax.plot(
             [x, x + _RADIUS * length * np.cos(turn)],
             [y, y + _RADIUS * length * np.sin(turn)],

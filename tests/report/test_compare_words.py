@@ -1,0 +1,71 @@
+"""What the page that compares runs says of its tests."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from pitflow.measure.compare import QUANTITIES
+from pitflow.report.compare_words import UNITS, WORDS, findings, warnings
+
+
+def run_table(sizes: list[int]) -> pd.DataFrame:
+    """A summary of runs, so many of each concentration, with neither pits nor lags."""
+    rows = [
+        {"run": f"{group}-{number}", "label": f"{group} mM", "concentration_mM": float(group),
+         "fps": 15.0, "um_per_px": 1.0, "n_pits": 0, "n_ejected": 0, "n_preferring": 0,
+         "lag_p": float("nan"), "lag_s": float("nan")}
+        for group, size in enumerate(sizes)
+        for number in range(size)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def table_of(*rows: tuple[str, str, str, float]) -> pd.DataFrame:
+    """Tests of (quantity, test, groups, adjusted p)."""
+    table = pd.DataFrame(rows, columns=["quantity", "test", "groups", "p_adjusted"])
+    return table.assign(unit="run", n=6, effect=0.5, p=table["p_adjusted"])
+
+
+def test_every_quantity_has_words() -> None:
+    names = [quantity.name for quantity in QUANTITIES]
+    assert list(WORDS) == [*names, "mean_angle_deg"]
+    assert set(UNITS) <= set(names)
+
+
+def test_a_quantity_that_two_groups_have_is_told_beside_those_of_all() -> None:
+    """Only two of three groups have lags: their test is over two, that of the others over three."""
+    tests = table_of(
+        ("area_um2", "Kruskal-Wallis", "a / b / c", 0.4),
+        ("area_um2", "Mann-Whitney", "a / b", 0.01),
+        ("lag_s", "Mann-Whitney", "a / c", 0.015),
+    )
+    told = findings(run_table([2, 2, 2]), tests)[1]
+    assert "lag of ejection behind growth (q = 0.015, a / c only)" in told
+    assert "area" not in told
+
+
+def test_tests_of_directions_that_disagree_are_both_told() -> None:
+    apart = ("mean_angle_deg", "Watson U2", "a / b", 0.17)
+    told = findings(
+        run_table([2, 2]), table_of(("mean_angle_deg", "Watson-Williams", "a / b", 0.015), apart)
+    )[-1]
+    assert "differ between a / b (p = 0.015, Watson-Williams)" in told
+    assert "smallest p = 0.17" in told
+    assert findings(run_table([2, 2]), table_of(apart))[-1].startswith("There is no evidence")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "least"),
+    [([3, 3], "0.1"), ([4, 2], "0.13"), ([2, 2, 2], "0.1"), ([2, 2, 2, 2], "0.083")],
+)
+def test_too_few_runs_for_any_evidence(sizes: list[int], least: str) -> None:
+    """Two groups: 2 of all divisions of the runs. Three of two runs: H = 32 / 7, so p = 0.102."""
+    runs = run_table(sizes)
+    assert any(f"can give is {least}: too few" in text for text in warnings(runs, pd.DataFrame()))
+
+
+@pytest.mark.parametrize("sizes", [[4, 4], [3, 3, 3]])
+def test_enough_runs_for_evidence(sizes: list[int]) -> None:
+    told = warnings(run_table(sizes), pd.DataFrame())
+    assert not any("too few runs" in text for text in told)
