@@ -12,9 +12,11 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from pitflow import schema
@@ -29,6 +31,7 @@ COMMANDS = (
     "score",
     "info",
     "report",
+    "export",
     "train particles",
     "particle-study",
     "evaluate",
@@ -284,7 +287,7 @@ def test_scores_need_a_run_and_a_truth(call: Call, small_clip: Path, small_run: 
     assert_refused(call("score", small_run, "--truth", truth, *gate), "gate")
 
 
-@pytest.mark.parametrize("command", ["report", "info"])
+@pytest.mark.parametrize("command", ["report", "info", "export"])
 def test_what_is_no_run_is_refused(call: Call, command: str) -> None:
     assert_refused(call(command, "nowhere"), "nowhere")
 
@@ -393,6 +396,20 @@ def test_info_explains_the_columns(call: Call, small_run: Path) -> None:
     for table in schema.TABLES.values():
         assert f"{table.name}: " in outcome.out
     assert "um/s" in outcome.out
+
+
+def test_tracks_are_exported(call: Call, small_run: Path) -> None:
+    tracks = pd.read_parquet(small_run / "tables" / "particles.parquet")
+    assert call("export", small_run, "-o", "new/tracks.csv").out == "new/tracks.csv\n"
+    assert len(pd.read_csv("new/tracks.csv")) == len(tracks)
+    outcome = call("export", small_run)
+    assert outcome.out == f"{small_run.stem}-tracks.xml\n"
+    spots = list(ElementTree.parse(outcome.out.strip()).iter("Spot"))
+    assert len(spots) == len(tracks) > 0
+    assert_refused(call("export", small_run, "-o", "tracks.mat"), "--output", ".xml")
+    assert_refused(
+        call("export", small_run, "-o", "new/tracks.csv/tracks.csv"), "cannot be written"
+    )
 
 
 def test_scores_as_text_and_as_json(call: Call, small_clip: Path, small_run: Path) -> None:

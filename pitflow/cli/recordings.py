@@ -1,4 +1,4 @@
-"""Analysing recordings: run, report, info, score."""
+"""Analysing recordings: run, report, export, info, score."""
 
 from __future__ import annotations
 
@@ -110,6 +110,27 @@ def report(
 
     with Bar() as bar:
         typer.echo(write_report_again(run, bar))
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="XML for TrackMate (Fiji), or CSV; default RUN-tracks.xml here.",
+        ),
+    ] = None,
+) -> None:
+    """Write the tracks for other programs: TrackMate in Fiji, or anything that reads CSV.
+
+    Example:  pitflow export video.pitflow -o tracks.xml
+    """
+    from pitflow.console.recordings import export_tracks
+
+    typer.echo(export_tracks(run, output))
 
 
 @app.command()

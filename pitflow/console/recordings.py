@@ -78,6 +78,44 @@ def print_info(path: Path, *, as_json: bool) -> None:
         console.print(grid)
 
 
+def export_tracks(run: Path, output: Path | None) -> Path:
+    """Write the tracks of a run as TrackMate's XML or as CSV; returns the file.
+
+    Raises
+    ------
+    UserError
+        If there is no run, its tracks are not measured, or the file is of neither kind, or cannot
+        be written.
+    """
+    from pitflow.link.export import write_csv, write_trackmate
+    from pitflow.results import open_results
+
+    path = output or Path(f"{run.resolve().stem}-tracks.xml")
+    if path.suffix.lower() not in (".xml", ".csv"):
+        raise UserError(
+            f"{path.name!r} is neither .xml nor .csv",
+            where="--output",
+            hint="XML is for TrackMate, CSV for all else",
+        )
+    results = open_results(run)
+    particles = results.table("particles")
+    facts = results.manifest.recording
+    try:
+        if path.suffix.lower() == ".csv":
+            write_csv(particles, path)
+        else:
+            write_trackmate(
+                particles,
+                path,
+                um_per_px=facts["um_per_px"],
+                fps=facts["fps"],
+                source=results.manifest.input["path"],
+            )
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror})", where=path) from error
+    return path
+
+
 def print_score(run: Path, truth: Path, gate_px: float, *, as_json: bool) -> None:
     """Print how a run compares with truth."""
     from pitflow.score import as_json as score_as_json
