@@ -15,7 +15,7 @@ from pitflow.validate.recording import Recording
 _APART_FRAMES = 3
 """A burst is found if an outlier of its particle lies at most so far from it."""
 _LEAST_EVENTS = 5
-_SEEN = 8
+_SEEN = 12
 """Detections of a track under the null hypothesis: few, so that its start is a large part of it."""
 
 
@@ -62,20 +62,20 @@ def _bursts(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def observe_clustering(rng: np.random.Generator) -> pd.DataFrame:
-    """Return p of the clustering test for true bursts, and for random moments of as many tracks.
+    """Return p of the clustering test for true bursts, and for random moments of other tracks.
 
-    The random moments are of short tracks that lead to a foreign pit, after as many detections as
-    an event needs before it.
+    Those are short and lead to a foreign pit; the moments come after as many detections as an
+    event needs before it.
     """
     tables = simulate_world(_SMALL, int(rng.integers(1 << 30))).tables
     particles, pits = tables["particles"], tables["pits"]
     bursts = tables["outliers"].drop_duplicates("particle")
     headed = _headed_for_pits(particles, pits)
-    if len(bursts) < _LEAST_EVENTS or headed["particle"].nunique() < len(bursts):
+    if min(len(bursts), headed["particle"].nunique()) < _LEAST_EVENTS:
         return pd.DataFrame({"kind": [], "n": [], "p": []})
     moments = headed[headed.groupby("particle").cumcount() >= KNOWN_BEFORE]
     moments = moments.sample(frac=1.0, random_state=int(rng.integers(1 << 30)))
-    chance = moments.drop_duplicates("particle").head(len(bursts))
+    chance = moments.drop_duplicates("particle")
     rows = [
         (kind, len(events), clustering_test(events, seen, pits, draws=199)[2])
         for kind, events, seen in (("burst", bursts, particles), ("chance", chance, headed))
