@@ -24,17 +24,20 @@ class LagAnswer:
         Correlation there.
     p:
         Chance of as clear a relation at any lag where there is none.
+    q:
+        ``p`` adjusted over the pits, each of which had its chance; of all pooled it is ``p``.
     """
 
     pit: int
     lag: int
     r: float
     p: float
+    q: float
 
     @property
     def is_evidence(self) -> bool:
-        """Whether the correlation is stronger than chance explains."""
-        return bool(self.p <= ALPHA)
+        """Whether the correlation is stronger than chance explains over all pits tried."""
+        return bool(self.q <= ALPHA)
 
 
 def find_lag(correlation: pd.DataFrame, pit: int = -1) -> LagAnswer | None:
@@ -48,7 +51,7 @@ def find_lag(correlation: pd.DataFrame, pit: int = -1) -> LagAnswer | None:
     ----------
     correlation:
         The correlation table; without ``n_effective`` the largest ``|r|`` counts, without ``p`` it
-        is empty.
+        is empty, without ``q`` that is ``p``.
     """
     own = correlation[(correlation["pit"] == pit) & correlation["r"].notna()]
     if own.empty:
@@ -57,4 +60,6 @@ def find_lag(correlation: pd.DataFrame, pit: int = -1) -> LagAnswer | None:
     if "n_effective" in own:
         size = size * np.sqrt(own["n_effective"].fillna(0.0).to_numpy(dtype=np.float64))
     best = own.iloc[int(np.argmax(size))]
-    return LagAnswer(pit, int(best["lag"]), float(best["r"]), float(best.get("p", np.nan)))
+    p = float(best.get("p", np.nan))
+    q = float(best.get("q", np.nan))
+    return LagAnswer(pit, int(best["lag"]), float(best["r"]), p, p if np.isnan(q) else q)

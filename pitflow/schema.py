@@ -220,6 +220,7 @@ CORRELATION = Table(
         """
         n_pairs     | float64 |  | pairs of frames
         n_effective | float64 |  | so many independent pairs would scatter as much
+        q           | float64 |  | p of single pits, adjusted over pits (Benjamini-Hochberg); empty but at the clearest lag of each
         """
     ),
 )

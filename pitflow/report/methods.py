@@ -132,7 +132,9 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 f"{measure.correlation.max_lag} frames either way. The band and p come from "
                 f"{measure.correlation.surrogates} surrogate series of the growth of each pit that "
                 "keep its directions and the memory that all pits have in common, but break the "
-                "relation to ejection; p compares the largest |r| over all lags."
+                "relation to ejection; p compares the largest |r| over all lags. That of each pit "
+                "is adjusted over the pits by Benjamini and Hochberg (q), for of many pits some "
+                "correlate by chance."
             ),
         ),
         (
@@ -147,7 +149,7 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 "The score asked for rises until at most "
                 f"{100 * measure.velocity.false_share:g} % of the events would be false, judged by "
                 "how many point to the other sides. Whether they cluster at foreign pits is tested "
-                "against random moments of the same tracks."
+                "against random moments of the same tracks at which one could be seen."
             ),
         ),
         (

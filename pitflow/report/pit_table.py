@@ -20,7 +20,7 @@ HEADINGS = (
     ("R", "0 to 1"),
     ("q", "Rayleigh"),
     ("directions", "0: uniform"),
-    ("growth leads", "by frames"),
+    ("growth leads", "by frames, q ≤ 0.05"),
 )
 
 
