@@ -275,7 +275,12 @@ FLIGHTS = Table(
         acceleration_err | float64 |  | its standard error
         r2_line          | float64 |  | share of the variance that a straight line explains
         r2_parabola      | float64 |  | share of the variance that a parabola explains
-        p                | float64 |  | F test of the parabola against the straight line
+        p                | float64 |  | F test of the parabola against the straight line, for errors that persist over frames
+        """
+    ),
+    _columns(
+        """
+        q | float64 |  | p adjusted over flights (Benjamini-Hochberg)
         """
     ),
 )

@@ -161,7 +161,9 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 f"Height follows from sigma² = sigma0² + (k·z)² with sigma0 = {focus.sigma0_px:g} "
                 f"px and k = {focus.k_px_per_um:g} px/µm. Twice its standard error holds it in 95 "
                 "of 100 cases: that of the blur, seen along the tracks, of the particle's size, "
-                "and of the calibration."
+                "and of the calibration. A flight is held to be a parabola by an F test against "
+                "the straight line that allows for errors which persist from frame to frame, "
+                "adjusted over the flights by Benjamini and Hochberg (q)."
                 if calibrated
                 else "Height would follow from sigma² = sigma0² + (k·z)², but sigma0 and k are not "
                 "calibrated, so no height is given."

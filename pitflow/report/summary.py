@@ -211,11 +211,13 @@ def _height(data: ReportData) -> list[str]:
 
 
 def _flights(data: ReportData) -> str:
-    p = floats(data.tables["flights"], "p")
-    p = p[np.isfinite(p)]
-    if p.size == 0:
+    flights = data.tables["flights"]
+    if "q" not in flights or not flights["q"].notna().any():
         return ""
+    q = floats(flights, "q")
+    q = q[np.isfinite(q)]
+    found = int((q <= ALPHA).sum())
     return (
-        f"Of {count(p.size, 'flight')}, {int((p <= ALPHA).sum())} follow a parabola rather than a "
-        f"straight line (p ≤ {ALPHA:g} each)."
+        f"Of {count(q.size, 'flight')}, {found} follow{'s' if found == 1 else ''} a parabola "
+        f"rather than a straight line (q ≤ {ALPHA:g}, p adjusted over the flights)."
     )

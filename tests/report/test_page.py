@@ -6,7 +6,10 @@ import dataclasses
 import re
 from html.parser import HTMLParser
 
+import numpy as np
+import pandas as pd
 import pytest
+from scipy.stats import false_discovery_control
 
 from pitflow.config import ReportConfig
 from pitflow.errors import UserError
@@ -118,6 +121,14 @@ def test_an_uncalibrated_run_prints_no_micrometres_of_height(written):
 def test_a_calibrated_run_prints_them(make, tmp_path):
     html = write_report(make(calibrated=True), tmp_path).read_text(encoding="utf-8")
     assert re.search(r"Half of all positions lie below [\d.]+ µm", html)
+
+
+def test_flights_count_by_what_is_left_of_p_over_all_of_them(make):
+    data = make(calibrated=True)
+    p = np.array([0.001, 0.03, 0.04, 0.6])
+    flights = pd.DataFrame({"particle": range(4), "p": p, "q": false_discovery_control(p)})
+    found = findings(dataclasses.replace(data, tables={**data.tables, "flights": flights}))
+    assert any("Of 4 flights, 1 follows a parabola" in sentence for sentence in found)
 
 
 def test_no_markup_is_left_in_the_words(written, empty_run, tmp_path):
