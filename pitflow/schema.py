@@ -292,9 +292,9 @@ FLOW = Table(
         """
         x       | float64 | px   | centre of the cell, column
         y       | float64 | px   | centre of the cell, row
-        vx_um_s | float64 | um/s | mean velocity to the right
-        vy_um_s | float64 | um/s | mean velocity down
-        n       | int64   |      | velocities averaged
+        vx_um_s | float64 | um/s | mean velocity to the right, each track counting once
+        vy_um_s | float64 | um/s | mean velocity down, likewise
+        n       | int64   |      | velocities in the cell
         domain  | int64   |      | pit whose flow prevails here, -1 none
         """
     ),
