@@ -92,6 +92,7 @@ def _directions(data: ReportData) -> list[str]:
     pits = data.tables["pits"]
     sentences = _preference(pits)
     split = pits[pits["n_modes"] >= 2]
+    split = split[split["omnibus_q"] <= ALPHA] if "omnibus_q" in split else split.head(0)
     named = [
         f"pit {pit} ({modes} directions)"
         for pit, modes in zip(ints(split, "pit"), ints(split, "n_modes"), strict=True)

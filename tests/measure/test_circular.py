@@ -177,7 +177,31 @@ def test_number_of_modes():
     fit = fit_modes(on_background)
     assert fit.n_modes == 1
     assert abs(wrap_difference(fit.centres_deg[0] - 60.0)) < 8
-    assert fit_modes([1.0, 2.0]).n_modes == 0
+    assert fit_modes([1.0, 2.0, 3.0, 2.5, 1.5, 2.2, 0.5]).n_modes == 0
+
+
+@pytest.mark.parametrize(("n", "trials"), [(8, 300), (20, 100)])
+def test_uniform_angles_have_no_direction(n, trials):
+    rng = np.random.default_rng(n)
+    found = [fit_modes(rng.uniform(0, 360, n)).n_modes > 0 for _ in range(trials)]
+    assert np.mean(found) <= 0.06
+
+
+def test_one_direction_is_not_taken_for_several():
+    found = [fit_modes(von_mises(3.0, 20, seed)).n_modes for seed in range(100)]
+    assert np.mean(np.array(found) >= 2) <= 0.06
+    assert np.mean(np.array(found) == 1) >= 0.9
+
+
+@pytest.mark.parametrize(("apart", "n"), [(180.0, 24), (120.0, 40)])
+def test_two_clear_directions_are_two(apart, n):
+    found = [
+        fit_modes(
+            np.concatenate([von_mises(8, n // 2, k), von_mises(8, n // 2, k + 99, 60.0 + apart)])
+        ).n_modes
+        for k in range(40)
+    ]
+    assert np.mean(np.array(found) == 2) >= 0.9
 
 
 def test_groups_with_other_directions_differ():

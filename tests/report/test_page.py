@@ -227,7 +227,8 @@ def test_a_part_of_a_recording_says_which(run):
 
 
 def test_several_directions_of_a_pit_are_told(run):
-    pits = run.tables["pits"].assign(n_modes=[1, 2, 0])
+    pits = run.tables["pits"].assign(n_modes=[1, 2, 2], omnibus_q=[0.01, 0.03, 0.2])
     told = findings(dataclasses.replace(run, tables=dict(run.tables) | {"pits": pits}))
     assert any("for pit 1 (2 directions)." in sentence for sentence in told)
+    assert not any("pit 2 (" in sentence for sentence in told)
     assert not any("Several separate" in sentence for sentence in findings(run))
