@@ -376,6 +376,12 @@ CURRENT = Table(
         n_samples   | int64   |    | samples averaged; 0: interpolated between samples
         """
     ),
+    _columns(
+        """
+        ejections_per_s | float64 | 1/s    | particles that left a pit; empty in frames lost, damaged or repeated
+        growth_um2_s    | float64 | um^2/s | area that became pit, onsets apart; likewise
+        """
+    ),
 )
 
 TRANSIENTS = Table(

@@ -16,7 +16,6 @@ from scipy import fft
 from scipy.ndimage import gaussian_filter1d, median_filter
 
 from pitflow.config import CorrelationConfig, CurrentConfig
-from pitflow.frame import SOUND
 from pitflow.measure.surrogates import value_surrogates
 from pitflow.schema import (
     CURRENT,
@@ -175,14 +174,20 @@ def find_transients(
 
 
 def ejection_rate(ejections: pd.DataFrame, frames: pd.DataFrame, *, fps: float) -> Floats:
-    """Return particles that left a pit per second, in every frame."""
+    """Return particles that left a pit per second, in every frame.
+
+    NaN in frames in which no particle was looked for.
+    """
     return _per_frame(ejections["frame"], np.ones(len(ejections)), frames) * fps
 
 
 def growth_rate(
     growth: pd.DataFrame, frames: pd.DataFrame, *, fps: float, um_per_px: float
 ) -> Floats:
-    """Return area that became pit per second, um^2/s, in every frame; onsets are not growth."""
+    """Return area that became pit per second, um^2/s, in every frame; onsets are not growth.
+
+    NaN in frames in which no pit was looked for.
+    """
     grown = growth[growth["frame"] > growth.groupby("pit")["frame"].transform("min")]
     new = grown["new_px"].to_numpy(dtype=np.float64)
     return _per_frame(grown["frame"], new, frames) * fps * um_per_px**2
@@ -304,12 +309,15 @@ def _per_area(value: pd.Series, is_current: bool, area_cm2: float | None) -> pd.
 
 
 def _per_frame(frame: pd.Series, weight: Floats, frames: pd.DataFrame) -> Floats:
-    """Return the summed weight in each row of ``frames``; NaN in frames that cannot be trusted."""
+    """Return the summed weight in each row of ``frames``; NaN in those not looked at.
+
+    A repeated frame shows what was before, so nothing is looked for in it either.
+    """
     index = pd.Index(frames["frame"])
     place = index.get_indexer(pd.Index(frame))
     total = np.bincount(place[place >= 0], weight[place >= 0], minlength=len(index))
-    sound = frames["quality"].isin(SOUND).to_numpy()
-    return np.where(sound, total.astype(np.float64), np.nan)
+    looked_at = (frames["quality"] == "ok").to_numpy()
+    return np.where(looked_at, total.astype(np.float64), np.nan)
 
 
 def _fast_part(value: Floats, known: Bools, smooth: float, width: float) -> Floats:

@@ -253,8 +253,8 @@ def limits(data: ReportData) -> list[str]:
     bad = int((frames["quality"] != "ok").sum())
     if bad:
         known.append(
-            f"{count(bad, 'frame')} of {len(frames)} could not be used; particles that moved far "
-            "meanwhile start a new track."
+            f"In {count(bad, 'frame')} of {len(frames)} (lost, damaged or repeated) nothing was "
+            "looked for; particles that moved far meanwhile start a new track."
         )
     gain = floats(frames, "gain")
     if len(gain) and gain[gain > 0].size and gain[gain > 0].max() / gain[gain > 0].min() > 1.2:

@@ -128,12 +128,12 @@ def test_the_clock_offset_is_recovered_and_only_suggested():
 
 
 def test_rates_count_per_second_and_leave_lost_frames_empty():
-    lost = frames(6).assign(quality=["ok", "ok", "gap", "ok", "ok", "ok"])
-    rate = ejection_rate(pd.DataFrame({"frame": [1, 1, 4]}), lost, fps=FPS)
-    np.testing.assert_allclose(rate, [0, 30, np.nan, 0, 15, 0])
+    lost = frames(6).assign(quality=["ok", "ok", "gap", "ok", "ok", "duplicate"])
+    rate = ejection_rate(pd.DataFrame({"frame": [1, 1, 4, 5]}), lost, fps=FPS)
+    np.testing.assert_allclose(rate, [0, 30, np.nan, 0, 15, np.nan])
     grown = pd.DataFrame({"pit": 0, "frame": [1, 2, 3, 4], "new_px": [50.0, 1.0, 2.0, 3.0]})
     rate = growth_rate(grown, lost, fps=FPS, um_per_px=0.5)
-    np.testing.assert_allclose(rate, [0, 0, np.nan, 2 * FPS / 4, 3 * FPS / 4, 0])
+    np.testing.assert_allclose(rate, [0, 0, np.nan, 2 * FPS / 4, 3 * FPS / 4, np.nan])
 
 
 def test_too_little_gives_a_table_without_rows():
