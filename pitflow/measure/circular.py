@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln, i0e, i1e
+from scipy.special import i0e, i1e
 from scipy.stats import f as f_distribution
 from scipy.stats import norm
 from scipy.stats import t as student_t
@@ -94,40 +94,6 @@ def rayleigh_test(n: npt.ArrayLike, resultant_length: npt.ArrayLike) -> Floats:
     resultant = n * length
     exponent = np.sqrt(1.0 + 4.0 * n + 4.0 * (n**2 - resultant**2)) - (1.0 + 2.0 * n)
     return np.where(n >= 4, np.minimum(np.exp(exponent), 1.0), np.nan)
-
-
-def hodges_ajne_test(angles_deg: npt.ArrayLike) -> float:
-    """Return p of the Hodges-Ajne test: the fewest angles in any half circle.
-
-    No model is assumed; exact up to a third of the angles in that half circle, else the
-    asymptotic form.
-
-    References
-    ----------
-    Hodges, Ann. Math. Stat. 26 (1955) 523; Ajne, Biometrika 55 (1968) 343; Zar, section 27.2.
-    """
-    angles = np.sort(wrap_angle(angles_deg))
-    n = angles.size
-    if n < 4:
-        return np.nan
-    # A half circle with the fewest angles can be turned until it starts just behind an angle.
-    doubled = np.concatenate([angles, angles + _FULL])
-    held = np.searchsorted(doubled, angles + 180.0, side="right") - np.arange(n) - 1
-    fewest = int(min(held.min(), (n - 1 - held).min()))
-    excess = n - 2 * fewest
-    if excess <= 0:
-        return 1.0
-    if fewest < n / 3:
-        log_p = (
-            np.log(excess)
-            + gammaln(n + 1)
-            - gammaln(fewest + 1)
-            - gammaln(n - fewest + 1)
-            - (n - 1) * np.log(2.0)
-        )
-        return float(min(np.exp(log_p), 1.0))
-    spread = np.pi * np.sqrt(n) / (2.0 * excess)
-    return float(min(np.sqrt(2.0 * np.pi) / spread * np.exp(-(np.pi**2) / (8 * spread**2)), 1.0))
 
 
 def rao_spacing(angles_deg: npt.ArrayLike) -> float:

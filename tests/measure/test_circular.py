@@ -12,7 +12,6 @@ from pitflow.measure.circular import (
     concentration,
     direction_of,
     fit_modes,
-    hodges_ajne_test,
     mean_vector,
     rao_moments,
     rao_spacing,
@@ -80,9 +79,6 @@ def test_rayleigh_and_rao_hold_their_level():
     assert stats.binomtest(rejected, 2000, 0.05).pvalue > 0.001
     by_rao = sum(rao_test(sample) < 0.05 for sample in draws[:400])
     assert stats.binomtest(by_rao, 400, 0.05).pvalue > 0.001
-    # Discrete, so at most its level.
-    by_hodges_ajne = sum(hodges_ajne_test(sample) < 0.05 for sample in draws)
-    assert by_hodges_ajne < 0.065 * 2000
 
 
 def test_repeating_every_angle_breaks_rayleigh():
@@ -96,14 +92,6 @@ def test_repeating_every_angle_breaks_rayleigh():
 def test_few_angles_have_no_p():
     assert np.isnan(rayleigh_test(3, 1.0))
     assert np.isnan(rao_test([1, 2, 3]))
-    assert np.isnan(hodges_ajne_test([1, 2, 3]))
-
-
-def test_hodges_ajne_of_angles_in_one_half():
-    # All n in a half circle: p = n / 2^(n-1), from counting.
-    angles = np.linspace(10, 80, 10)
-    assert hodges_ajne_test(angles) == pytest.approx(10 / 2**9)
-    assert hodges_ajne_test(np.arange(0, 360, 10)) > 0.5
 
 
 def test_rao_sees_opposed_directions_that_rayleigh_misses():
