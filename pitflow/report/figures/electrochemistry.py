@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from scipy.ndimage import gaussian_filter1d
 
-from pitflow.report.current_answer import CurrentLag, metric, strongest_lags
+from pitflow.report.current_answer import CurrentLag, clearest_lags, metric
 from pitflow.report.data import Floats, ReportData, floats, ints
 from pitflow.report.panel import Panel
 from pitflow.report.style import ALARM, BAND, FAINT, INK, PIT_COLOURS, REFERENCE, new_figure
@@ -28,7 +28,7 @@ TITLES = {"ejections": "Ejections against current", "growth": "Growth against cu
 
 
 def draw_lags(ax: Axes, own: pd.DataFrame, fps: float, answer: CurrentLag, colour: str) -> None:
-    """Draw r over lag with the band that chance gives; mark the strongest lag if it is evidence."""
+    """Draw r over lag with the band that chance gives; mark the clearest lag if it is evidence."""
     own = own.sort_values("lag")
     lag = ints(own, "lag") / fps
     ax.fill_between(lag, floats(own, "r_lo"), floats(own, "r_hi"), color=BAND, lw=0)
@@ -58,7 +58,7 @@ def make(data: ReportData) -> Panel | str:
     if current.empty:
         return ABSENT
     time = floats(current, "time_s")
-    answers = strongest_lags(data.tables["current_correlation"])
+    answers = clearest_lags(data.tables["current_correlation"])
     has_potential = bool(current["potential_v"].notna().any())
     rates = [name for name in RATES if name in current]
     rows = 1 + has_potential + len(rates)
