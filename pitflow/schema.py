@@ -244,6 +244,7 @@ OUTLIERS = Table(
         """
         duration | float64 | frames   | from its first to its last frame beyond the trend
         trend_px | float64 | px/frame | speed of the trend
+        threshold | float64 |         | score that the events of the recording had to pass
         """
     ),
 )
@@ -416,6 +417,11 @@ CURRENT_CORRELATION = Table(
         r_lo   | float64 |        | lower edge of the 95 % surrogate band (no relation)
         r_hi   | float64 |        | upper edge of the 95 % surrogate band (no relation)
         p      | float64 |        | chance of as large an |r|, relative to its band, anywhere over lags without a relation
+        """
+    ),
+    _columns(
+        """
+        n_effective | float64 | | so many independent pairs would scatter as much
         """
     ),
 )

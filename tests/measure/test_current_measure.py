@@ -127,6 +127,15 @@ def test_the_clock_offset_is_recovered_and_only_suggested():
     assert estimate_offset(table, noise, fps=FPS, offset_s=0.0, config=QUICK, seed=0) is None
 
 
+def test_each_quantity_has_pauses_of_its_own():
+    time = np.arange(0, 4, 0.05)
+    current = np.where((time > 1.0) & (time < 3.0), np.nan, time)
+    table = align_current(samples(time, current, potential=time), frames(60))
+    np.testing.assert_allclose(table["potential_v"][1:], table["time_s"][1:], atol=0.06)
+    assert table["current_a"][table["time_s"].between(1.1, 2.9)].isna().all()
+    assert table["current_a"][~table["time_s"].between(0.9, 3.1)].notna().all()
+
+
 def test_rates_count_per_second_and_leave_lost_frames_empty():
     lost = frames(6).assign(quality=["ok", "ok", "gap", "ok", "ok", "duplicate"])
     rate = ejection_rate(pd.DataFrame({"frame": [1, 1, 4, 5]}), lost, fps=FPS)
