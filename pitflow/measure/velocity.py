@@ -30,7 +30,7 @@ _DECILE, _FRAME_STEPS = 0.9, 20
 _MASS_SIDE = 3
 """Detections on either side of a step whose median is the mass there."""
 
-EXTRA_COLUMNS = ("duration", "trend_px")
+EXTRA_COLUMNS = ("duration", "trend_px", "threshold")
 
 
 def compute_velocity(tracks: Tracks) -> tuple[Floats, Floats]:
@@ -286,7 +286,8 @@ def compute_outliers(
     highest score is not beyond that of `choose_threshold` are dropped.
 
     Positions are in reference geometry. Further columns: ``duration`` (frames from first to last
-    outlier) and ``trend_px`` (px/frame, the trend's speed).
+    outlier), ``trend_px`` (px/frame, the trend's speed) and ``threshold`` (the score of
+    `choose_threshold`).
 
     Parameters
     ----------
@@ -342,6 +343,7 @@ def compute_outliers(
             "distance_px": distance,
             "duration": (frame[last] - frame[new] + 1).astype(np.float64),
             "trend_px": trend[peak],
+            "threshold": threshold,
         }
     )
     return validate_table(table, OUTLIERS), flagged

@@ -150,8 +150,9 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 "particles are off. "
                 "The score asked for rises until at most "
                 f"{100 * measure.velocity.false_share:g} % of the events would be false, judged by "
-                "how many point to the other sides. Whether they cluster at foreign pits is tested "
-                "against random moments of the same tracks at which one could be seen."
+                f"how many point to the other sides{_threshold(data)}. Whether they cluster at "
+                "foreign pits is tested against random moments of the same tracks at which one "
+                "could be seen."
             ),
         ),
         (
@@ -182,6 +183,14 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
             ),
         ),
     ]
+
+
+def _threshold(data: ReportData) -> str:
+    """Return to which score that rose, where there is an event to tell."""
+    outliers = data.tables["outliers"]
+    if "threshold" not in outliers or outliers.empty:
+        return ""
+    return f": here to {floats(outliers, 'threshold')[0]:.3g}"
 
 
 def _current(data: ReportData) -> list[tuple[str, str]]:

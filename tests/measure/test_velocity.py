@@ -87,7 +87,7 @@ def test_a_burst_is_one_event_at_its_place():
     assert 60 <= event["frame"] <= 63
     assert event["speed_px"] == pytest.approx(10.0, abs=1.5)
     assert event["trend_px"] == pytest.approx(2.0, abs=0.5)
-    assert event["score"] > CONFIG.threshold
+    assert event["score"] > event["threshold"] >= CONFIG.threshold
     assert flagged.sum() == event["duration"] == 3
     assert event["nearest_pit"] == 1
     assert event["distance_px"] == pytest.approx(np.hypot(300 - event["x"], event["y"]))
