@@ -6,11 +6,12 @@ import dataclasses
 
 import numpy as np
 
-from pitflow.report.pit_table import HEADINGS, pit_rows
+from pitflow.config import Config, dump_config
+from pitflow.report.pit_table import headings, pit_rows
 
 
 def cells(data, heading):
-    column = [name for name, _ in HEADINGS].index(heading)
+    column = [name for name, _ in headings(data)].index(heading)
     return [row.cells[column] for row in pit_rows(data)]
 
 
@@ -21,3 +22,11 @@ def test_a_lag_counts_by_what_is_left_of_it_over_all_pits(run):
     adjusted.loc[adjusted["pit"] == 0, "q"] *= 2
     data = dataclasses.replace(run, tables={**run.tables, "correlation": adjusted})
     assert cells(data, "growth leads") == ["no evidence"] * 3
+
+
+def test_the_interval_is_the_one_that_was_asked_for(run):
+    assert ("mean direction", "95 % interval") in headings(run)
+    config = Config(measure={"ejection": {"confidence": 0.9}})
+    provenance = {**run.provenance, "config": dump_config(config)}
+    data = dataclasses.replace(run, provenance=provenance)
+    assert ("mean direction", "90 % interval") in headings(data)
