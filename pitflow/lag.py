@@ -24,21 +24,40 @@ class LagAnswer:
         Correlation there.
     p:
         Chance of as clear a relation at any lag where there is none.
+    q:
+        ``p`` adjusted over the pits, each of which had its chance; of all pooled it is ``p``.
     """
 
     pit: int
     lag: int
     r: float
     p: float
+    q: float
 
     @property
     def is_evidence(self) -> bool:
-        """Whether the correlation is stronger than chance explains."""
-        return bool(self.p <= ALPHA)
+        """Whether the correlation is stronger than chance explains over all pits tried."""
+        return bool(self.q <= ALPHA)
 
 
 def find_lag(correlation: pd.DataFrame, pit: int = -1) -> LagAnswer | None:
     """Return the clearest lag of one pit, or of all pooled (-1); None where r is empty.
+
+    Parameters
+    ----------
+    correlation:
+        The correlation table; without ``p`` that is empty, without ``q`` it is ``p``.
+    """
+    best = find_clearest(correlation[correlation["pit"] == pit])
+    if best is None:
+        return None
+    p = float(best.get("p", np.nan))
+    q = float(best.get("q", np.nan))
+    return LagAnswer(pit, int(best["lag"]), float(best["r"]), p, p if np.isnan(q) else q)
+
+
+def find_clearest(rows: pd.DataFrame) -> pd.Series | None:
+    """Return the row of the clearest lag; None where r is empty.
 
     That is the lag with the smallest p; of several, the one whose ``|r|`` is largest by the
     standard deviation that it has there without a relation (``1 / sqrt(n_effective)``), for at
@@ -46,15 +65,13 @@ def find_lag(correlation: pd.DataFrame, pit: int = -1) -> LagAnswer | None:
 
     Parameters
     ----------
-    correlation:
-        The correlation table; without ``n_effective`` the largest ``|r|`` counts, without ``p`` it
-        is empty.
+    rows:
+        ``r`` by lag; without ``n_effective`` the largest ``|r|`` counts.
     """
-    own = correlation[(correlation["pit"] == pit) & correlation["r"].notna()]
+    own = rows[rows["r"].notna()]
     if own.empty:
         return None
     size = np.abs(own["r"].to_numpy(dtype=np.float64))
     if "n_effective" in own:
         size = size * np.sqrt(own["n_effective"].fillna(0.0).to_numpy(dtype=np.float64))
-    best = own.iloc[int(np.argmax(size))]
-    return LagAnswer(pit, int(best["lag"]), float(best["r"]), float(best.get("p", np.nan)))
+    return own.iloc[int(np.argmax(size))]

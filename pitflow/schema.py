@@ -137,11 +137,11 @@ PITS = Table(
         resultant_length | float64 |      | 0 all directions alike, 1 one direction
         rayleigh_p       | float64 |      | p of the Rayleigh test against uniform ejection
         rayleigh_q       | float64 |      | rayleigh_p adjusted over pits (Benjamini-Hochberg)
-        n_modes          | int64   |      | preferred directions by BIC, 0 uniform
-        mean_angle_lo_deg   | float64 | deg | lower end of the 95 % interval of the mean direction
+        n_modes          | int64   |      | preferred directions by BIC, 0 uniform or fewer than 8 particles
+        mean_angle_lo_deg   | float64 | deg | lower end of the interval of the mean direction, 95 % unless set otherwise
         mean_angle_hi_deg   | float64 | deg | upper end, clockwise from the lower
-        resultant_length_lo | float64 |     | lower end of its 95 % interval
-        resultant_length_hi | float64 |     | upper end of its 95 % interval
+        resultant_length_lo | float64 |     | lower end of its interval, likewise
+        resultant_length_hi | float64 |     | upper end of its interval
         """
     ),
     _columns(
@@ -220,6 +220,7 @@ CORRELATION = Table(
         """
         n_pairs     | float64 |  | pairs of frames
         n_effective | float64 |  | so many independent pairs would scatter as much
+        q           | float64 |  | p of single pits, adjusted over pits (Benjamini-Hochberg); empty but at the clearest lag of each
         """
     ),
 )
@@ -243,6 +244,7 @@ OUTLIERS = Table(
         """
         duration | float64 | frames   | from its first to its last frame beyond the trend
         trend_px | float64 | px/frame | speed of the trend
+        threshold | float64 |         | score that the events of the recording had to pass
         """
     ),
 )
@@ -274,7 +276,12 @@ FLIGHTS = Table(
         acceleration_err | float64 |  | its standard error
         r2_line          | float64 |  | share of the variance that a straight line explains
         r2_parabola      | float64 |  | share of the variance that a parabola explains
-        p                | float64 |  | F test of the parabola against the straight line
+        p                | float64 |  | F test of the parabola against the straight line, for errors that persist over frames
+        """
+    ),
+    _columns(
+        """
+        q | float64 |  | p adjusted over flights (Benjamini-Hochberg)
         """
     ),
 )
@@ -286,9 +293,9 @@ FLOW = Table(
         """
         x       | float64 | px   | centre of the cell, column
         y       | float64 | px   | centre of the cell, row
-        vx_um_s | float64 | um/s | mean velocity to the right
-        vy_um_s | float64 | um/s | mean velocity down
-        n       | int64   |      | velocities averaged
+        vx_um_s | float64 | um/s | mean velocity to the right, each track counting once
+        vy_um_s | float64 | um/s | mean velocity down, likewise
+        n       | int64   |      | velocities in the cell
         domain  | int64   |      | pit whose flow prevails here, -1 none
         """
     ),
@@ -370,6 +377,12 @@ CURRENT = Table(
         n_samples   | int64   |    | samples averaged; 0: interpolated between samples
         """
     ),
+    _columns(
+        """
+        ejections_per_s | float64 | 1/s    | particles that left a pit; empty in frames lost, damaged or repeated
+        growth_um2_s    | float64 | um^2/s | area that became pit, onsets apart; likewise
+        """
+    ),
 )
 
 TRANSIENTS = Table(
@@ -404,6 +417,11 @@ CURRENT_CORRELATION = Table(
         r_lo   | float64 |        | lower edge of the 95 % surrogate band (no relation)
         r_hi   | float64 |        | upper edge of the 95 % surrogate band (no relation)
         p      | float64 |        | chance of as large an |r|, relative to its band, anywhere over lags without a relation
+        """
+    ),
+    _columns(
+        """
+        n_effective | float64 | | so many independent pairs would scatter as much
         """
     ),
 )

@@ -6,7 +6,7 @@ from pitflow.lag import find_lag
 
 def table(r, **columns):
     lag = np.arange(len(r)) - len(r) // 2
-    return pd.DataFrame({"pit": -1, "lag": lag, "r": r, "p": 0.01, **columns})
+    return pd.DataFrame({"pit": -1, "lag": lag, "r": r, "p": 0.01} | columns)
 
 
 def test_the_largest_correlation_of_either_sign_is_the_answer():
@@ -24,3 +24,9 @@ def test_no_number_is_no_answer():
     assert find_lag(table([np.nan, np.nan, np.nan])) is None
     assert find_lag(table([0.2, 0.3, 0.1]), pit=4) is None
     assert np.isnan(find_lag(table([0.2, 0.3, 0.1]).drop(columns="p")).p)
+
+
+def test_of_many_pits_one_is_clear_by_chance():
+    found = find_lag(table([0.1, 0.5, 0.3], pit=2, q=[np.nan, 0.08, np.nan]), 2)
+    assert (found.p, found.q, found.is_evidence) == (0.01, 0.08, False)
+    assert find_lag(table([0.1, 0.5, 0.3])).q == 0.01

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln, i0e, i1e
+from scipy.special import i0e, i1e
 from scipy.stats import f as f_distribution
 from scipy.stats import norm
 from scipy.stats import t as student_t
@@ -18,6 +18,9 @@ _FULL = 360.0
 _MAX_KAPPA = 200.0
 """Sharpest von Mises component fitted: 4 degrees wide, about the error of one ejection angle."""
 _BINS = 180
+_FEWEST_PER_MODE = 8
+_GAIN_OF_ONE, _GAIN_OF_MORE = 3.0, 4.0
+"""BIC that a first direction, and that more of them, have to gain."""
 _RAO_DRAWS = 4999
 _LAW_DRAWS = 2000
 _MOST_WITHOUT_BOOTSTRAP, _MOST_FOR_LAW = 15, 64
@@ -91,40 +94,6 @@ def rayleigh_test(n: npt.ArrayLike, resultant_length: npt.ArrayLike) -> Floats:
     resultant = n * length
     exponent = np.sqrt(1.0 + 4.0 * n + 4.0 * (n**2 - resultant**2)) - (1.0 + 2.0 * n)
     return np.where(n >= 4, np.minimum(np.exp(exponent), 1.0), np.nan)
-
-
-def hodges_ajne_test(angles_deg: npt.ArrayLike) -> float:
-    """Return p of the Hodges-Ajne test: the fewest angles in any half circle.
-
-    No model is assumed; exact up to a third of the angles in that half circle, else the
-    asymptotic form.
-
-    References
-    ----------
-    Hodges, Ann. Math. Stat. 26 (1955) 523; Ajne, Biometrika 55 (1968) 343; Zar, section 27.2.
-    """
-    angles = np.sort(wrap_angle(angles_deg))
-    n = angles.size
-    if n < 4:
-        return np.nan
-    # A half circle with the fewest angles can be turned until it starts just behind an angle.
-    doubled = np.concatenate([angles, angles + _FULL])
-    held = np.searchsorted(doubled, angles + 180.0, side="right") - np.arange(n) - 1
-    fewest = int(min(held.min(), (n - 1 - held).min()))
-    excess = n - 2 * fewest
-    if excess <= 0:
-        return 1.0
-    if fewest < n / 3:
-        log_p = (
-            np.log(excess)
-            + gammaln(n + 1)
-            - gammaln(fewest + 1)
-            - gammaln(n - fewest + 1)
-            - (n - 1) * np.log(2.0)
-        )
-        return float(min(np.exp(log_p), 1.0))
-    spread = np.pi * np.sqrt(n) / (2.0 * excess)
-    return float(min(np.sqrt(2.0 * np.pi) / spread * np.exp(-(np.pi**2) / (8 * spread**2)), 1.0))
 
 
 def rao_spacing(angles_deg: npt.ArrayLike) -> float:
@@ -296,7 +265,8 @@ def concentration(resultant_length: npt.ArrayLike) -> Floats:
 
     References
     ----------
-    Fisher (1993), eq. 4.40, refined by two Newton steps on ``I1(k) / I0(k) = R``.
+    Banerjee et al., J. Mach. Learn. Res. 6 (2005) 1345, eq. 4.4, for ``R (2 - R^2) / (1 - R^2)``,
+    refined by two Newton steps on ``I1(k) / I0(k) = R``.
     """
     length = np.clip(np.asarray(resultant_length, dtype=np.float64), 0.0, 1.0 - 1e-9)
     kappa = length * (2.0 - length**2) / (1.0 - length**2)
@@ -317,15 +287,12 @@ class ModeFit:
         Peaks of the fitted density; 0 where the uniform law is the better model.
     centres_deg, kappas, weights:
         Of the components; what the weights leave to 1 is a uniform background.
-    bic_gain:
-        BIC of the uniform law minus that of the chosen model.
     """
 
     n_modes: int
     centres_deg: Floats
     kappas: Floats
     weights: Floats
-    bic_gain: float
 
 
 def fit_modes(angles_deg: npt.ArrayLike, *, max_modes: int = 3) -> ModeFit:
@@ -333,7 +300,11 @@ def fit_modes(angles_deg: npt.ArrayLike, *, max_modes: int = 3) -> ModeFit:
 
     Mixtures of one to ``max_modes`` components, each with and without a uniform background, are
     fitted by expectation maximisation to counts in bins of 2 degrees. Eight angles are asked for
-    every component, for BIC is too generous with few.
+    every component.
+
+    BIC alone is too generous with few angles and so many models: it has to gain 3 for a first
+    direction, and 4 for more than a law of fewer. With these, at most some 5 % of uniform samples
+    have a direction, and of samples of one von Mises law several.
 
     References
     ----------
@@ -341,25 +312,27 @@ def fit_modes(angles_deg: npt.ArrayLike, *, max_modes: int = 3) -> ModeFit:
     """
     angles = wrap_angle(angles_deg)
     n = angles.size
-    uniform = ModeFit(0, np.empty(0), np.empty(0), np.empty(0), 0.0)
-    if n < 5:
-        return uniform
+    chosen = ModeFit(0, np.empty(0), np.empty(0), np.empty(0))
+    if n < _FEWEST_PER_MODE:
+        return chosen
     counts = np.bincount((angles / (_FULL / _BINS)).astype(np.int64), minlength=_BINS)
     centres = np.radians((np.arange(_BINS) + 0.5) * (_FULL / _BINS))
-    flat = n * np.log(1.0 / (2.0 * np.pi))
-    best, best_bic = uniform, -2.0 * flat
-    for n_components in range(1, max(min(max_modes, n // 8), 1) + 1):
-        for background in (False, True)[: 1 + (n >= 16)]:
+    chosen_bic = -2.0 * n * np.log(1.0 / (2.0 * np.pi))
+    best: dict[int, tuple[float, ModeFit]] = {}
+    for n_components in range(1, min(max_modes, n // _FEWEST_PER_MODE) + 1):
+        for background in (False, True)[: 1 + (n >= 2 * _FEWEST_PER_MODE)]:
             mu, kappa, weights, likelihood = _fit_mixture(
                 centres, counts.astype(np.float64), n_components, background
             )
             parameters = 3 * n_components - 1 + int(background)
             bic = parameters * np.log(n) - 2.0 * likelihood
-            if bic < best_bic:
-                modes = _count_peaks(mu, kappa, weights)
-                best = ModeFit(modes, wrap_angle(np.degrees(mu)), kappa, weights, -2.0 * flat - bic)
-                best_bic = bic
-    return best
+            modes = _count_peaks(mu, kappa, weights)
+            if modes not in best or bic < best[modes][0]:
+                best[modes] = bic, ModeFit(modes, wrap_angle(np.degrees(mu)), kappa, weights)
+    for modes, (bic, fit) in sorted(best.items(), key=lambda item: item[0]):
+        if chosen_bic - bic > (_GAIN_OF_ONE if modes == 1 else _GAIN_OF_MORE):
+            chosen, chosen_bic = fit, bic
+    return chosen
 
 
 def _fit_mixture(

@@ -16,7 +16,9 @@ from scipy import fft
 from scipy.ndimage import gaussian_filter1d
 
 from pitflow.config import CorrelationConfig
+from pitflow.lag import find_lag
 from pitflow.measure.circular import rayleigh_test, wrap_angle
+from pitflow.measure.pits import adjust_p
 from pitflow.measure.surrogates import Series, direction_surrogates, learn_memory
 from pitflow.schema import CORRELATION, empty_table, validate_table
 
@@ -29,7 +31,7 @@ _VARIANCE_WINDOW = 5.0
 _LARGEST_LAG = 0.25
 """Largest lag as a share of a pit's life; beyond, too little of it overlaps, and r is empty."""
 
-EXTRA_COLUMNS = ("n_pairs", "n_effective")
+EXTRA_COLUMNS = ("n_pairs", "n_effective", "q")
 
 
 class Coefficient(Protocol):
@@ -185,8 +187,10 @@ def compute_correlation(
     relative to its standard deviation over the surrogates at its own lag (long lags have fewer
     pairs); so it holds for all lags together.
 
-    Further columns: ``n_pairs`` (pairs of frames) and ``n_effective`` (worth that many independent
-    pairs: ``1 / variance`` of ``r`` over the surrogates).
+    Further columns: ``n_pairs`` (pairs of frames), ``n_effective`` (worth that many independent
+    pairs: ``1 / variance`` of ``r`` over the surrogates) and ``q``: of the pits, p at the clearest
+    lag of each (`pitflow.lag.find_lag`), adjusted over the pits, for of many some are clear by
+    chance.
 
     Parameters
     ----------
@@ -229,7 +233,18 @@ def compute_correlation(
         _block(pit, lags, seen, null, pairs)
         for pit, seen, null, pairs in zip(pairs_of, observed, surrogate, n_pairs, strict=True)
     ]
-    return validate_table(pd.concat(blocks, ignore_index=True), CORRELATION)
+    return validate_table(_adjusted(pd.concat(blocks, ignore_index=True)), CORRELATION)
+
+
+def _adjusted(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with ``q`` at the clearest lag of each pit, and empty elsewhere."""
+    found = (find_lag(table, int(pit)) for pit in table["pit"].unique() if pit >= 0)
+    answers = [answer for answer in found if answer is not None]
+    q = adjust_p(np.array([answer.p for answer in answers], dtype=np.float64))
+    clearest = pd.DataFrame(
+        {"pit": [a.pit for a in answers], "lag": [a.lag for a in answers], "q": q},
+    ).astype({"pit": "int64", "lag": "int64"})
+    return table.merge(clearest, on=["pit", "lag"], how="left")
 
 
 def _lagged(

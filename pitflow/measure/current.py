@@ -16,7 +16,7 @@ from scipy import fft
 from scipy.ndimage import gaussian_filter1d, median_filter
 
 from pitflow.config import CorrelationConfig, CurrentConfig
-from pitflow.frame import SOUND
+from pitflow.lag import ALPHA, find_clearest
 from pitflow.measure.surrogates import value_surrogates
 from pitflow.schema import (
     CURRENT,
@@ -43,7 +43,8 @@ def align_current(samples: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
 
     The mean of the samples that are nearer to a frame than to its neighbours; between samples that
     are further apart than frames, the line that joins them; empty outside the file and in pauses of
-    more than 10 sampling intervals.
+    more than 10 sampling intervals. Each quantity goes by its own samples, for one may be missing
+    where another is known.
 
     Parameters
     ----------
@@ -60,10 +61,6 @@ def align_current(samples: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
                             [time[-1] + half[-1]]])  # fmt: skip
     place = np.searchsorted(edges, at, side="right") - 1
     within = (place >= 0) & (place < time.size)
-    after = np.clip(np.searchsorted(at, time), 1, max(at.size - 1, 1))
-    gap = at[after] - at[after - 1] if at.size > 1 else np.full(time.size, np.inf)
-    usual = float(np.median(np.diff(at))) if at.size > 1 else 0.0
-    joined = (time >= at[0]) & (time <= at[-1]) & (gap <= _LONGEST_GAP * max(usual, 1e-9))
     table = {
         "frame": frames["frame"].to_numpy(dtype=np.int64),
         "time_s": time,
@@ -75,9 +72,19 @@ def align_current(samples: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
         count = np.bincount(place[known], minlength=time.size)
         mean = np.bincount(place[known], value[known], minlength=time.size) / np.maximum(count, 1)
         sound = np.isfinite(value)
-        line = np.interp(time, at[sound], value[sound]) if sound.any() else np.nan
-        table[name] = np.where(count > 0, mean, np.where(joined & sound.any(), line, np.nan))
+        table[name] = np.where(count > 0, mean, _joined(time, at[sound], value[sound]))
     return validate_table(pd.DataFrame(table), CURRENT)
+
+
+def _joined(time: Floats, at: Floats, value: Floats) -> Floats:
+    """Return the line between samples, NaN outside them and in their pauses."""
+    if at.size < 2:
+        return np.full(time.size, np.nan)
+    after = np.clip(np.searchsorted(at, time), 1, at.size - 1)
+    gap = at[after] - at[after - 1]
+    near = gap <= _LONGEST_GAP * max(float(np.median(np.diff(at))), 1e-9)
+    within = (time >= at[0]) & (time <= at[-1]) & near
+    return np.where(within, np.interp(time, at, value), np.nan)
 
 
 def signal_of(table: pd.DataFrame) -> str:
@@ -175,14 +182,20 @@ def find_transients(
 
 
 def ejection_rate(ejections: pd.DataFrame, frames: pd.DataFrame, *, fps: float) -> Floats:
-    """Return particles that left a pit per second, in every frame."""
+    """Return particles that left a pit per second, in every frame.
+
+    NaN in frames in which no particle was looked for.
+    """
     return _per_frame(ejections["frame"], np.ones(len(ejections)), frames) * fps
 
 
 def growth_rate(
     growth: pd.DataFrame, frames: pd.DataFrame, *, fps: float, um_per_px: float
 ) -> Floats:
-    """Return area that became pit per second, um^2/s, in every frame; onsets are not growth."""
+    """Return area that became pit per second, um^2/s, in every frame; onsets are not growth.
+
+    NaN in frames in which no pit was looked for.
+    """
     grown = growth[growth["frame"] > growth.groupby("pit")["frame"].transform("min")]
     new = grown["new_px"].to_numpy(dtype=np.float64)
     return _per_frame(grown["frame"], new, frames) * fps * um_per_px**2
@@ -203,7 +216,8 @@ def correlate_current(
     ``max_lag`` frames is taken off, for anything slower cannot tell a lag and would make any two
     series that drift go together. The null law comes from surrogates of the current with its values
     and its autocorrelation (`pitflow.measure.surrogates`); ``p`` is for the
-    largest ``|r|`` over all lags, each relative to its own band.
+    largest ``|r|`` over all lags, each relative to its own band. Further column: ``n_effective``
+    (worth that many independent pairs: ``1 / variance`` of ``r`` over the surrogates).
 
     Parameters
     ----------
@@ -274,11 +288,8 @@ def estimate_offset(
     table = correlate_current(
         current, {"growth": growth_um2_s}, config=config, seed=seed, max_lag=len(current)
     )
-    positive = table[table["r"] > 0]
-    if positive.empty:
-        return None
-    best = positive.iloc[int(positive["r"].to_numpy().argmax())]
-    if not best["p"] <= 0.05:
+    best = find_clearest(table[table["r"] > 0])
+    if best is None or not best["p"] <= ALPHA:
         return None
     shift = float(best["lag"]) / fps
     return OffsetEstimate(offset_s + shift, shift, float(best["r"]), float(best["p"]))
@@ -304,12 +315,15 @@ def _per_area(value: pd.Series, is_current: bool, area_cm2: float | None) -> pd.
 
 
 def _per_frame(frame: pd.Series, weight: Floats, frames: pd.DataFrame) -> Floats:
-    """Return the summed weight in each row of ``frames``; NaN in frames that cannot be trusted."""
+    """Return the summed weight in each row of ``frames``; NaN in those not looked at.
+
+    A repeated frame shows what was before, so nothing is looked for in it either.
+    """
     index = pd.Index(frames["frame"])
     place = index.get_indexer(pd.Index(frame))
     total = np.bincount(place[place >= 0], weight[place >= 0], minlength=len(index))
-    sound = frames["quality"].isin(SOUND).to_numpy()
-    return np.where(sound, total.astype(np.float64), np.nan)
+    looked_at = (frames["quality"] == "ok").to_numpy()
+    return np.where(looked_at, total.astype(np.float64), np.nan)
 
 
 def _fast_part(value: Floats, known: Bools, smooth: float, width: float) -> Floats:
@@ -364,5 +378,6 @@ def _block(
             "r_lo": low * empty,
             "r_hi": high * empty,
             "p": (1 + beyond) / (1 + largest.size) * empty,
+            "n_effective": empty / deviation**2,
         }
     )

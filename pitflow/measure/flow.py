@@ -23,9 +23,10 @@ def compute_flow(
 ) -> pd.DataFrame:
     """Return the flow table: one row per grid cell that holds a velocity.
 
-    A particle is seen in one cell many times and its velocities are not independent, so the errors
-    (columns ``vx_err_um_s``, ``vy_err_um_s``) are those of the mean over tracks, ``n_tracks`` of
-    them; NaN for one track. The domain is the source of most tracks in the cell.
+    A particle is seen in one cell many times, a slow one most, and its velocities are not
+    independent. So each track counts once in a cell, with its mean there: the velocity is the mean
+    over ``n_tracks`` tracks, and the errors (columns ``vx_err_um_s``, ``vy_err_um_s``) are those of
+    that mean; NaN for one track. The domain is the source of most tracks in the cell.
 
     Parameters
     ----------
@@ -59,9 +60,7 @@ def compute_flow(
         .reset_index()
     )
     cells = per_track.groupby(["row", "column"], sort=True)
-    table = visits.groupby(["row", "column"], sort=True).agg(
-        vx_um_s=("vx", "mean"), vy_um_s=("vy", "mean"), n=("vx", "size")
-    )
+    table = cells.agg(vx_um_s=("vx", "mean"), vy_um_s=("vy", "mean"), n=("n", "sum"))
     n_tracks = cells.size()
     table["vx_err_um_s"] = cells["vx"].std() / np.sqrt(n_tracks)
     table["vy_err_um_s"] = cells["vy"].std() / np.sqrt(n_tracks)

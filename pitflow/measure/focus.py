@@ -20,7 +20,8 @@ from scipy.stats import f as f_distribution
 from pitflow.config import FocusConfig
 from pitflow.errors import UserError
 from pitflow.measure.classes import learn_by_class
-from pitflow.measure.tracks import Floats, Tracks, local_line
+from pitflow.measure.pits import adjust_p
+from pitflow.measure.tracks import Floats, Ints, Tracks, local_line
 from pitflow.schema import FLIGHTS, validate_table
 
 _OPAQUE = 1.0 / (4.0 * np.pi)
@@ -39,6 +40,10 @@ _LEAST_TRACKS = 60
 _SHARP_TIME, _SHARP_TRACKS = 0.1, 0.2
 _MASS_RATIO = 2.0
 _MOST_ECCENTRIC = 0.9
+_FITTED = 3
+"""Parameters of a parabola."""
+_MOST_PERSISTENT = 0.95
+_PERSISTENCE_TURNS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +251,10 @@ def compute_ballistics(
 ) -> pd.DataFrame:
     """Fit a parabola and a straight line to the height of each track over time.
 
+    Errors of the blur persist over some frames, so that n detections are worth fewer: standard
+    errors and the F test go by ``n (1 - rho) / (1 + rho)`` (Bartlett, J. R. Stat. Soc. 98 (1935)
+    536), rho being the correlation of successive residuals of the track (`residual_persistence`).
+
     Parameters
     ----------
     particles:
@@ -288,8 +297,9 @@ def compute_ballistics(
     total = n * mean(level**2)
     after_line = np.maximum(total - n * m2 * slope**2, 0.0)
     after_parabola = np.maximum(after_line - n * q2 * bend**2, 0.0)
-    freedom = np.maximum(n - 3.0, 1.0)
-    variance = after_parabola / freedom
+    rho = residual_persistence(level - slope[track] * one - bend[track] * two, track, n)
+    worth = (1.0 - rho) / (1.0 + rho)
+    variance = after_parabola / np.maximum(n - _FITTED, 1.0) / worth
     ratio = (after_line - after_parabola) / np.maximum(variance, 1e-300)
     # d/dt of slope * one + bend * two at the first detection, where one = -shift.
     lever = -2.0 * shift - skew
@@ -307,19 +317,50 @@ def compute_ballistics(
             "acceleration_err": 2.0 * np.sqrt(variance / np.maximum(n * q2, 1e-12)),
             "r2_line": 1.0 - after_line / safe_total,
             "r2_parabola": 1.0 - after_parabola / safe_total,
-            "p": f_distribution.sf(ratio, 1.0, freedom),
+            "p": f_distribution.sf(ratio, 1.0, np.maximum(n * worth - _FITTED, 1.0)),
         }
     )
+
+
+def residual_persistence(residual: Floats, track: Ints, n: Floats) -> Floats:
+    """Return the correlation of successive errors of each track about its parabola, 0 to 0.95.
+
+    Residuals correlate less than the errors do, since the fit follows these: each of its three
+    parameters takes away a share that grows with the correlation, ``(1 + rho) / (1 - rho)``. By
+    iteration that is undone. Errors that alternate count as independent.
+
+    Parameters
+    ----------
+    residual, track:
+        (n_detections,) off the parabola, and index of the track; sorted by track and frame.
+    n:
+        (n_tracks,) detections of each.
+    """
+    pairs = np.where(track[1:] == track[:-1], residual[1:] * residual[:-1], 0.0)
+    product = np.bincount(track[1:], pairs, minlength=n.size)
+    square = np.bincount(track, residual**2, minlength=n.size)
+    seen = product / np.maximum(square, 1e-300)
+    rho = np.clip(seen, 0.0, _MOST_PERSISTENT)
+    for _ in range(_PERSISTENCE_TURNS):
+        taken = np.minimum(_FITTED * (1.0 + rho) / (1.0 - rho), n / 2.0)
+        rho = (seen * (n - taken) + taken) / np.maximum(n - 1.0, 1.0)
+        rho = np.clip(rho, 0.0, _MOST_PERSISTENT)
+    return np.asarray(rho)
 
 
 def compute_flights(particles: pd.DataFrame, *, fps: float) -> pd.DataFrame:
     """Return the flights table: `compute_ballistics` of the height, of the blur if uncalibrated.
 
+    Heights that are not valid are left out. ``q`` is p adjusted over the flights.
+
     Parameters
     ----------
     particles:
-        ``particle``, ``frame``, ``z_um``, ``blur_px``.
+        ``particle``, ``frame``, ``z_um``, ``z_is_valid``, ``blur_px``.
     """
     column = "z_um" if particles["z_um"].notna().any() else "blur_px"
+    if column == "z_um":
+        particles = particles[particles["z_is_valid"]]
     fitted = compute_ballistics(particles, column=column, fps=fps)
-    return validate_table(fitted.assign(quantity=column), FLIGHTS)
+    q = adjust_p(fitted["p"].to_numpy(dtype=np.float64))
+    return validate_table(fitted.assign(quantity=column, q=q), FLIGHTS)

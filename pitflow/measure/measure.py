@@ -172,11 +172,13 @@ def _compare_with_current(
         return {
             table.name: empty_table(table) for table in (CURRENT, TRANSIENTS, CURRENT_CORRELATION)
         }
-    current = align_current(samples, frames)
     rates = {
         "ejections": ejection_rate(ejections, frames, fps=fps),
         "growth": growth_rate(growth, frames, fps=fps, um_per_px=um_per_px),
     }
+    current = align_current(samples, frames).assign(
+        ejections_per_s=rates["ejections"], growth_um2_s=rates["growth"]
+    )
     return {
         "current": current,
         "transients": find_transients(samples, frames, config=config.current),

@@ -29,8 +29,6 @@ class EarlyMotion:
         Position (px) and velocity (px/frame) at that frame.
     gamma:
         Relative deceleration per frame, common to all tracks.
-    noise_px:
-        (n,) standard deviation of a position.
     middle:
         (n,) weighted mean of the motion's time-like coordinate ``phi``: there position and
         velocity are estimated independently of one another.
@@ -44,7 +42,6 @@ class EarlyMotion:
     vx: Floats
     vy: Floats
     gamma: float
-    noise_px: Floats
     middle: Floats
     middle_err_px: Floats
     velocity_err: Floats
@@ -102,7 +99,6 @@ def fit_early_motion(tracks: Tracks, *, length_px: float, reach_px: float) -> Ea
         vx=bx,
         vy=by,
         gamma=gamma,
-        noise_px=noise,
         middle=middle,
         middle_err_px=noise / np.sqrt(np.maximum(total, 1.0)),
         velocity_err=noise / np.sqrt(np.maximum(spread, 1e-12)),

@@ -20,7 +20,7 @@ _TREND = 10
 _MIN_LENGTH = 6
 """Shortest track, detections, that has a trend of its own."""
 _PRIOR_STEPS = 10.0
-_KNOWN_BEFORE = 3
+KNOWN_BEFORE = 3
 """A step has this many detections of its track before it, or there is no trend to leave."""
 _CONE = 0.5
 """What points forward is at most this much to the side, as a share; and the other way round."""
@@ -30,7 +30,7 @@ _DECILE, _FRAME_STEPS = 0.9, 20
 _MASS_SIDE = 3
 """Detections on either side of a step whose median is the mass there."""
 
-EXTRA_COLUMNS = ("duration", "trend_px")
+EXTRA_COLUMNS = ("duration", "trend_px", "threshold")
 
 
 def compute_velocity(tracks: Tracks) -> tuple[Floats, Floats]:
@@ -286,7 +286,8 @@ def compute_outliers(
     highest score is not beyond that of `choose_threshold` are dropped.
 
     Positions are in reference geometry. Further columns: ``duration`` (frames from first to last
-    outlier) and ``trend_px`` (px/frame, the trend's speed).
+    outlier), ``trend_px`` (px/frame, the trend's speed) and ``threshold`` (the score of
+    `choose_threshold`).
 
     Parameters
     ----------
@@ -302,7 +303,7 @@ def compute_outliers(
     step, trend = scored.step_px, scored.trend_px
     usable = np.nan_to_num(step, nan=np.inf) * um_per_px * fps <= config.max_speed_um_s
     usable &= np.isfinite(score)
-    usable &= np.arange(step.size) - tracks.start[tracks.track] >= _KNOWN_BEFORE
+    usable &= np.arange(step.size) - tracks.start[tracks.track] >= KNOWN_BEFORE
     if mass is not None:
         usable &= mass_change(tracks, mass) <= config.max_mass_change
         usable &= _mass_off(tracks, mass) <= config.max_mass_change
@@ -342,6 +343,7 @@ def compute_outliers(
             "distance_px": distance,
             "duration": (frame[last] - frame[new] + 1).astype(np.float64),
             "trend_px": trend[peak],
+            "threshold": threshold,
         }
     )
     return validate_table(table, OUTLIERS), flagged
@@ -404,8 +406,9 @@ def clustering_test(
 ) -> tuple[float, float, float]:
     """Test whether velocity outliers lie nearer to foreign pits than chance.
 
-    Under the null hypothesis an event happens at any moment of its own track, which keeps where
-    particles fly and how long they are seen.
+    Under the null hypothesis an event happens at any moment of its own track at which one can be
+    seen, for which three detections come before it. That keeps where particles fly, how long they
+    are seen, and that no event is found where they have only just left their source.
 
     Parameters
     ----------
@@ -427,8 +430,9 @@ def clustering_test(
         moments["pit"].to_numpy(dtype=np.int64),
         pits,
     )
-    moments = moments.assign(distance=distance).dropna(subset="distance")
-    moments = moments.sort_values(["particle", "frame"], kind="stable")
+    moments = moments.assign(distance=distance).sort_values(["particle", "frame"], kind="stable")
+    moments = moments[moments.groupby("particle").cumcount() >= KNOWN_BEFORE]
+    moments = moments.dropna(subset="distance")
     number, first, count = np.unique(
         moments["particle"].to_numpy(), return_index=True, return_counts=True
     )

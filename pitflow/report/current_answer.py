@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pitflow.lag import ALPHA
-from pitflow.report.data import ReportData, floats, ints
+from pitflow.lag import ALPHA, find_clearest
+from pitflow.report.data import ReportData, floats
 from pitflow.report.words import count, listing, p_value, signed
 
 WHAT = {"ejections": ("ejection of particles", "Ejection"), "growth": ("growth of pits", "Growth")}
@@ -16,7 +16,7 @@ WHAT = {"ejections": ("ejection of particles", "Ejection"), "growth": ("growth o
 
 @dataclass(frozen=True, slots=True)
 class CurrentLag:
-    """The lag at which a series goes together with the current most."""
+    """The lag at which a series goes together with the current most clearly."""
 
     series: str
     lag: int
@@ -45,19 +45,13 @@ class CurrentLag:
         return f"{short} {order} the current by {delay}{against} ({numbers})."
 
 
-def strongest_lags(correlation: pd.DataFrame) -> list[CurrentLag]:
-    """Return the lag of the largest |r| of each series, ejections first."""
+def clearest_lags(correlation: pd.DataFrame) -> list[CurrentLag]:
+    """Return the clearest lag of each series, ejections first."""
     answers = []
     for series in WHAT:
-        own = correlation[(correlation["series"] == series) & correlation["r"].notna()]
-        if own.empty:
-            continue
-        best = int(np.argmax(np.abs(floats(own, "r"))))
-        answers.append(
-            CurrentLag(
-                series, int(ints(own, "lag")[best]), *(float(floats(own, k)[best]) for k in "rp")
-            )
-        )
+        best = find_clearest(correlation[correlation["series"] == series])
+        if best is not None:
+            answers.append(CurrentLag(series, int(best["lag"]), float(best["r"]), float(best["p"])))
     return answers
 
 
@@ -66,7 +60,7 @@ def current_findings(data: ReportData) -> list[str]:
     current = data.tables["current"]
     if current.empty:
         return []
-    answers = strongest_lags(data.tables["current_correlation"])
+    answers = clearest_lags(data.tables["current_correlation"])
     sentences = [answer.in_words(data.fps) for answer in answers]
     if not sentences:
         sentences = [

@@ -106,9 +106,11 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 "Rayleigh test of the departures against all directions alike (p), adjusted over "
                 "the pits by Benjamini and Hochberg (q). Mean direction and resultant R with "
                 f"{coverage} bootstrap intervals ({ejection.bootstrap:,} resamples); with fewer "
-                "than 16 particles that of R is a von Mises law's. The number of preferred "
-                "directions is that of the mixture of von Mises distributions with the best BIC; "
-                "0 means uniform."
+                "than 16 particles that of R is a von Mises law's, with 16 to 64 it reaches as far "
+                "as the wider of both at either end. The number of preferred directions is that "
+                "of a mixture of von Mises distributions chosen by BIC, which one direction has "
+                "to better by 3 and more by 4, so that few uniform pits have any; 0 means uniform, "
+                "or fewer than 8 particles."
             ),
         ),
         (
@@ -132,7 +134,9 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 f"{measure.correlation.max_lag} frames either way. The band and p come from "
                 f"{measure.correlation.surrogates} surrogate series of the growth of each pit that "
                 "keep its directions and the memory that all pits have in common, but break the "
-                "relation to ejection; p compares the largest |r| over all lags."
+                "relation to ejection; p compares the largest |r| over all lags. That of each pit "
+                "is adjusted over the pits by Benjamini and Hochberg (q), for of many pits some "
+                "correlate by chance."
             ),
         ),
         (
@@ -146,8 +150,9 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 "particles are off. "
                 "The score asked for rises until at most "
                 f"{100 * measure.velocity.false_share:g} % of the events would be false, judged by "
-                "how many point to the other sides. Whether they cluster at foreign pits is tested "
-                "against random moments of the same tracks."
+                f"how many point to the other sides{_threshold(data)}. Whether they cluster at "
+                "foreign pits is tested against random moments of the same tracks at which one "
+                "could be seen."
             ),
         ),
         (
@@ -159,7 +164,9 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 f"Height follows from sigma² = sigma0² + (k·z)² with sigma0 = {focus.sigma0_px:g} "
                 f"px and k = {focus.k_px_per_um:g} px/µm. Twice its standard error holds it in 95 "
                 "of 100 cases: that of the blur, seen along the tracks, of the particle's size, "
-                "and of the calibration."
+                "and of the calibration. A flight is held to be a parabola by an F test against "
+                "the straight line that allows for errors which persist from frame to frame, "
+                "adjusted over the flights by Benjamini and Hochberg (q)."
                 if calibrated
                 else "Height would follow from sigma² = sigma0² + (k·z)², but sigma0 and k are not "
                 "calibrated, so no height is given."
@@ -169,13 +176,21 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
         (
             "Flow",
             (
-                f"Mean velocity of all tracked particles in cells of {measure.flow.cell_px:g} px; "
-                "a cell belongs to the pit whose particles prevail in it. The speed over the "
-                "distance r from a pit is fitted by v0 / (1 + r / half), every track counting once "
-                "in each ring."
+                f"Mean velocity of all tracked particles in cells of {measure.flow.cell_px:g} px, "
+                "each counting once in a cell; a cell belongs to the pit whose particles prevail "
+                "in it. The speed over the distance r from a pit is fitted by "
+                "v0 / (1 + r / half), every track counting once in each ring."
             ),
         ),
     ]
+
+
+def _threshold(data: ReportData) -> str:
+    """Return to which score that rose, where there is an event to tell."""
+    outliers = data.tables["outliers"]
+    if "threshold" not in outliers or outliers.empty:
+        return ""
+    return f": here to {floats(outliers, 'threshold')[0]:.3g}"
 
 
 def _current(data: ReportData) -> list[tuple[str, str]]:
@@ -247,8 +262,8 @@ def limits(data: ReportData) -> list[str]:
     bad = int((frames["quality"] != "ok").sum())
     if bad:
         known.append(
-            f"{count(bad, 'frame')} of {len(frames)} could not be used; particles that moved far "
-            "meanwhile start a new track."
+            f"In {count(bad, 'frame')} of {len(frames)} (lost, damaged or repeated) nothing was "
+            "looked for; particles that moved far meanwhile start a new track."
         )
     gain = floats(frames, "gain")
     if len(gain) and gain[gain > 0].size and gain[gain > 0].max() / gain[gain > 0].min() > 1.2:

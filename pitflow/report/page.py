@@ -19,7 +19,7 @@ from pitflow.report.contents import SECTIONS
 from pitflow.report.data import ReportData
 from pitflow.report.methods import limits, methods
 from pitflow.report.panel import Embedded, draw
-from pitflow.report.pit_table import HEADINGS, pit_rows
+from pitflow.report.pit_table import headings, pit_rows
 from pitflow.report.style import RC
 from pitflow.report.summary import findings
 
@@ -141,7 +141,7 @@ def fill_page(data: ReportData, figures: Mapping[int, Shown]) -> str:
         data=data,
         findings=findings(data),
         sections=shown,
-        headings=HEADINGS,
+        headings=headings(data),
         pits=pit_rows(data),
         methods=methods(data),
         limits=limits(data),

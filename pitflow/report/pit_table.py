@@ -9,27 +9,31 @@ from pitflow.report.data import ReportData
 from pitflow.report.style import pit_colour
 from pitflow.report.words import angle_interval, p_value, significant
 
-HEADINGS = (
-    ("pit", ""),
-    ("centre", "x, y in px"),
-    ("onset", "s"),
-    ("area", "µm²"),
-    ("at the end", ""),
-    ("particles", ""),
-    ("mean direction", "95 % interval"),
-    ("R", "0 to 1"),
-    ("q", "Rayleigh"),
-    ("directions", "0: uniform"),
-    ("growth leads", "by frames"),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class PitRow:
-    """One pit: its colour and its cells, in the order of ``HEADINGS``."""
+    """One pit: its colour and its cells, in the order of `headings`."""
 
     colour: str
     cells: tuple[str, ...]
+
+
+def headings(data: ReportData) -> tuple[tuple[str, str], ...]:
+    """Return name and unit, or a note, of each column."""
+    coverage = f"{100 * data.parameters.measure.ejection.confidence:g} %"
+    return (
+        ("pit", ""),
+        ("centre", "x, y in px"),
+        ("onset", "s"),
+        ("area", "µm²"),
+        ("at the end", ""),
+        ("particles", ""),
+        ("mean direction", f"{coverage} interval"),
+        ("R", "0 to 1"),
+        ("q", "Rayleigh"),
+        ("directions", "0: uniform"),
+        ("growth leads", "by frames, q ≤ 0.05"),
+    )
 
 
 def pit_rows(data: ReportData) -> list[PitRow]:

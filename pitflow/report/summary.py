@@ -92,6 +92,7 @@ def _directions(data: ReportData) -> list[str]:
     pits = data.tables["pits"]
     sentences = _preference(pits)
     split = pits[pits["n_modes"] >= 2]
+    split = split[split["omnibus_q"] <= ALPHA] if "omnibus_q" in split else split.head(0)
     named = [
         f"pit {pit} ({modes} directions)"
         for pit, modes in zip(ints(split, "pit"), ints(split, "n_modes"), strict=True)
@@ -211,11 +212,13 @@ def _height(data: ReportData) -> list[str]:
 
 
 def _flights(data: ReportData) -> str:
-    p = floats(data.tables["flights"], "p")
-    p = p[np.isfinite(p)]
-    if p.size == 0:
+    flights = data.tables["flights"]
+    if "q" not in flights or not flights["q"].notna().any():
         return ""
+    q = floats(flights, "q")
+    q = q[np.isfinite(q)]
+    found = int((q <= ALPHA).sum())
     return (
-        f"Of {count(p.size, 'flight')}, {int((p <= ALPHA).sum())} follow a parabola rather than a "
-        f"straight line (p ≤ {ALPHA:g} each)."
+        f"Of {count(q.size, 'flight')}, {found} follow{'s' if found == 1 else ''} a parabola "
+        f"rather than a straight line (q ≤ {ALPHA:g}, p adjusted over the flights)."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter1d
+from scipy.signal import lfilter
 
 from pitflow.config import CorrelationConfig
 from pitflow.measure.compare import QUANTITIES, compare_groups, jonckheere_test, spearman_test
@@ -18,10 +19,18 @@ _FRAMES = (150, 400)
 _ROUNDS = 2
 _MM = (5.0, 10.0, 30.0, 100.0)
 _RUNS_EACH = 4
+_SETTLING = 50
+"""Errors drawn before the first that counts, which then depends on those before it as all do."""
 _COMPARISONS = 4
+_PERSISTENCE = 0.5
+"""Correlation of successive errors of the height, where they persist."""
 
-_TESTS = {
+_BENDS = {
     "bend": "F test of a parabola against the line, height falls evenly",
+    "bend_persisting": "F test of a parabola against the line, height falls evenly, errors persist "
+    f"(AR(1), {_PERSISTENCE:g})",
+}
+_TESTS = {
     "current": "current against ejections over all lags, unrelated",
     "jonckheere": "Jonckheere-Terpstra test of a trend over concentration, there is none",
     "spearman": "Spearman test of a trend over concentration, there is none",
@@ -30,7 +39,11 @@ _TESTS = {
 
 def observe(rng: np.random.Generator) -> pd.DataFrame:
     """Return p of every test on tables for which its null hypothesis is true."""
-    rows = [("bend", p) for p in compute_ballistics(_falling(rng), fps=15.0)["p"]]
+    rows = [
+        (test, p)
+        for test, persistence in zip(_BENDS, (0.0, _PERSISTENCE), strict=True)
+        for p in compute_ballistics(_falling(rng, persistence), fps=15.0)["p"]
+    ]
     for n in _FRAMES * _ROUNDS:
         rows.append(("current", _unrelated_current(n, rng)))
     for _ in range(_COMPARISONS):
@@ -48,7 +61,8 @@ def observe(rng: np.random.Generator) -> pd.DataFrame:
 def judge(trials: pd.DataFrame) -> list[Finding]:
     """Return the share of p at or below 0.05 of every test."""
     p = dict(list(trials.groupby("test")["p"]))
-    findings = [judge_level(claim, p[test]) for test, claim in _TESTS.items()]
+    findings = [judge_at_most(claim, p[test] <= 0.05, level=0.05) for test, claim in _BENDS.items()]
+    findings += [judge_level(claim, p[test]) for test, claim in _TESTS.items()]
     findings.append(
         judge_at_most(
             f"any of {len(QUANTITIES)} quantities called different between concentrations "
@@ -60,12 +74,14 @@ def judge(trials: pd.DataFrame) -> list[Finding]:
     return findings
 
 
-def _falling(rng: np.random.Generator) -> pd.DataFrame:
-    """Return heights over time of particles that fall evenly."""
+def _falling(rng: np.random.Generator, persistence: float) -> pd.DataFrame:
+    """Return heights over time of particles that fall evenly, successive errors correlated."""
     parts = []
     for particle in range(_TRACKS):
         frame = np.arange(int(rng.integers(10, 80)))
-        z_um = 10.0 - 0.1 * frame + rng.normal(0.0, 0.5, frame.size)
+        fresh = rng.normal(0.0, 0.5, frame.size + _SETTLING)
+        error = lfilter([1.0], [1.0, -persistence], fresh)[_SETTLING:]
+        z_um = 10.0 - 0.1 * frame + error
         parts.append(pd.DataFrame({"particle": particle, "frame": frame, "z_um": z_um}))
     return pd.concat(parts, ignore_index=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from pitflow.measure.velocity import clustering_test, nearest_foreign_pit
+from pitflow.measure.velocity import KNOWN_BEFORE, clustering_test, nearest_foreign_pit
 from pitflow.simulate.config import SimulateConfig
 from pitflow.simulate.world import simulate_world
 from pitflow.validate.claim import Claim, Finding, Study
@@ -15,6 +15,8 @@ from pitflow.validate.recording import Recording
 _APART_FRAMES = 3
 """A burst is found if an outlier of its particle lies at most so far from it."""
 _LEAST_EVENTS = 5
+_SEEN = 12
+"""Detections of a track under the null hypothesis: few, so that its start is a large part of it."""
 
 
 def observe(recording: Recording) -> pd.DataFrame:
@@ -60,27 +62,45 @@ def _bursts(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def observe_clustering(rng: np.random.Generator) -> pd.DataFrame:
-    """Return p of the clustering test for true bursts, and for random moments of as many tracks."""
+    """Return p of the clustering test for true bursts, and for random moments of other tracks.
+
+    Those are short and lead to a foreign pit; the moments come after as many detections as an
+    event needs before it.
+    """
     tables = simulate_world(_SMALL, int(rng.integers(1 << 30))).tables
     particles, pits = tables["particles"], tables["pits"]
-    drawn = tables["outliers"].drop_duplicates("particle")
-    if len(drawn) < _LEAST_EVENTS:
+    bursts = tables["outliers"].drop_duplicates("particle")
+    headed = _headed_for_pits(particles, pits)
+    if min(len(bursts), headed["particle"].nunique()) < _LEAST_EVENTS:
         return pd.DataFrame({"kind": [], "n": [], "p": []})
-    moments = particles.sample(frac=1.0, random_state=int(rng.integers(1 << 30)))
-    moments = moments.drop_duplicates("particle").head(len(drawn))
-    nearest, distance = nearest_foreign_pit(
-        moments["x"].to_numpy(dtype=np.float64),
-        moments["y"].to_numpy(dtype=np.float64),
-        moments["frame"].to_numpy(dtype=np.int64),
-        moments["pit"].to_numpy(dtype=np.int64),
-        pits,
-    )
-    chance = moments.assign(nearest_pit=nearest, distance_px=distance)
+    moments = headed[headed.groupby("particle").cumcount() >= KNOWN_BEFORE]
+    moments = moments.sample(frac=1.0, random_state=int(rng.integers(1 << 30)))
+    chance = moments.drop_duplicates("particle")
     rows = [
-        (kind, len(events), clustering_test(events, particles, pits, draws=199)[2])
-        for kind, events in (("burst", drawn), ("chance", chance))
+        (kind, len(events), clustering_test(events, seen, pits, draws=199)[2])
+        for kind, events, seen in (("burst", bursts, particles), ("chance", chance, headed))
     ]
     return pd.DataFrame(rows, columns=["kind", "n", "p"])
+
+
+def _headed_for_pits(particles: pd.DataFrame, pits: pd.DataFrame) -> pd.DataFrame:
+    """Return the first detections of every track that brings its particle nearer to a foreign pit.
+
+    With ``nearest_pit`` and ``distance_px``, as of the outliers.
+    """
+    ordered = particles.sort_values(["particle", "frame"])
+    seen = ordered.groupby("particle").head(_SEEN)
+    nearest, distance = nearest_foreign_pit(
+        seen["x"].to_numpy(dtype=np.float64),
+        seen["y"].to_numpy(dtype=np.float64),
+        seen["frame"].to_numpy(dtype=np.int64),
+        seen["pit"].to_numpy(dtype=np.int64),
+        pits,
+    )
+    seen = seen.assign(nearest_pit=nearest, distance_px=distance)
+    tracks = seen.groupby("particle")["distance_px"]
+    nearer = tracks.transform("last") < tracks.transform("first")
+    return seen[nearer & (tracks.transform("count") == _SEEN)]
 
 
 def judge_clustering(trials: pd.DataFrame) -> list[Finding]:

@@ -12,7 +12,6 @@ from pitflow.measure.circular import (
     concentration,
     direction_of,
     fit_modes,
-    hodges_ajne_test,
     mean_vector,
     rao_moments,
     rao_spacing,
@@ -80,9 +79,6 @@ def test_rayleigh_and_rao_hold_their_level():
     assert stats.binomtest(rejected, 2000, 0.05).pvalue > 0.001
     by_rao = sum(rao_test(sample) < 0.05 for sample in draws[:400])
     assert stats.binomtest(by_rao, 400, 0.05).pvalue > 0.001
-    # Discrete, so at most its level.
-    by_hodges_ajne = sum(hodges_ajne_test(sample) < 0.05 for sample in draws)
-    assert by_hodges_ajne < 0.065 * 2000
 
 
 def test_repeating_every_angle_breaks_rayleigh():
@@ -96,14 +92,6 @@ def test_repeating_every_angle_breaks_rayleigh():
 def test_few_angles_have_no_p():
     assert np.isnan(rayleigh_test(3, 1.0))
     assert np.isnan(rao_test([1, 2, 3]))
-    assert np.isnan(hodges_ajne_test([1, 2, 3]))
-
-
-def test_hodges_ajne_of_angles_in_one_half():
-    # All n in a half circle: p = n / 2^(n-1), from counting.
-    angles = np.linspace(10, 80, 10)
-    assert hodges_ajne_test(angles) == pytest.approx(10 / 2**9)
-    assert hodges_ajne_test(np.arange(0, 360, 10)) > 0.5
 
 
 def test_rao_sees_opposed_directions_that_rayleigh_misses():
@@ -177,7 +165,31 @@ def test_number_of_modes():
     fit = fit_modes(on_background)
     assert fit.n_modes == 1
     assert abs(wrap_difference(fit.centres_deg[0] - 60.0)) < 8
-    assert fit_modes([1.0, 2.0]).n_modes == 0
+    assert fit_modes([1.0, 2.0, 3.0, 2.5, 1.5, 2.2, 0.5]).n_modes == 0
+
+
+@pytest.mark.parametrize(("n", "trials"), [(8, 300), (20, 100)])
+def test_uniform_angles_have_no_direction(n, trials):
+    rng = np.random.default_rng(n)
+    found = [fit_modes(rng.uniform(0, 360, n)).n_modes > 0 for _ in range(trials)]
+    assert np.mean(found) <= 0.06
+
+
+def test_one_direction_is_not_taken_for_several():
+    found = [fit_modes(von_mises(3.0, 20, seed)).n_modes for seed in range(100)]
+    assert np.mean(np.array(found) >= 2) <= 0.06
+    assert np.mean(np.array(found) == 1) >= 0.9
+
+
+@pytest.mark.parametrize(("apart", "n"), [(180.0, 24), (120.0, 40)])
+def test_two_clear_directions_are_two(apart, n):
+    found = [
+        fit_modes(
+            np.concatenate([von_mises(8, n // 2, k), von_mises(8, n // 2, k + 99, 60.0 + apart)])
+        ).n_modes
+        for k in range(40)
+    ]
+    assert np.mean(np.array(found) == 2) >= 0.9
 
 
 def test_groups_with_other_directions_differ():

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.ndimage import gaussian_filter1d
+from scipy.stats import false_discovery_control
 
 from pitflow.config import CorrelationConfig
 from pitflow.lag import find_lag
@@ -116,7 +117,7 @@ def test_unrelated_directions_are_called_related_at_the_level():
 
 def test_uniform_ejection_from_pits_that_wander_and_stop_is_called_at_the_level():
     config = CorrelationConfig(surrogates=59, max_lag=30)
-    p = []
+    p, any_pit = [], 0
     for k in range(30):
         rng = np.random.default_rng(9000 + k)
         parts = []
@@ -130,8 +131,22 @@ def test_uniform_ejection_from_pits_that_wander_and_stop_is_called_at_the_level(
         table = compute_correlation(growth, ejections, config=config, seed=k)
         answers = [find_lag(table, pit) for pit in range(6)]
         p += [answer.p for answer in answers if answer is not None]
+        any_pit += any(answer.is_evidence for answer in answers if answer is not None)
     assert len(p) > 150
     assert stats.binomtest(int(np.sum(np.array(p) <= 0.05)), len(p), 0.05).pvalue > 0.01
+    assert stats.binomtest(any_pit, 30, 0.05).pvalue > 0.01
+
+
+def test_p_of_each_pit_is_adjusted_at_its_clearest_lag():
+    parts = [planted(6, seed=k, n=150, noise=40.0 * (k + 1), pit=k) for k in range(3)]
+    growth, ejections = (pd.concat(t, ignore_index=True) for t in zip(*parts, strict=True))
+    table = compute_correlation(growth, ejections, config=QUICK, seed=0)
+    answers = [find_lag(table, pit) for pit in range(3)]
+    known = table[table["q"].notna()]
+    assert known["pit"].tolist() == [0, 1, 2]
+    assert known["lag"].tolist() == [answer.lag for answer in answers]
+    np.testing.assert_allclose(known["q"], false_discovery_control([a.p for a in answers]))
+    assert find_lag(table).q == find_lag(table).p
 
 
 def test_frames_without_growth_or_ejection_are_missing_not_zero():

@@ -127,13 +127,22 @@ def test_the_clock_offset_is_recovered_and_only_suggested():
     assert estimate_offset(table, noise, fps=FPS, offset_s=0.0, config=QUICK, seed=0) is None
 
 
+def test_each_quantity_has_pauses_of_its_own():
+    time = np.arange(0, 4, 0.05)
+    current = np.where((time > 1.0) & (time < 3.0), np.nan, time)
+    table = align_current(samples(time, current, potential=time), frames(60))
+    np.testing.assert_allclose(table["potential_v"][1:], table["time_s"][1:], atol=0.06)
+    assert table["current_a"][table["time_s"].between(1.1, 2.9)].isna().all()
+    assert table["current_a"][~table["time_s"].between(0.9, 3.1)].notna().all()
+
+
 def test_rates_count_per_second_and_leave_lost_frames_empty():
-    lost = frames(6).assign(quality=["ok", "ok", "gap", "ok", "ok", "ok"])
-    rate = ejection_rate(pd.DataFrame({"frame": [1, 1, 4]}), lost, fps=FPS)
-    np.testing.assert_allclose(rate, [0, 30, np.nan, 0, 15, 0])
+    lost = frames(6).assign(quality=["ok", "ok", "gap", "ok", "ok", "duplicate"])
+    rate = ejection_rate(pd.DataFrame({"frame": [1, 1, 4, 5]}), lost, fps=FPS)
+    np.testing.assert_allclose(rate, [0, 30, np.nan, 0, 15, np.nan])
     grown = pd.DataFrame({"pit": 0, "frame": [1, 2, 3, 4], "new_px": [50.0, 1.0, 2.0, 3.0]})
     rate = growth_rate(grown, lost, fps=FPS, um_per_px=0.5)
-    np.testing.assert_allclose(rate, [0, 0, np.nan, 2 * FPS / 4, 3 * FPS / 4, 0])
+    np.testing.assert_allclose(rate, [0, 0, np.nan, 2 * FPS / 4, 3 * FPS / 4, np.nan])
 
 
 def test_too_little_gives_a_table_without_rows():

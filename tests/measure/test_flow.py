@@ -21,7 +21,9 @@ def test_cells_hold_means_counts_and_domains():
     assert list(zip(flow["x"], flow["y"], strict=True)) == [(24.5, 24.5), (124.5, 124.5)]
     first, second = flow.iloc[0], flow.iloc[1]
     assert (first["n"], first["n_tracks"], first["domain"]) == (25, 3, 5)
-    assert first["vx_um_s"] == pytest.approx((10 * 4 + 10 * 6) / 25)
+    # Of the tracks, not of the detections: a slow one stays long in the cell.
+    assert first["vx_um_s"] == pytest.approx((4 + 6 + 0) / 3)
+    assert first["vy_um_s"] == pytest.approx(2 / 3)
     assert first["vx_err_um_s"] == pytest.approx(np.std([4, 6, 0], ddof=1) / np.sqrt(3))
     assert (second["vy_um_s"], second["domain"]) == (-3.0, -1)
     assert np.isnan(second["vy_err_um_s"])

@@ -3,6 +3,8 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.signal import lfilter
+from scipy.stats import false_discovery_control
 from small_worlds import as_detections, still_frames
 
 from pitflow.config import FocusConfig
@@ -122,6 +124,21 @@ def test_a_line_is_no_parabola_more_often_than_the_level():
     )
 
 
+@pytest.mark.parametrize("lengths", [(8, 16), (20, 80)])
+def test_errors_that_persist_bend_no_line(lengths):
+    """A wide smear of the steel under a particle lasts for frames, and looks like a bend."""
+    rng = np.random.default_rng(5)
+    parts = []
+    for k in range(600):
+        t = np.arange(rng.integers(*lengths))
+        error = lfilter([1.0], [1.0, -0.5], rng.normal(0, 0.3, t.size + 30))[30:]
+        parts.append(pd.DataFrame({"particle": k, "frame": t, "z_um": 9.0 - 0.1 * t + error}))
+    fit = compute_ballistics(pd.concat(parts, ignore_index=True), fps=15.0)
+    assert (fit["p"] <= 0.05).mean() < 0.075
+    pull = fit["acceleration"] / fit["acceleration_err"]
+    assert pull.std() < 1.4
+
+
 def test_ballistics_agree_with_numpy_and_skip_short_tracks():
     table = flights(lambda t: 5 + 12 * t - 4.5 * t**2)
     table = table[(table["frame"] % 3 != 0) & ((table["particle"] != 4) | (table["frame"] < 14))]
@@ -206,7 +223,15 @@ def test_flights_are_of_the_blur_until_there_is_a_height():
     assert flights["quantity"].tolist() == ["blur_px"]
     assert flights["acceleration"][0] == pytest.approx(-0.04 * 100)
     assert flights["r2_parabola"][0] == pytest.approx(1.0)
-    calibrated = compute_flights(table.assign(z_um=5.0 - 0.1 * t), fps=10.0)
+    known = table.assign(z_um=5.0 - 0.1 * t + 50.0 * (t == 12), z_is_valid=t != 12)
+    calibrated = compute_flights(known, fps=10.0)
     assert calibrated["quantity"].tolist() == ["z_um"]
     assert calibrated["rate"][0] == pytest.approx(-1.0)
+    assert calibrated["n"][0] == 19
     assert compute_flights(table.head(0), fps=10.0).empty
+
+
+def test_p_of_flights_is_adjusted_over_them():
+    table = flights(lambda t: 5 + 2 * t).assign(z_is_valid=True, blur_px=1.0)
+    found = compute_flights(table, fps=15.0)
+    np.testing.assert_allclose(found["q"], false_discovery_control(found["p"]))

@@ -282,7 +282,9 @@ def _current(n_frames: int) -> dict[str, pd.DataFrame]:
             "current",
             pd.DataFrame(
                 {"frame": np.arange(n_frames), "time_s": time, "current_a": current,
-                 "potential_v": 0.3 + 0.01 * time, "n_samples": 3}
+                 "potential_v": 0.3 + 0.01 * time, "n_samples": 3,
+                 "ejections_per_s": FPS * (np.arange(n_frames) % 4 == 0),
+                 "growth_um2_s": np.where(np.arange(n_frames) == 25, np.nan, 2.0)}
             ),
         ),
         "transients": _filled(

@@ -213,16 +213,18 @@ def test_every_track_is_one_line_in_its_pits_colour(run):
 def test_flow_draws_every_cell_and_the_constant_speed(run):
     made = drawn(flow.make(run))
     assert made["cells"] == len(run.tables["flow"])
-    for _, median in made["radial"].values():
-        np.testing.assert_allclose(median, 2.0 * 0.48 * 15, rtol=0.05)
+    for _, mean in made["radial"].values():
+        # A ring or two hold bursts.
+        np.testing.assert_allclose(np.quantile(mean, [0.0, 0.8]), 2.0 * 0.48 * 15, rtol=0.05)
 
 
-def test_radial_speed_leaves_out_thin_rings():
-    middles, medians = flow.radial_speed(
-        np.array([1.0, 2, 3, 4, 5, 25, np.nan]), np.array([1.0, 2, 3, 4, 5, 9, 9]), 10.0
-    )
+def test_a_particle_counts_once_in_a_ring_and_thin_rings_are_left_out():
+    particle = np.array([1, 2, 3, 4, 5, 5, 5, 5, 1, 2])
+    distance = np.array([1.0, 2, 3, 4, 5, 6, 7, 8, 25, np.nan])
+    speed = np.array([6.0, 7, 8, 9, 1, 1, 1, 1, 9, 9])
+    middles, means = flow.radial_speed(particle, distance, speed, 10.0)
     np.testing.assert_allclose(middles, [5.0])
-    np.testing.assert_allclose(medians, [3.0])
+    np.testing.assert_allclose(means, [6.2])
 
 
 def test_the_example_is_one_particle_in_strip_and_speed(run):

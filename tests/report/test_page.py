@@ -6,7 +6,10 @@ import dataclasses
 import re
 from html.parser import HTMLParser
 
+import numpy as np
+import pandas as pd
 import pytest
+from scipy.stats import false_discovery_control
 
 from pitflow.config import ReportConfig
 from pitflow.errors import UserError
@@ -120,6 +123,14 @@ def test_a_calibrated_run_prints_them(make, tmp_path):
     assert re.search(r"Half of all positions lie below [\d.]+ µm", html)
 
 
+def test_flights_count_by_what_is_left_of_p_over_all_of_them(make):
+    data = make(calibrated=True)
+    p = np.array([0.001, 0.03, 0.04, 0.6])
+    flights = pd.DataFrame({"particle": range(4), "p": p, "q": false_discovery_control(p)})
+    found = findings(dataclasses.replace(data, tables={**data.tables, "flights": flights}))
+    assert any("Of 4 flights, 1 follows a parabola" in sentence for sentence in found)
+
+
 def test_no_markup_is_left_in_the_words(written, empty_run, tmp_path):
     for html in (written[1], write_report(empty_run, tmp_path).read_text(encoding="utf-8")):
         assert not [text for text in texts(html) if "`" in text or "**" in text]
@@ -216,7 +227,8 @@ def test_a_part_of_a_recording_says_which(run):
 
 
 def test_several_directions_of_a_pit_are_told(run):
-    pits = run.tables["pits"].assign(n_modes=[1, 2, 0])
+    pits = run.tables["pits"].assign(n_modes=[1, 2, 2], omnibus_q=[0.01, 0.03, 0.2])
     told = findings(dataclasses.replace(run, tables=dict(run.tables) | {"pits": pits}))
     assert any("for pit 1 (2 directions)." in sentence for sentence in told)
+    assert not any("pit 2 (" in sentence for sentence in told)
     assert not any("Several separate" in sentence for sentence in findings(run))

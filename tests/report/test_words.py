@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from pitflow.lag import find_lag
+from pitflow.report.current_answer import clearest_lags
 from pitflow.report.lag import in_words
 from pitflow.report.words import angle, angle_interval, count, listing, p_value, significant
 
@@ -67,3 +69,19 @@ def test_the_lag_in_words(lag, r, p, expected):
 def test_no_correlation_in_words():
     assert find_lag(correlation(1, 0.1, 0.1), 3) is None
     assert "could not be compared" in in_words(None, 15.0)
+
+
+def test_the_current_is_answered_at_its_clearest_lag():
+    """At long lags few pairs make large correlations."""
+    table = pd.DataFrame(
+        {
+            "series": "growth",
+            "lag": [-40, 0, 3],
+            "r": [0.6, 0.1, 0.4],
+            "p": [0.3, 0.9, 0.01],
+            "n_effective": [8.0, 90.0, 90.0],
+        }
+    )
+    (answer,) = clearest_lags(table)
+    assert (answer.lag, answer.r, answer.is_evidence) == (3, 0.4, True)
+    assert clearest_lags(table.assign(r=np.nan)) == []

@@ -51,7 +51,7 @@ def draw_correlation(
 
 
 def draw_pits(ax: Axes, answers: list[LagAnswer], limit: int) -> None:
-    """Draw each pit's strongest lag, filled where it is more than chance explains."""
+    """Draw each pit's clearest lag, filled where it is more than chance explains over all pits."""
     for row, answer in enumerate(answers):
         colour = pit_colour(answer.pit)
         ax.plot(
@@ -72,11 +72,11 @@ def draw_pits(ax: Axes, answers: list[LagAnswer], limit: int) -> None:
     ax.grid(axis="y", color=BAND, lw=0.6)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
-    ax.set_xlabel("strongest lag (frames)")
+    ax.set_xlabel("clearest lag (frames)")
 
 
 def make(data: ReportData) -> Panel | str:
-    """Draw the pooled correlation, or that of the only pit, and the strongest lag of each pit."""
+    """Draw the pooled correlation, or that of the only pit, and the clearest lag of each pit."""
     table = data.tables["correlation"]
     pits = sorted({int(pit) for pit in table.loc[table["r"].notna(), "pit"]})
     if not pits:
@@ -105,8 +105,8 @@ def make(data: ReportData) -> Panel | str:
         draw_pits(figure.add_axes((0.67, 0.14, 0.3, 0.72)), own, int(np.abs(drawn["lag"]).max()))
         figure.axes[-1].set_title("Each pit by itself", loc="left")
         caption += (
-            " Right: the lag of the strongest correlation of each pit; filled where p ≤ 0.05, "
-            "larger for a larger |r|, square where r is negative. Open symbols may lie anywhere "
-            "by chance."
+            " Right: the lag at which the correlation of each pit is clearest; filled where "
+            "q ≤ 0.05 (p adjusted over the pits by Benjamini and Hochberg), larger for a larger "
+            "|r|, square where r is negative. Open symbols may lie anywhere by chance."
         )
     return Panel(figure, caption, drawn=drawn)

@@ -9,8 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from scipy.ndimage import gaussian_filter1d
 
-from pitflow.frame import SOUND
-from pitflow.report.current_answer import CurrentLag, metric, strongest_lags
+from pitflow.report.current_answer import CurrentLag, clearest_lags, metric
 from pitflow.report.data import Floats, ReportData, floats, ints
 from pitflow.report.panel import Panel
 from pitflow.report.style import ALARM, BAND, FAINT, INK, PIT_COLOURS, REFERENCE, new_figure
@@ -20,11 +19,16 @@ ABSENT = (
     "file beside the video."
 )
 COLOURS = {"ejections": PIT_COLOURS[1], "growth": PIT_COLOURS[2]}
+RATES = {
+    "ejections_per_s": ("ejections", "ejections\n(1/s)"),
+    "growth_um2_s": ("growth", "growth\n(µm²/s)"),
+}
+"""Column of the current table -> series, and label."""
 TITLES = {"ejections": "Ejections against current", "growth": "Growth against current"}
 
 
 def draw_lags(ax: Axes, own: pd.DataFrame, fps: float, answer: CurrentLag, colour: str) -> None:
-    """Draw r over lag with the band that chance gives; mark the strongest lag if it is evidence."""
+    """Draw r over lag with the band that chance gives; mark the clearest lag if it is evidence."""
     own = own.sort_values("lag")
     lag = ints(own, "lag") / fps
     ax.fill_between(lag, floats(own, "r_lo"), floats(own, "r_hi"), color=BAND, lw=0)
@@ -54,9 +58,10 @@ def make(data: ReportData) -> Panel | str:
     if current.empty:
         return ABSENT
     time = floats(current, "time_s")
-    answers = strongest_lags(data.tables["current_correlation"])
+    answers = clearest_lags(data.tables["current_correlation"])
     has_potential = bool(current["potential_v"].notna().any())
-    rows = 3 + has_potential
+    rates = [name for name in RATES if name in current]
+    rows = 1 + has_potential + len(rates)
     height = 1.35 * rows + (3.1 if answers else 0.5)
     figure = new_figure(height)
     axes = [
@@ -67,15 +72,10 @@ def make(data: ReportData) -> Panel | str:
     if has_potential:
         axes[1].plot(time, floats(current, "potential_v"), color=REFERENCE, lw=1.0)
         axes[1].set_ylabel("potential\n(V)")
-    frames = data.tables["frames"]
-    for ax, (series, value, label) in zip(axes[-2:], _rates(data), strict=True):
-        ax.fill_between(
-            floats(frames, "time_s"), value, color=COLOURS[series], alpha=0.25, lw=0, step="mid"
-        )
-        calm = gaussian_filter1d(np.nan_to_num(value), max(data.fps / 3, 1.0), mode="nearest")
-        ax.plot(floats(frames, "time_s"), calm, color=COLOURS[series])
+    for ax, name in zip(axes[rows - len(rates) :], rates, strict=True):
+        series, label = RATES[name]
+        _draw_rate(ax, time, floats(current, name), data.fps, COLOURS[series])
         ax.set_ylabel(label)
-        ax.set_ylim(0, None)
     for ax in axes:
         ax.set_xlim(time[0], max(time[-1], time[0] + 1e-6))
         ax.tick_params(labelbottom=ax is axes[-1])
@@ -118,21 +118,12 @@ def _draw_current(ax: Axes, data: ReportData, current: pd.DataFrame, time: Float
     return len(transients)
 
 
-def _rates(data: ReportData) -> list[tuple[str, Floats, str]]:
-    """Return name, rate per second in every frame, and label, of ejections and growth."""
-    frames = data.tables["frames"]
-    index = pd.Index(frames["frame"])
-    ejections, growth = data.tables["ejections"], data.tables["growth"]
-    grown = growth[growth["frame"] > growth.groupby("pit")["frame"].transform("min")]
-    sound = frames["quality"].isin(SOUND).to_numpy()
-
-    def rate(frame: pd.Series, weight: Floats) -> Floats:
-        place = index.get_indexer(pd.Index(frame))
-        total = np.bincount(place[place >= 0], weight[place >= 0], minlength=len(index))
-        return np.where(sound, total * data.fps, np.nan)
-
-    area = floats(grown, "new_px") * data.um_per_px**2
-    return [
-        ("ejections", rate(ejections["frame"], np.ones(len(ejections))), "ejections\n(1/s)"),
-        ("growth", rate(grown["frame"], area), "growth\n(µm²/s)"),
-    ]
+def _draw_rate(ax: Axes, time: Floats, rate: Floats, fps: float, colour: str) -> None:
+    """Draw a rate per frame, and its average over a third of a second where it is known."""
+    ax.fill_between(time, rate, color=colour, alpha=0.25, lw=0, step="mid")
+    known = np.isfinite(rate)
+    width = max(fps / 3, 1.0)
+    total = gaussian_filter1d(np.where(known, rate, 0.0), width, mode="nearest")
+    share = gaussian_filter1d(known.astype(np.float64), width, mode="nearest")
+    ax.plot(time, np.where(share > 0, total / np.maximum(share, 1e-9), np.nan), color=colour)
+    ax.set_ylim(0, None)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection
 
-from pitflow.report.data import Floats, ReportData, floats, ints
+from pitflow.report.data import Floats, Ints, ReportData, floats, ints
 from pitflow.report.panel import Panel
 from pitflow.report.style import FAINT, new_figure, pit_colour, pit_colours, round_below
 from pitflow.report.words import significant
@@ -73,31 +74,31 @@ def draw_field(ax: Axes, data: ReportData) -> dict[str, Any]:
     return {"cells": len(flow), "key_um_s": key}
 
 
-def radial_speed(distance_um: Floats, speed_um_s: Floats, ring_um: float) -> tuple[Floats, Floats]:
-    """Return the middles of rings of ``ring_um`` and the median speed in each.
+def radial_speed(
+    particle: Ints, distance_um: Floats, speed_um_s: Floats, ring_um: float
+) -> tuple[Floats, Floats]:
+    """Return the middles of rings of ``ring_um`` and the mean speed in each.
 
-    Rings with fewer than ``FEWEST`` speeds are left out.
+    Each particle counts once in a ring, with its mean there, as in the fit. Rings with fewer than
+    ``FEWEST`` particles are left out.
     """
-    known = np.isfinite(distance_um) & np.isfinite(speed_um_s)
-    ring = (distance_um[known] // ring_um).astype(np.int64)
-    order = np.argsort(ring, kind="stable")
-    rings, starts, counts = np.unique(ring[order], return_index=True, return_counts=True)
-    groups = np.split(speed_um_s[known][order], starts[1:])
-    enough = counts >= FEWEST
-    medians = [np.median(group) for group, keep in zip(groups, enough, strict=False) if keep]
-    middles = np.asarray((rings[enough] + 0.5) * ring_um, dtype=np.float64)
-    return middles, np.asarray(medians, dtype=np.float64)
+    seen = pd.DataFrame({"particle": particle, "distance": distance_um, "speed": speed_um_s})
+    seen = seen.dropna()
+    ring = (seen["distance"] // ring_um).astype("int64").rename("ring")
+    rings = seen["speed"].groupby([ring, seen["particle"]]).mean().groupby("ring")
+    means = rings.mean()[rings.size() >= FEWEST]
+    return (means.index.to_numpy(dtype=np.float64) + 0.5) * ring_um, means.to_numpy()
 
 
 def draw_radial(
     ax: Axes, data: ReportData, pits: list[int], ring_um: float
 ) -> dict[int, tuple[Floats, Floats]]:
-    """Draw the median speed over the distance from the source pit; return the curves."""
+    """Draw the mean speed over the distance from the source pit; return the curves."""
     curves: dict[int, tuple[Floats, Floats]] = {}
     for pit in pits:
         own = data.sure_tracks[data.sure_tracks["pit"] == pit]
         distance_um = floats(own, "distance_px") * data.um_per_px
-        curve = radial_speed(distance_um, floats(own, "speed_um_s"), ring_um)
+        curve = radial_speed(ints(own, "particle"), distance_um, floats(own, "speed_um_s"), ring_um)
         if curve[0].size < 2:
             continue
         curves[pit] = curve
@@ -106,7 +107,7 @@ def draw_radial(
     ax.set_xlim(left=0)
     ax.set_ylim(0, 1.08 * max((curve[1].max() for curve in curves.values()), default=1.0))
     ax.set_xlabel("distance from the pit's centre (µm)")
-    ax.set_ylabel("median speed (µm/s)")
+    ax.set_ylabel("mean speed (µm/s)")
     if curves:
         ax.legend(
             title="pit",
@@ -162,10 +163,10 @@ def make(data: ReportData) -> Panel | str:
         figure,
         f"Left: mean velocity in cells of {data.parameters.measure.flow.cell_px:g} px; the colour "
         "is the pit whose particles prevail there (grey: none), so the line where two colours meet "
-        "is where two flow domains meet. Discs: the final pits. Right: median speed of each pit's "
+        "is where two flow domains meet. Discs: the final pits. Right: mean speed of each pit's "
         f"particles over their distance from its centre, in rings of {ring_um:g} µm with at least "
-        f"{FEWEST} speeds; dashed: the fit v0 / (1 + r / half), whose numbers are in the table of "
-        "pits.",
+        f"{FEWEST} particles, each counting once in a ring; dashed: the fit v0 / (1 + r / half), "
+        "whose numbers are in tables/pits.parquet.",
         drawn=drawn,
     )
 

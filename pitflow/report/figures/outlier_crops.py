@@ -71,9 +71,8 @@ def make(data: ReportData) -> Panel | str:
     outliers = data.tables["outliers"]
     if outliers.empty:
         return (
-            "No velocity outlier was found: no particle's speed departed from its own smooth "
-            f"trend by more than {data.parameters.measure.velocity.threshold:g} robust standard "
-            "deviations."
+            "No velocity outlier was found: no event passed the test described under “How each "
+            "number was made”."
         )
     visible = outliers[outliers["frame"].isin(data.good_frames)]
     strongest = visible.sort_values("score", ascending=False).drop_duplicates("particle")

@@ -79,8 +79,9 @@ def make(data: ReportData) -> Panel | str:
         figure,
         "Brightness, drift of the stage and number of detected particles in every frame. "
         + (
-            "Triangles at the top mark frames that were lost, damaged or repeated; they are left "
-            "out of all measurements but keep their numbers."
+            "Triangles at the top mark frames that were lost, damaged or repeated. Neither pits "
+            "nor particles are looked for in them; they keep their numbers, and tracks go on "
+            "across them."
             if marked
             else "No frame was lost, damaged or repeated."
         ),

@@ -56,14 +56,14 @@ def make(data: ReportData) -> Panel | str:
     verdict = (
         f"{count(found, 'velocity outlier')} marked with a square"
         if found
-        else "no speed of it stands out from its trend"
+        else "none of its steps is an outlier"
     )
     median = float(np.median(drawn["speed_px"]))
     return Panel(
         figure,
         f"Speed of the same particle {number}: median {median:.2f} px/frame "
-        f"({median * data.um_per_px * data.fps:.1f} µm/s); {verdict}. An outlier is a speed more "
-        f"than {data.parameters.measure.velocity.threshold:g} robust standard deviations from the "
-        "track's own smooth trend.",
+        f"({median * data.um_per_px * data.fps:.1f} µm/s); {verdict}. An outlier is a step faster "
+        "than the track's own smooth trend that passes the test described under “How each number "
+        "was made”.",
         drawn=drawn,
     )
