@@ -25,7 +25,7 @@ from pitflow.errors import UserError
 
 RECORDED_PACKAGES = (
     "av", "dask", "imagecodecs", "matplotlib", "numpy", "opencv-python-headless", "pandas",
-    "pyarrow", "scipy", "tifffile", "trackpy", "zarr",
+    "pyarrow", "scipy", "tifffile", "torch", "trackpy", "zarr",
 )  # fmt: skip
 
 LOCK = ".lock"

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pitflow.config import EjectionConfig
 from pitflow.measure.circular import direction_of
-from pitflow.measure.motion import fit_early_motion
+from pitflow.measure.motion import EarlyMotion, fit_early_motion
 from pitflow.measure.rim import Rim
 from pitflow.measure.sighting import delayed_distance
-from pitflow.measure.source import choose_source, find_candidates, learn_sources
+from pitflow.measure.source import (
+    Candidates,
+    SourceModel,
+    choose_source,
+    find_candidates,
+    learn_sources,
+)
 from pitflow.measure.tracks import Floats, Ints, Tracks
 from pitflow.schema import EJECTIONS, empty_table, validate_table
 
 _RIM_ERROR_PX, _RIM_ERROR_SHARE = 1.0, 0.15
 """How well the radius of a pit's ragged rim is known: its pixels, and a share of the radius."""
+_UNSEEN_ERROR = 0.5
+"""How well the time is known that a particle took before it was seen, as a share."""
 _BEND_ERROR = 0.5
 """How well the inclination of a path is known nearer to the pit than it was seen, as a share."""
 
@@ -67,12 +76,11 @@ def compute_ejections(
         extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
         return empty_table(EJECTIONS).assign(**extra)
     away = _travel(tracks) > config.early_px
-    motion = fit_early_motion(tracks, length_px=config.early_px, reach_px=reach)
-    pairs = find_candidates(motion, rims, reach_px=reach, admitted=away)
-    model, probability = learn_sources(
-        pairs, n_rims=len(rims), reach_px=reach, field_px2=float(shape[0] * shape[1])
-    )
-    track, rim, chance = choose_source(pairs, probability, reach_px=reach)
+    motion, pairs, model, found = _sources(tracks, rims, config, shape, away)
+    # Particles slow down as they leave a pit; others, far out or found again, hardly do. So those
+    # that left one tell how they slow down, and are judged once more.
+    motion, pairs, model, found = _sources(tracks, rims, config, shape, away, alike=found[0])
+    track, rim, chance = found
 
     lookup = pd.Series(np.arange(pairs.track.size), index=[pairs.track, pairs.rim])
     pair = lookup.loc[pd.MultiIndex.from_arrays([track, rim])].to_numpy(dtype=np.int64)
@@ -142,12 +150,33 @@ def compute_ejections(
             "angle_deg": direction_of(dx, dy),
             "speed_um_s": speed * um_per_px * fps,
             "angle_err_deg": np.minimum(np.degrees(angle_err), 180.0 / np.sqrt(3.0)),
-            "frame_err": along / np.maximum(speed, 1e-6),
+            # It left at any time in the frame before, too.
+            "frame_err": np.sqrt(
+                (along / np.maximum(speed, 1e-6)) ** 2 + (_UNSEEN_ERROR * early) ** 2 + 1.0 / 3.0
+            ),
             "gap_px": gap,
             "pit_probability": chance,
         }
     )
     return validate_table(table, EJECTIONS)
+
+
+def _sources(
+    tracks: Tracks,
+    rims: list[Rim],
+    config: EjectionConfig,
+    shape: tuple[int, int],
+    away: npt.NDArray[np.bool_],
+    alike: Ints | None = None,
+) -> tuple[EarlyMotion, Candidates, SourceModel, tuple[Ints, Ints, Floats]]:
+    """Return how all tracks start, and track, rim and probability of those that left a pit."""
+    reach = config.rim_distance_px
+    motion = fit_early_motion(tracks, length_px=config.early_px, reach_px=reach, alike=alike)
+    pairs = find_candidates(motion, rims, reach_px=reach, admitted=away)
+    model, probability = learn_sources(
+        pairs, n_rims=len(rims), reach_px=reach, field_px2=float(shape[0] * shape[1])
+    )
+    return motion, pairs, model, choose_source(pairs, probability, reach_px=reach)
 
 
 def _travel(tracks: Tracks) -> Floats:

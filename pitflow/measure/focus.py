@@ -136,8 +136,9 @@ def compute_height(
 
     ``z = sqrt(sigma^2 - sigma0^2) / k``, and 0 where the blur is below that in focus. The error is
     half the change of z between one standard error of the blur below and above, which stays finite
-    in focus, where the derivative does not; the calibration's own errors are added to it. NaN
-    without a calibration.
+    in focus, where the derivative does not; the calibration's own errors are added to it. Of what
+    is sharper than in focus the error is that of a particle in focus. NaN without a calibration,
+    and where the blur has no error.
     """
     if config.sigma0_px is None or config.k_px_per_um is None:
         return np.full(blur_px.shape, np.nan), np.full(blur_px.shape, np.nan)
@@ -147,13 +148,15 @@ def compute_height(
         return np.asarray(np.sqrt(np.maximum(np.maximum(blur, 0.0) ** 2 - in_focus**2, 0.0)) / k)
 
     z = height(blur_px, sigma0)
-    by_blur = (height(blur_px + blur_err_px, sigma0) - height(blur_px - blur_err_px, sigma0)) / 2.0
+    blur = np.maximum(blur_px, sigma0)
+    by_blur = (height(blur + blur_err_px, sigma0) - height(blur - blur_err_px, sigma0)) / 2.0
     in_focus_err = config.sigma0_err_px
     by_focus = (
-        height(blur_px, max(sigma0 - in_focus_err, 0.0)) - height(blur_px, sigma0 + in_focus_err)
+        height(blur, max(sigma0 - in_focus_err, 0.0)) - height(blur, sigma0 + in_focus_err)
     ) / 2.0
     by_k = z * config.k_err_px_per_um / k
-    return z, np.asarray(np.sqrt(by_blur**2 + by_focus**2 + by_k**2))
+    error = np.asarray(np.sqrt(by_blur**2 + by_focus**2 + by_k**2))
+    return np.where(np.isfinite(error), z, np.nan), error
 
 
 def estimate_blur_error(tracks: Tracks, blur_px: Floats, contrast: Floats) -> Floats:

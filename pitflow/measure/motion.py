@@ -65,20 +65,33 @@ class EarlyMotion:
         return np.asarray(np.log1p(back) / self.gamma)
 
 
-def fit_early_motion(tracks: Tracks, *, length_px: float, reach_px: float) -> EarlyMotion:
+def fit_early_motion(
+    tracks: Tracks, *, length_px: float, reach_px: float, alike: Ints | None = None
+) -> EarlyMotion:
     """Fit the start of every track, up to ``length_px`` from its first detection.
 
     Least squares with bisquare weights, so that a wrong link or a misplaced detection does not
-    turn the direction. The deceleration is the one under which all tracks together are likeliest:
-    a single track's start is too short to tell its own. It is learnt over ``reach_px``, the
-    distance over which it may be extrapolated.
+    turn the direction. The first detection does not count where there are enough others: of a
+    particle that comes out from under the cover of its pit only the outer part is seen.
+
+    The deceleration is the one under which tracks together are likeliest: a single track's start is
+    too short to tell its own. It is learnt over ``reach_px``, the distance over which it may be
+    extrapolated.
+
+    Parameters
+    ----------
+    alike:
+        The tracks that tell the deceleration; None: all of them.
     """
     index, exists = tracks.head(_MAX_POINTS)
     t = np.where(exists, tracks.frame[index] - tracks.frame[index[:, :1]], 0).astype(np.float64)
     x, y = tracks.x[index], tracks.y[index]
     travelled = np.hypot(x - x[:, :1], y - y[:, :1])
     used = _first_px(travelled, exists, length_px)
-    gamma = _common_deceleration(t, x, y, _first_px(travelled, exists, reach_px))
+    chosen = slice(None) if alike is None else alike
+    gamma = _common_deceleration(
+        t[chosen], x[chosen], y[chosen], _first_px(travelled, exists, reach_px)[chosen]
+    )
     phi = _phi(t, gamma)
     weights = used
     for _ in range(4):
@@ -106,10 +119,15 @@ def fit_early_motion(tracks: Tracks, *, length_px: float, reach_px: float) -> Ea
 
 
 def _first_px(travelled: Floats, exists: npt.NDArray[np.bool_], length_px: float) -> Floats:
-    """Return 1 for the detections before a track first leaves ``length_px``, and its first four."""
+    """Return 1 for the detections before a track first leaves ``length_px``, and its first four.
+
+    Without the very first, where four others are left.
+    """
     staying = np.cumsum(travelled > length_px, axis=1) == 0
     staying |= np.arange(travelled.shape[1]) < _MIN_POINTS
-    return np.asarray((exists & staying).astype(np.float64))
+    used = exists & staying
+    used[:, 0] &= used.sum(axis=1) <= _MIN_POINTS
+    return np.asarray(used.astype(np.float64))
 
 
 _Fit = tuple[Floats, Floats, Floats, tuple[Floats, Floats], tuple[Floats, Floats]]

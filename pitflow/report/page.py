@@ -151,7 +151,7 @@ def fill_page(data: ReportData, figures: Mapping[int, Shown]) -> str:
             (label, value)
             for label, value in (
                 ("Recording", data.provenance.get("input", "")),
-                ("Its hash", data.provenance.get("input_hash", "")),
+                ("Hash of its size and samples of it", data.provenance.get("input_hash", "")),
                 ("Analysed", data.provenance.get("date", "")),
             )
             if value

@@ -53,11 +53,12 @@ def judge_at_least(claim: str, hits: npt.ArrayLike, *, share: float) -> Finding:
 
 
 def judge_coverage(claim: str, hits: npt.ArrayLike) -> Finding:
-    """Find how often a 95 % interval holds the truth; the estimate must lie in 93 to 97 %."""
-    low, high = COVERAGE
+    """Find how often a 95 % interval holds the truth: in 93 to 97 %, to within binomial error."""
+    least, most = COVERAGE
     seen = np.asarray(hits, dtype=bool)
     n_hits = int(np.count_nonzero(seen))
-    passed = seen.size > 0 and low * seen.size <= n_hits <= high * seen.size
+    low, high = binomial_interval(n_hits, seen.size) if seen.size else (0.0, 0.0)
+    passed = low <= most and high >= least
     return _share(claim, COVERAGE_TARGET, n_hits, seen.size, passed=passed)
 
 

@@ -39,6 +39,36 @@ def test_departures_are_followed_back_to_the_rim(radial_world):
     assert (found["pit_probability"] > 0.9).all()
 
 
+def test_the_speed_is_that_at_departure(radial_world):
+    """Particles slow down; others in the field do not, and the first detection lies too far out."""
+    pits, _, _ = radial_world
+    rng = np.random.default_rng(8)
+    gamma, rows = 0.03, []
+    for k in range(80):
+        age, angle = np.arange(30), rng.uniform(0, 2 * np.pi)
+        r = 23 + 3.0 * (1 - np.exp(-gamma * age)) / gamma
+        r[0] += 1.0
+        rows.append((k, angle, r, 200.0, 200.0, 100 + 3 * (k % 30) + age))
+    for k in range(80, 140):
+        age, angle = np.arange(30), rng.uniform(0, 2 * np.pi)
+        rows.append((k, angle, 2.5 * age, *rng.uniform(20, 380, 2), 100 + 3 * (k % 30) + age))
+    particles = pd.concat(
+        pd.DataFrame(
+            {
+                "particle": k,
+                "frame": frame,
+                "x": x + r * np.cos(angle) + rng.normal(0, 0.2, r.size),
+                "y": y + r * np.sin(angle) + rng.normal(0, 0.2, r.size),
+            }
+        )
+        for k, angle, r, x, y, frame in rows
+    )
+    found = eject(pits, particles).set_index("particle")
+    found = found[found.index < 80]
+    assert len(found) > 75
+    assert np.median(found["speed_um_s"]) == pytest.approx(3.0 * 0.5 * 10, rel=0.04)
+
+
 def test_the_angle_error_is_what_the_noise_makes(radial_world):
     pits, starts, truth = radial_world
     pulls = []

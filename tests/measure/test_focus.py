@@ -47,6 +47,15 @@ def test_the_calibrations_own_error_counts():
     assert error[0] == pytest.approx(0.1 * z[0])
 
 
+def test_what_is_sharper_than_in_focus_has_an_error_too():
+    z, error = compute_height(np.array([0.5, 0.9]), np.array([0.1, 0.1]), CALIBRATED)
+    assert (z[0], error[0] > 0) == (0.0, True)
+    # A blur without an error gives no height.
+    z, error = compute_height(np.array([2.0]), np.array([np.nan]), CALIBRATED)
+    assert np.isnan(z).all()
+    assert np.isnan(error).all()
+
+
 def test_no_calibration_no_height():
     z, error = compute_height(np.array([2.0]), np.array([0.1]), FocusConfig())
     assert np.isnan(z).all()

@@ -118,7 +118,9 @@ def make(data: ReportData) -> Panel | str:
         .sum()
     )
     pits, particles = len(drawn["full"]["pits"]), drawn["full"]["particles"]
-    why = "the one in which most particles are under way" if particles else "the last good one"
+    of_one = pit is not None and bool((data.tracks["pit"] == pit).any())
+    whose = f"most particles of pit {pit}" if of_one else "most particles"
+    why = f"the one in which {whose} are under way" if particles else "the last good one"
     caption = f"Frame {frame} ({data.seconds(frame):.1f} s), {why}: "
     caption += f"{count(pits, 'pit')} and {count(particles, 'tracked particle')}."
     if pits:
