@@ -71,8 +71,9 @@ def fit_early_motion(
     """Fit the start of every track, up to ``length_px`` from its first detection.
 
     Least squares with bisquare weights, so that a wrong link or a misplaced detection does not
-    turn the direction. The first detection does not count where there are enough others: of a
-    particle that comes out from under the cover of its pit only the outer part is seen.
+    turn the direction. The first detection tells the direction, but not the speed where there are
+    enough others: of a particle that comes out from under the cover of its pit only the outer part
+    is seen, too far out.
 
     The deceleration is the one under which tracks together are likeliest: a single track's start is
     too short to tell its own. It is learnt over ``reach_px``, the distance over which it may be
@@ -90,7 +91,10 @@ def fit_early_motion(
     used = _first_px(travelled, exists, length_px)
     chosen = slice(None) if alike is None else alike
     gamma = _common_deceleration(
-        t[chosen], x[chosen], y[chosen], _first_px(travelled, exists, reach_px)[chosen]
+        t[chosen],
+        x[chosen],
+        y[chosen],
+        _without_first(_first_px(travelled, exists, reach_px))[chosen],
     )
     phi = _phi(t, gamma)
     weights = used
@@ -105,12 +109,14 @@ def fit_early_motion(
         weights[poor] = used[poor]
     fit = _line(phi, x, y, weights)
     total, middle, spread, (ax, bx), (ay, by) = fit
+    _, _, _, (_, later_vx), (_, later_vy) = _line(phi, x, y, _without_first(weights))
+    faster = (later_vx * bx + later_vy * by) / np.maximum(bx**2 + by**2, 1e-12)
     return EarlyMotion(
         frame=tracks.frame[tracks.start],
-        x=ax,
-        y=ay,
-        vx=bx,
-        vy=by,
+        x=ax + (1.0 - faster) * bx * middle,
+        y=ay + (1.0 - faster) * by * middle,
+        vx=faster * bx,
+        vy=faster * by,
         gamma=gamma,
         middle=middle,
         middle_err_px=noise / np.sqrt(np.maximum(total, 1.0)),
@@ -119,15 +125,17 @@ def fit_early_motion(
 
 
 def _first_px(travelled: Floats, exists: npt.NDArray[np.bool_], length_px: float) -> Floats:
-    """Return 1 for the detections before a track first leaves ``length_px``, and its first four.
-
-    Without the very first, where four others are left.
-    """
+    """Return 1 for the detections before a track first leaves ``length_px``, and its first four."""
     staying = np.cumsum(travelled > length_px, axis=1) == 0
     staying |= np.arange(travelled.shape[1]) < _MIN_POINTS
-    used = exists & staying
-    used[:, 0] &= used.sum(axis=1) <= _MIN_POINTS
-    return np.asarray(used.astype(np.float64))
+    return np.asarray((exists & staying).astype(np.float64))
+
+
+def _without_first(weights: Floats) -> Floats:
+    """Return the weights without that of the first detection, where enough others have one."""
+    others = weights.copy()
+    others[(weights > 0).sum(axis=1) > _MIN_POINTS, 0] = 0.0
+    return others
 
 
 _Fit = tuple[Floats, Floats, Floats, tuple[Floats, Floats], tuple[Floats, Floats]]
