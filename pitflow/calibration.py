@@ -203,6 +203,12 @@ def _read_positions(path: Path, source: Source) -> list[float]:
                 where=path,
                 hint=f"it holds {_listed(source)}",
             )
+        if np.isfinite(z_um[place]):
+            raise UserError(
+                f"line {line}: the image {image!r} has a height already",
+                where=path,
+                hint="list every image once",
+            )
         z_um[place] = value
     return z_um
 

@@ -46,7 +46,12 @@ class PitConfig(Model):
     darkness: float = Field(
         0.5, gt=0, lt=1, description="a pit is darker than this share of the steel around it"
     )
-    min_area_px: float = Field(60.0, gt=0, description="smallest final area of a pit, px^2")
+    min_area_px: float = Field(
+        60.0,
+        gt=0,
+        description="smallest final area of a pit, px^2; what is there from the start and does not "
+        "grow by half is dirt, unless it has six times this area",
+    )
 
 
 class ChangeConfig(Model):
@@ -321,7 +326,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         If the file is missing or not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"cannot read the configuration ({error.strerror})", where=path) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

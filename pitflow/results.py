@@ -107,7 +107,9 @@ class Results:
         except FileNotFoundError as error:
             raise UserError("no such table", where=file, hint="run `pitflow run` first") from error
         except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(f"not a readable parquet table ({error})", where=file) from error
+            raise UserError(
+                f"not a readable parquet table ({error})", where=file, hint=schema.DAMAGED_TABLE
+            ) from error
         notes = [field.metadata or {} for field in fields]
         return pd.DataFrame(
             {
@@ -120,13 +122,28 @@ class Results:
 
     @property
     def rows(self) -> dict[str, int]:
-        """Number of rows of every table that is there."""
+        """Number of rows of every table that is there.
+
+        Raises
+        ------
+        UserError
+            If one is damaged.
+        """
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        files = {name: self._run.table(name) for name in schema.TABLES}
-        return {
-            name: pq.read_metadata(file).num_rows for name, file in files.items() if file.is_file()
-        }
+        rows = {}
+        for name in schema.TABLES:
+            file = self._run.table(name)
+            if not file.is_file():
+                continue
+            try:
+                rows[name] = pq.read_metadata(file).num_rows
+            except (pa.ArrowInvalid, OSError) as error:
+                raise UserError(
+                    f"not a readable parquet table ({error})", where=file, hint=schema.DAMAGED_TABLE
+                ) from error
+        return rows
 
     def frame(self, index: int) -> Image:
         """Return a frame as it was recorded, (height, width), uint8 or uint16.

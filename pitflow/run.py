@@ -118,8 +118,8 @@ STAGES = (
 
 
 def run(
-    video: Path,
-    folder: Path | None = None,
+    video: Path | str,
+    folder: Path | str | None = None,
     config: Config | None = None,
     compute: Compute | None = None,
     progress: Progress | None = None,
@@ -148,6 +148,7 @@ def run(
     UserError
         If the recording cannot be read, the folder cannot be written or the segmenter is unknown.
     """
+    video, folder = Path(video), None if folder is None else Path(folder)
     config, progress = config or Config(), progress or Silent()
     target = RunFolder(folder or default_folder(video))
     stages.check_segmenter(config)

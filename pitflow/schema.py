@@ -537,6 +537,9 @@ def arrow_schema(schema: pa.Schema, table: Table) -> pa.Schema:
     return pa.schema(fields, metadata=metadata)
 
 
+DAMAGED_TABLE = "delete it, and `pitflow run` makes it again"
+
+
 def read_table(
     path: Path, table: Table | None = None, columns: Sequence[str] | None = None
 ) -> pd.DataFrame:
@@ -555,7 +558,9 @@ def read_table(
     except FileNotFoundError as error:
         raise UserError("no such table", where=path, hint="run `pitflow run` first") from error
     except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"not a readable parquet table ({error})", where=path) from error
+        raise UserError(
+            f"not a readable parquet table ({error})", where=path, hint=DAMAGED_TABLE
+        ) from error
     if table is None or columns is not None:
         return data
     try:

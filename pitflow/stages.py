@@ -356,7 +356,8 @@ def segment(job: Job) -> str:
             um_per_px=job.config.acquire.um_per_px,
             image="../video.zarr" if job.config.acquire.store_frames else None,
         )
-    tail = list(reader.read(max(job.frames.stop - TAIL_FRAMES, job.frames.start), job.frames.stop))
+    last = reader.sound(job.frames.start, job.frames.stop)[-TAIL_FRAMES:]
+    tail = list(reader.read(last[0], job.frames.stop)) if last else []
     pits = find_pits(scene, job.config.segment.pits, tail)
     segmenter = create_segmenter(job.config.segment, pits)
     masks = open_stack(job.run.masks, writable=True)

@@ -84,6 +84,7 @@ def test_positions_by_name_and_by_index(stack, tmp_path, head, row) -> None:
         ("image,z_um\nz00.tif,low\n", "line 2: 'low' is no height"),
         ("image,z_um\nz77.tif,1\n", "holds no image 'z77.tif'"),
         ("image,z_um\nz00.tif,0\nz01.tif,1\n", "2 heights only"),
+        ("image,z_um\nz00.tif,0\n0,1\n", "line 3: the image '0' has a height already"),
         ("", "is empty"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import signal
@@ -396,6 +397,29 @@ def test_info_explains_the_columns(call: Call, small_run: Path) -> None:
     for table in schema.TABLES.values():
         assert f"{table.name}: " in outcome.out
     assert "um/s" in outcome.out
+
+
+def test_an_option_that_changes_nothing_is_told(call: Call, clip: Path, quick: Path) -> None:
+    options = ("--segmenter", "change", "--no-gate", "--current-offset", 2, "--config", quick)
+    outcome = call("run", clip, "-o", "run.pitflow", *options)
+    assert outcome.code == 0
+    told = [line for line in outcome.errors if line.startswith("pitflow: ")]
+    assert [line.split(": ")[1] for line in told] == ["--no-gate", "--current-offset"]
+
+
+def test_a_full_disk_is_one_clear_line(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pitflow.console.recordings.print_info", full)
+    assert_refused(call("info", "clip.avi"), "No space left", "make room")
+
+
+def test_a_damaged_table_says_what_to_do(call: Call, small_run: Path) -> None:
+    shutil.copytree(small_run, "damaged.pitflow")
+    Path("damaged.pitflow/tables/pits.parquet").write_bytes(b"PAR1")
+    for command in ("info", "report"):
+        assert_refused(call(command, "damaged.pitflow"), "pits.parquet", "delete it")
 
 
 def test_tracks_are_exported(call: Call, small_run: Path) -> None:

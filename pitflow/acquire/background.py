@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pitflow.acquire.registration import Pose
-from pitflow.frame import Image
+from pitflow.frame import SOUND, Image
 from pitflow.median import median_image
 from pitflow.translation import rescaled, translated
 
@@ -69,6 +69,7 @@ class StoredScene:
         self._first = first
         self._start = int(frames["frame"].iloc[0])
         self._block_frames = block_frames
+        self._shown_by = self._nearest_sound()
         self._cache: OrderedDict[int, Image] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -112,7 +113,11 @@ class StoredScene:
         return max(0, min(block, self.n_blocks - 1))
 
     def background(self, block: int) -> Image:
-        """Return the median image of ``block``, not to be written to."""
+        """Return the median image of ``block``, not to be written to.
+
+        Of a block without a sound frame it is that of the nearest one with some.
+        """
+        block = self._shown_by[block]
         with self._lock:
             if block in self._cache:
                 self._cache.move_to_end(block)
@@ -125,6 +130,12 @@ class StoredScene:
             while len(self._cache) > _CACHED:
                 self._cache.popitem(last=False)
         return image
+
+    def _nearest_sound(self) -> list[int]:
+        """Return the block that tells how the scene looks in each, the earlier of two as near."""
+        sound = self._frames.loc[self._frames["quality"].isin(SOUND), "frame"]
+        known = sorted({self.block_of(int(frame)) for frame in sound}) or [0]
+        return [min(known, key=lambda one: abs(one - block)) for block in range(self.n_blocks)]
 
 
 class BackgroundArray(Protocol):

@@ -5,6 +5,8 @@ Nothing heavy is imported before a command needs it, so that ``--help`` answers 
 
 from __future__ import annotations
 
+import errno
+
 from pitflow.cli import (
     annotate,
     calibrate,
@@ -44,5 +46,17 @@ def main(arguments: list[str] | None = None) -> int:
         from pitflow.console import print_error
 
         print_error(error)
+        return 2
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        from pitflow.console import print_error
+
+        full = UserError(
+            f"cannot be written ({error.strerror})",
+            where=error.filename or "the disk",
+            hint="make room; the same command goes on where it stopped",
+        )
+        print_error(full)
         return 2
     return 0

@@ -94,7 +94,24 @@ def run(
             "measure.current.offset_s": current_offset,
         },
     )
+    _note_unused(
+        {"--model": model, "--device": device, "--no-gate": no_gate or None},
+        parameters.segment.segmenter == "unet",
+        f"the segmenter {parameters.segment.segmenter} is no network",
+    )
+    _note_unused(
+        {"--current-offset": current_offset},
+        parameters.measure.current.file is not None,
+        "there is no file of current, see --current",
+    )
     raise typer.Exit(batch(videos, output, parameters, workers, cluster, overwrite=overwrite))
+
+
+def _note_unused(options: dict[str, object], used: bool, why: str) -> None:
+    """Say of options that they change nothing."""
+    for name, value in options.items():
+        if value is not None and not used:
+            typer.echo(f"pitflow: {name}: changes nothing here; {why}", err=True)
 
 
 @app.command()

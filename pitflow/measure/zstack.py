@@ -237,6 +237,8 @@ def fit_stack(followed: pd.DataFrame, *, focus_um: float | None = None) -> Stack
         _combine(chosen[name].to_numpy(), chosen[f"{name}_err"].to_numpy(), freedom, accuracy)
         for name, accuracy in _ACCURACY.items()
     )
+    if not k.value > _SIGNIFICANT * k.error:
+        raise _no_fit(followed, still + len(fits))
     step = float(np.median(np.diff(heights)))
     slack = max(step, 2.0 * focus.error)
     if focus_um is None and not heights[0] - slack <= focus.value <= heights[-1] + slack:

@@ -64,8 +64,10 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
             "Pits",
             (
                 f"Regions darker than {100 * segment.pits.darkness:.0f} % of the steel around "
-                f"them that stay dark and end with at least {segment.pits.min_area_px:g} px². The "
-                "centre is that of the final pit."
+                f"them that stay dark, grow, and end with at least {segment.pits.min_area_px:g} "
+                "px². What is dark from the start and does not grow by half is taken for dirt, "
+                f"unless it has {6 * segment.pits.min_area_px:g} px² and more. The centre is that "
+                "of the final pit."
             ),
         ),
         (

@@ -63,6 +63,14 @@ def test_scene_answers(stored):
         stored.background(4)[:] = 0
 
 
+def test_a_block_without_a_sound_frame_looks_like_the_nearest_that_has_some():
+    backgrounds = np.arange(5, dtype=np.uint8)[:, None, None] + np.zeros((1, 5, 7), np.uint8)
+    quality = ["damaged"] * 8 + ["ok"] * 16 + ["damaged", "gap"] * 8
+    frames = pd.DataFrame({"frame": np.arange(40), "quality": quality})
+    scene = StoredScene(backgrounds, frames, backgrounds[0], block_frames=8)
+    assert [int(scene.background(block)[0, 0]) for block in range(5)] == [1, 1, 2, 2, 2]
+
+
 def test_scene_is_safe_to_read_from_threads(stored):
     blocks = RNG.integers(0, 10, 400).tolist()
     with ThreadPoolExecutor(8) as pool:

@@ -179,3 +179,15 @@ def test_the_particles_themselves_tell_their_size(share):
     fit = fit_stack(without_size(pd.concat(rows, ignore_index=True)))
     assert fit.sigma0_px.value == pytest.approx(0.9, abs=3 * fit.sigma0_one_px)
     assert fit.sigma0_px.value == pytest.approx(0.9, abs=0.06)
+
+
+def test_a_slope_within_its_errors_is_no_calibration():
+    """By chance the blur of a few particles seems to change, but they do not agree on how."""
+    rng = np.random.default_rng(3)
+    z = np.linspace(-20, 20, 21)
+    parts = []
+    for number, slope in enumerate((0.02, 0.30, 0.05)):
+        blur = np.sqrt(SIGMA0**2 + (slope * z) ** 2) * np.exp(rng.normal(0, 0.01, z.size))
+        parts.append(pd.DataFrame({"particle": number, "z_um": z, "blur_px": blur}))
+    with pytest.raises(UserError, match="hardly changes"):
+        fit_stack(pd.concat(parts, ignore_index=True))
