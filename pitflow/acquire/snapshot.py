@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import zipfile
 import zlib
@@ -23,6 +24,9 @@ _DECODERS: dict[str, Callable[[bytes], Any]] = {
     ".jpeg": imagecodecs.jpeg8_decode,
     ".bmp": imagecodecs.bmp_decode,
 }
+# What it would print of a damaged file is told in the notes of the recording.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+
 SUFFIXES = (*_TIFF, *_DECODERS)
 """Ends of the names of image files, in lower case."""
 
@@ -145,9 +149,11 @@ class _TiffPages:
         self.shape = (first.imagelength, first.imagewidth)
         self.dtype = np.dtype(first.dtype.type)
         imagej = tiff.imagej_metadata or {}
-        self._declared = int(imagej.get("images", 1))
-        # ImageJ gives a stack of more than 4 GB one header for all its images.
-        self._in_one = self._declared if len(tiff.pages) == 1 else 1
+        self._declared = int(imagej.get("images", 0)) or _shaped(tiff)
+        # ImageJ gives a stack of more than 4 GB one header for all its images; of one that was cut
+        # off all headers but the first may be lost.
+        together = len(tiff.pages) == 1 and first.compression == 1 and not first.is_tiled
+        self._in_one = self._declared if together else 1
         self.n = max(len(tiff.pages), self._in_one)
         interval = imagej.get("finterval")
         self.interval_s = float(interval) if interval else None
@@ -190,6 +196,14 @@ class _TiffPages:
                 f"the file ends early: {self.n} of its {self._declared} frames can be read"
             )
         return notes
+
+
+def _shaped(tiff: tifffile.TiffFile) -> int:
+    """Return how many images a stack holds that was written by tifffile; 1 for others."""
+    metadata = tiff.shaped_metadata
+    if not metadata:
+        return 1
+    return int(np.prod(metadata[0]["shape"])) // int(np.prod(tiff.pages.first.shape))
 
 
 def _check_type(dtype: np.dtype[Any]) -> None:

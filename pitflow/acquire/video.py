@@ -126,6 +126,7 @@ def _build_index(path: Path, fingerprint: str) -> tuple[pd.DataFrame, Facts]:
         listed = [_row(number, p) for number, p in enumerate(packets_with_data(container, stream))]
         unread = _renumbered(listed, stream) if container.format.name == "avi" else []
         rate = stream.average_rate or stream.guessed_rate
+        lasting = _by_duration(container, stream, rate)
         tick, declared = stream.time_base, stream.frames
         # AVI has no time stamps of its own: those of reordered frames only count packets.
         in_file_order = container.format.name == "avi" and stream.codec_context.has_b_frames
@@ -155,15 +156,29 @@ def _build_index(path: Path, fingerprint: str) -> tuple[pd.DataFrame, Facts]:
         notes.append("the frame rate varies: frames are numbered as they come")
     n_gaps = int((index["quality"] == "gap").sum())
     if n_gaps:
-        notes.append(f"{n_gaps} frames were lost before the file was written; they are left out")
+        notes.append(f"{n_gaps} frames are missing in the file; they are left out")
     if unread:
         notes.append(f"{len(unread)} frames cannot be found in the file, which is damaged")
     n_known = len(listed) + len(unread) + n_gaps
+    if not declared and numbering.step is not None and n_known + 1 < lasting:
+        # It may be counted to the time of the last frame, or to its end.
+        declared = lasting
     if n_known < declared:
         notes.append(f"the file ends early: {n_known} of its {declared} frames can be read")
     height, width = image.shape
     facts = Facts(fingerprint, height, width, image.dtype.name, fps, strict, tuple(notes))
     return index, facts
+
+
+def _by_duration(container: Any, stream: Any, rate: Any) -> int:
+    """Return how many frames fill the time that a file says it lasts; 0 if it does not say."""
+    if stream.duration:
+        seconds = float(stream.duration * stream.time_base)
+    elif container.duration and len(container.streams) == 1:
+        seconds = container.duration / av.time_base
+    else:
+        return 0
+    return round(seconds * float(rate or 0))
 
 
 def _row(number: int, packet: Any) -> dict[str, Any]:

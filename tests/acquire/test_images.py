@@ -128,6 +128,22 @@ def test_stack_that_was_cut_off_reads_up_to_its_end(tmp_path) -> None:
             np.testing.assert_array_equal(image, frames[number])
 
 
+def test_stack_that_lost_its_headers_says_that_it_ends_early(tmp_path) -> None:
+    frames = scene_frames(6)
+    whole, cut = tmp_path / "whole.tif", tmp_path / "cut.tif"
+    tifffile.imwrite(whole, np.stack(frames), photometric="minisblack")
+    content = whole.read_bytes()
+    cut.write_bytes(content[: len(content) * 6 // 10])
+    source = open_source(cut)
+    assert source.n_frames == 6
+    assert [quality for _, _, quality in source.read(0, 6)] == ["ok"] * 3 + ["damaged"] * 3
+    assert_frames(open_source(whole), frames)
+    tifffile.imwrite(whole, np.stack(frames), photometric="minisblack", compression="zlib")
+    content = whole.read_bytes()
+    cut.write_bytes(content[: len(content) * 3 // 10])
+    assert any("ends early" in note for note in open_source(cut).notes)
+
+
 def test_stack_with_an_unreadable_first_page(tmp_path) -> None:
     frames = scene_frames(3)
     path = tmp_path / "stack.tif"

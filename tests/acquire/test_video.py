@@ -231,7 +231,7 @@ def test_lost_frames_keep_their_numbers(tmp_path) -> None:
     read = qualities(source)
     assert [i for i, quality in enumerate(read) if quality == "gap"] == [3, 4, 7]
     np.testing.assert_array_equal(read_all(source)[5], frames[5])
-    assert any("3 frames were lost" in note for note in source.notes)
+    assert any("3 frames are missing" in note for note in source.notes)
     assert list(source.read(3, 5)) == [(3, None, "gap"), (4, None, "gap")]
 
 
@@ -325,6 +325,16 @@ def test_truncated_avi_reads_up_to_its_end_and_says_so(tmp_path, keep) -> None:
     assert f"the file ends early: {source.n_frames} of its 40 frames can be read" in source.notes
     assert qualities(source)[: sound - 1] == ["ok"] * (sound - 1)
     np.testing.assert_array_equal(next(source.read(sound - 2, sound - 1))[1], whole[sound - 2])
+
+
+def test_a_truncated_mkv_says_so(tmp_path) -> None:
+    """It states how long it lasts, not how many frames it has."""
+    path = write_video(tmp_path / "v.mkv", scene_frames(40), "mjpeg", "yuvj420p")
+    assert not [note for note in open_source(path).notes if "early" in note]
+    path.write_bytes(path.read_bytes()[: int(0.6 * path.stat().st_size)])
+    source = open_source(path)
+    assert 15 < source.n_frames < 30
+    assert [note for note in source.notes if f"{source.n_frames} of its" in note]
 
 
 def test_avi_without_index_is_read(tmp_path) -> None:
