@@ -511,3 +511,8 @@ def test_masks_of_tiles_by_a_model_trained_on_them(call: Call, tmp_path: Path) -
     assert json.loads(scored.out)
     assert call("segment", "tiles", "--model", "model", "-o", "masks").code == 0
     assert len(list((tmp_path / "masks").glob("*.png"))) == 8
+    # One that cannot be read does not keep the others from it.
+    (tmp_path / "tiles" / "a_0.0_0.png").write_bytes(b"no image")
+    damaged = call("segment", "tiles", "--model", "model", "-o", "others")
+    assert (damaged.code, len(list((tmp_path / "others").glob("*.png")))) == (2, 8)
+    assert "a_0.0_0.png" in damaged.err

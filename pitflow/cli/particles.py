@@ -113,4 +113,5 @@ def segment(
     """
     from pitflow.console.particles import segment_with_progress
 
-    segment_with_progress(images, model, output, device, flips=flips, overwrite=overwrite)
+    code = segment_with_progress(images, model, output, device, flips=flips, overwrite=overwrite)
+    raise typer.Exit(code)

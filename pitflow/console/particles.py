@@ -105,12 +105,30 @@ def segment_with_progress(
     *,
     flips: bool,
     overwrite: bool,
-) -> None:
-    """Write a mask for every image and print where they are."""
+) -> int:
+    """Write a mask for every image and print where they are.
+
+    Returns
+    -------
+    0, or 2 if an image could not be read.
+    """
+    from pitflow.console import print_error
     from pitflow.domains.particles.segment import segment_images
 
+    refused: list[UserError] = []
     with Bar() as bar:
-        segment_images(
-            images, model, output, device=device, flips=flips, overwrite=overwrite, progress=bar
+        written = segment_images(
+            images,
+            model,
+            output,
+            device=device,
+            flips=flips,
+            overwrite=overwrite,
+            progress=bar,
+            refused=refused.append,
         )
-    sys.stdout.write(f"{output}\n")
+    for error in refused:
+        print_error(error)
+    if written:
+        sys.stdout.write(f"{output}\n")
+    return 2 if refused else 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -27,6 +28,7 @@ def segment_images(
     flips: bool = True,
     overwrite: bool = False,
     progress: Progress | None = None,
+    refused: Callable[[UserError], None] | None = None,
 ) -> list[Path]:
     """Write a particle mask for every image; returns their paths.
 
@@ -40,6 +42,9 @@ def segment_images(
         Average over the eight symmetries of the square.
     out:
         Folder that gets one 8-bit PNG per image under the image's name: 255 particle, 0 none.
+    refused:
+        Told of each image that cannot be read, when the others are. None: the first such error is
+        raised.
 
     Raises
     ------
@@ -53,17 +58,34 @@ def segment_images(
     loaded = load_model(model, stills=True, execution=choose_execution(device), flips=flips)
     progress = progress or Silent()
     progress.start("segment", len(paths))
+    # Images are read ahead of the network.
+    due: deque[Path] = deque()
+    written: list[Path] = []
+
+    def views() -> Iterator[Views]:
+        for path, target in zip(paths, targets, strict=True):
+            try:
+                image = read_grey(path)
+            except UserError as error:
+                if refused is None:
+                    raise
+                refused(error)
+                continue
+            due.append(target)
+            yield Views(full_scale(image))
+
     try:
         out.mkdir(parents=True, exist_ok=True)
-        views = (Views(full_scale(read_grey(path))) for path in paths)
-        for target, mask in zip(targets, loaded.masks(views), strict=True):
+        for mask in loaded.masks(views()):
+            target = due.popleft()
             _, png = cv2.imencode(".png", mask.astype(np.uint8) * np.uint8(255))
             target.write_bytes(png.tobytes())
+            written.append(target)
             progress.advance()
     except OSError as error:
         raise UserError(f"cannot be written ({error.strerror})", where=out) from error
     progress.finish()
-    return targets
+    return written
 
 
 def _listed(images: Sequence[Path]) -> list[Path]:
