@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pitflow.config import AcquireConfig
 from pitflow.report.data import ReportData, floats, ints
 from pitflow.report.words import count
 
@@ -133,7 +134,8 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
             (
                 f"{correlated[0].upper()}{correlated[1:]} between the growth direction and the "
                 "ejection direction a number of frames later, up to "
-                f"{measure.correlation.max_lag} frames either way. The band and p come from "
+                f"{measure.correlation.max_lag} frames either way, but no further than a quarter "
+                "of a pit's life. The band and p come from "
                 f"{measure.correlation.surrogates} surrogate series of the growth of each pit that "
                 "keep its directions and the memory that all pits have in common, but break the "
                 "relation to ejection; p compares the largest |r| over all lags. That of each pit "
@@ -234,6 +236,11 @@ def limits(data: ReportData) -> list[str]:
         "A preferred direction or a correlation says that two things go together, not why.",
         "Sizes are those of the image: a particle out of focus looks larger than it is.",
     ]
+    if data.um_per_px == AcquireConfig().um_per_px:
+        known.append(
+            f"Every µm on this page rests on {data.um_per_px:g} µm per px, which is taken where no "
+            "other scale is given (--um-per-px)."
+        )
     few = pits[(pits["n_ejected"] > 0) & (pits["n_ejected"] < 10)]
     if not few.empty:
         named = "its" if len(few) == 1 else "their"

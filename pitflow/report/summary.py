@@ -51,7 +51,7 @@ def _pits(data: ReportData) -> list[str]:
     growing = int(pits["is_stable"].sum())
     first = int(pits["onset_frame"].min())
     if len(pits) == 1:
-        state = "is still growing" if growing else "has stopped growing"
+        state = "is still growing" if growing else "is not seen to grow"
         return [
             (
                 f"1 pit was found, first seen at {data.seconds(first):.1f} s (frame {first}); its "
