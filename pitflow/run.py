@@ -101,7 +101,7 @@ STAGES = (
         "measure",
         needs=("link",),
         uses=("measure", "acquire.um_per_px", "acquire.fps", "seed"),
-        code=("measure", "acquire/current.py", "delimited.py"),
+        code=("measure", "acquire/current.py", "delimited.py", "holm.py", "lag.py"),
         files=tuple(f"tables/{name}.parquet" for name in stages.MEASURED_TABLES),
         function=stages.measure,
         reads=stages.current_file,

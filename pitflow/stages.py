@@ -45,6 +45,9 @@ WORTH_A_PROCESS_FRAMES = 100
 _UNEVEN = 1.15
 """Blocks are cut where workers would wait for one another for more than this share of the time."""
 
+_MOST_SATURATED = 0.05
+"""More of a frame than a glint is."""
+
 MEASURED_TABLES = (
     "frames",
     "particles",
@@ -296,6 +299,8 @@ def describe_recording(job: Job) -> None:
 
 def acquire(job: Job) -> str:
     """Read, check and store the frames; measure drift, and the background of every block."""
+    import numpy as np
+
     from pitflow.acquire.acquire import acquire_blocks, first_good_frame
     from pitflow.acquire.blocks import plan_tasks
     from pitflow.acquire.quality import FrameCheck
@@ -332,6 +337,12 @@ def acquire(job: Job) -> str:
     bad = frames.loc[~frames["quality"].isin(["ok"]), "quality"].value_counts()
     job.notes += source.notes
     job.warnings += [f"{quality} frames: {count}" for quality, count in bad.items()]
+    saturated = float((reference == np.iinfo(reference.dtype).max).mean())
+    if saturated > _MOST_SATURATED:
+        job.warnings.append(
+            f"{100 * saturated:.0f} % of the pixels of the first good frame are saturated: nothing "
+            "faint is seen there; take the recording with less light"
+        )
     read = f"{words.count(len(frames), 'frame')} in {words.count(len(blocks), 'block')}"
     return "; ".join([read, *job.notes, *job.warnings])
 
@@ -359,6 +370,12 @@ def segment(job: Job) -> str:
     last = reader.sound(job.frames.start, job.frames.stop)[-TAIL_FRAMES:]
     tail = list(reader.read(last[0], job.frames.stop)) if last else []
     pits = find_pits(scene, job.config.segment.pits, tail)
+    if pits.n_static:
+        spots = words.count(pits.n_static, "dark spot")
+        job.notes.append(
+            f"{spots} of {job.config.segment.pits.min_area_px:g} px² and more, there from the "
+            "start, did not grow by half: taken for dirt, not for pits"
+        )
     segmenter = create_segmenter(job.config.segment, pits)
     masks = open_stack(job.run.masks, writable=True)
     task = partial(_segment_blocks, segmenter, pits, reader, scene, masks, parts)
@@ -382,8 +399,8 @@ def segment(job: Job) -> str:
     # Frames whose class map no longer bears its mark were corrected by hand, and can be learned.
     marks = image_marks(job.run.masks, job.frames)
     (parts / MASK_MARKS).write_text(json.dumps(marks))
-    gate = _note_searches(job, [parts / f"search-{span}.json" for span in spans])
-    return f"{found}; {gate}" if gate else found
+    _note_searches(job, [parts / f"search-{span}.json" for span in spans])
+    return "; ".join([found, *job.notes])
 
 
 def link(job: Job) -> str:
@@ -601,8 +618,8 @@ def _even_tasks(job: Job, reader: FrameReader, scene: StoredScene) -> list[tuple
     return first if begun else second
 
 
-def _note_searches(job: Job, files: list[Path]) -> str:
-    """Note what a segmenter that looks at parts of the frames lost by that; returns it in words."""
+def _note_searches(job: Job, files: list[Path]) -> None:
+    """Note what a segmenter that looks at parts of the frames lost by that."""
     from pitflow.segment.gate import Search, gate_loss
 
     records = [json.loads(path.read_text()) for path in files if path.exists()]
@@ -610,11 +627,10 @@ def _note_searches(job: Job, files: list[Path]) -> str:
     job.notes += dict.fromkeys(note for record in records for note in record["notes"])
     searches = [Search(**search) for record in records for search in record["searches"]]
     if not searches:
-        return ""
+        return
     loss = gate_loss(searches)
     job.run.manifest.stages["segment"]["gate"] = asdict(loss)
     job.notes.append(str(loss))
-    return str(loss)
 
 
 def _in_parts(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import cv2
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -371,6 +372,21 @@ def test_a_process_that_died_draws_nothing(copied: Path) -> None:
         assert figures.draw(1) is None
         figures.start()
         assert figures.draw(1) is None
+
+
+def test_a_saturated_recording_says_so(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(2)
+    (tmp_path / "bright").mkdir()
+    for number in range(12):
+        image = np.minimum(rng.normal(250, 6, (200, 220)), 255).astype(np.uint8)
+        cv2.imwrite(str(tmp_path / "bright" / f"{number:03d}.png"), image)
+    monkeypatch.setattr(pipeline, "STAGES", pipeline.STAGES[:1])
+    for video, told in ((tmp_path / "bright", True), (clip, False)):
+        pipeline.run(video, tmp_path / "run", CONFIG, Compute(1), overwrite=True)
+        warnings = open_run(tmp_path / "run").manifest.warnings
+        assert any("saturated" in warning for warning in warnings) is told
 
 
 def test_frames_outside_the_recording_are_refused(clip: Path, tmp_path: Path) -> None:

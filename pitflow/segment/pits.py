@@ -70,6 +70,9 @@ class PitMap:
     end:
         (height, width) float32: the scene at the end of the recording, None if it is not known.
         The last background shows it as it was half a block before.
+    n_static:
+        Number of dark spots large enough for a pit that are none, for they were there from the
+        start and have not grown.
     """
 
     shape: tuple[int, int]
@@ -80,6 +83,7 @@ class PitMap:
     limit: npt.NDArray[np.float32]
     n_pits: int
     end: npt.NDArray[np.float32] | None = None
+    n_static: int = 0
 
     def state(self, window: Window) -> Mask:
         """Return (window.n, m): which pixels are pit in each of the window's own frames."""
@@ -174,7 +178,7 @@ def find_pits(scene: Scene, config: PitConfig, tail: Sequence[Frame] = ()) -> Pi
     end = _median_of([frame for frame in tail if frame.quality == "ok"])
     if end is not None:
         _record(since, scene.n_blocks, end < limit)
-    labels = _grouped(since, scene.first < limit, config.min_area_px)
+    labels, n_static = _grouped(since, scene.first < limit, config.min_area_px)
     row, column = np.nonzero(labels)
     return PitMap(
         scene.shape,
@@ -185,6 +189,7 @@ def find_pits(scene: Scene, config: PitConfig, tail: Sequence[Frame] = ()) -> Pi
         limit[row, column],
         int(labels.max(initial=0)),
         end,
+        n_static,
     )
 
 
@@ -292,10 +297,13 @@ def _quadratic(height: int, width: int) -> npt.NDArray[np.float64]:
 
 def _grouped(
     since: npt.NDArray[np.uint16], at_start: Mask, min_area_px: float
-) -> npt.NDArray[np.int32]:
-    """Return the labels of pits, 1 to n in the order of their first block, 0 elsewhere."""
+) -> tuple[npt.NDArray[np.int32], int]:
+    """Return the labels of pits, 1 to n in the order of their first block, 0 elsewhere.
+
+    And how many dark spots as large as a pit do not grow.
+    """
     dark = since != _NOT_YET
-    grown = _without_static(dark, at_start & (since == 0), min_area_px)
+    grown, n_static = _without_static(dark, at_start & (since == 0), min_area_px)
     _, parts, stats, _ = cv2.connectedComponentsWithStats(grown.view(np.uint8), connectivity=8)
     # Parts that belong together overlap once each has grown by its reach.
     reach = _reach(stats[:, cv2.CC_STAT_AREA])
@@ -316,18 +324,21 @@ def _grouped(
             if _is_pit(since[box][here], min_area_px) and _has_core(here, min_area_px):
                 count += 1
                 labels[box][here] = count
-    return _in_order(labels, since)
+    return _in_order(labels, since), n_static
 
 
-def _without_static(dark: Mask, at_start: Mask, min_area_px: float) -> Mask:
-    """Drop what was there from the start and has not grown: specks, not pits."""
+def _without_static(dark: Mask, at_start: Mask, min_area_px: float) -> tuple[Mask, int]:
+    """Drop what was there from the start and has not grown: specks, not pits.
+
+    Returns what is left, and how many were dropped that are as large as a pit.
+    """
     n, parts, stats, _ = cv2.connectedComponentsWithStats(dark.view(np.uint8), connectivity=8)
     area = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
     early = np.bincount(parts[at_start], minlength=n)
     static = (area < _GROWN * early) & (area < _LARGE * min_area_px)
     static[0] = True
     kept: Mask = ~static[parts]
-    return kept
+    return kept, int((static[1:] & (area[1:] >= min_area_px)).sum())
 
 
 def _split_in_time(since: npt.NDArray[np.uint16], min_area_px: float) -> npt.NDArray[np.int32]:

@@ -61,6 +61,9 @@ def test_growing_pits_are_found():
 def test_static_specks_and_landed_particles_are_none():
     speck, landed = (40, 40, 5), (100, 80, 4.6)
     assert found([speck], [speck], [speck, landed], [speck, landed], first=[speck]) == []
+    # They are not passed over in silence.
+    for specks, n in (([speck], 1), ([(40, 40, 3)], 0), ([speck, (90, 90, 6)], 2)):
+        assert find_pits(Blocks(specks, specks, first=specks), PitConfig()).n_static == n
 
 
 def test_a_heap_of_landed_particles_is_none():
