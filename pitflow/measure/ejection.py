@@ -132,7 +132,7 @@ def compute_ejections(
         + (bend * (_RIM_ERROR_PX / radius + _RIM_ERROR_SHARE)) ** 2
     )
     early = motion.frames_before(back, track)
-    speed = np.maximum(motion.speed[track] + motion.gamma * back, 0.0)
+    speed = np.maximum(motion.later_speed[track] + motion.gamma * back, 0.0)
     along = np.hypot(
         np.hypot(motion.middle_err_px[track], _RIM_ERROR_PX),
         early * motion.velocity_err[track],

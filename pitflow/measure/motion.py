@@ -27,6 +27,8 @@ class EarlyMotion:
         (n,) first frame.
     x, y, vx, vy:
         Position (px) and velocity (px/frame) at that frame.
+    later_speed:
+        (n,) speed at that frame, along the same direction, as the later detections alone tell it.
     gamma:
         Relative deceleration per frame, common to all tracks.
     middle:
@@ -41,6 +43,7 @@ class EarlyMotion:
     y: Floats
     vx: Floats
     vy: Floats
+    later_speed: Floats
     gamma: float
     middle: Floats
     middle_err_px: Floats
@@ -71,9 +74,9 @@ def fit_early_motion(
     """Fit the start of every track, up to ``length_px`` from its first detection.
 
     Least squares with bisquare weights, so that a wrong link or a misplaced detection does not
-    turn the direction. The first detection tells the direction, but not the speed where there are
-    enough others: of a particle that comes out from under the cover of its pit only the outer part
-    is seen, too far out.
+    turn the direction. The first detection tells the direction, but no ``later_speed`` where there
+    are enough others: of a particle that comes out from under the cover of its pit only the outer
+    part is seen, too far out.
 
     The deceleration is the one under which tracks together are likeliest: a single track's start is
     too short to tell its own. It is learnt over ``reach_px``, the distance over which it may be
@@ -113,10 +116,11 @@ def fit_early_motion(
     faster = (later_vx * bx + later_vy * by) / np.maximum(bx**2 + by**2, 1e-12)
     return EarlyMotion(
         frame=tracks.frame[tracks.start],
-        x=ax + (1.0 - faster) * bx * middle,
-        y=ay + (1.0 - faster) * by * middle,
-        vx=faster * bx,
-        vy=faster * by,
+        x=ax,
+        y=ay,
+        vx=bx,
+        vy=by,
+        later_speed=faster * np.hypot(bx, by),
         gamma=gamma,
         middle=middle,
         middle_err_px=noise / np.sqrt(np.maximum(total, 1.0)),
