@@ -98,18 +98,11 @@ class Results:
         UserError
             As for ``table``.
         """
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         file = self._table_file(name)
-        try:
+        with schema.readable(file):
             fields = list(pq.read_schema(file))
-        except FileNotFoundError as error:
-            raise UserError("no such table", where=file, hint="run `pitflow run` first") from error
-        except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(
-                f"not a readable parquet table ({error})", where=file, hint=schema.DAMAGED_TABLE
-            ) from error
         notes = [field.metadata or {} for field in fields]
         return pd.DataFrame(
             {
@@ -129,20 +122,14 @@ class Results:
         UserError
             If one is damaged.
         """
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         rows = {}
         for name in schema.TABLES:
             file = self._run.table(name)
-            if not file.is_file():
-                continue
-            try:
-                rows[name] = pq.read_metadata(file).num_rows
-            except (pa.ArrowInvalid, OSError) as error:
-                raise UserError(
-                    f"not a readable parquet table ({error})", where=file, hint=schema.DAMAGED_TABLE
-                ) from error
+            if file.is_file():
+                with schema.readable(file):
+                    rows[name] = pq.read_metadata(file).num_rows
         return rows
 
     def frame(self, index: int) -> Image:

@@ -13,6 +13,7 @@ NaN for "not measured" in floats.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -537,7 +538,27 @@ def arrow_schema(schema: pa.Schema, table: Table) -> pa.Schema:
     return pa.schema(fields, metadata=metadata)
 
 
-DAMAGED_TABLE = "delete it, and `pitflow run` makes it again"
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Tell what is wrong with a parquet file that is read meanwhile.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or is not parquet.
+    """
+    import pyarrow as pa
+
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UserError("no such table", where=path, hint="run `pitflow run` first") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(
+            f"not a readable parquet table ({error})",
+            where=path,
+            hint="delete it, and `pitflow run` makes it again",
+        ) from error
 
 
 def read_table(
@@ -551,16 +572,9 @@ def read_table(
         If the file is missing, is not parquet or does not hold the table's columns.
     """
     import pandas as pd
-    import pyarrow as pa
 
-    try:
+    with readable(path):
         data = pd.read_parquet(path, columns=None if columns is None else list(columns))
-    except FileNotFoundError as error:
-        raise UserError("no such table", where=path, hint="run `pitflow run` first") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(
-            f"not a readable parquet table ({error})", where=path, hint=DAMAGED_TABLE
-        ) from error
     if table is None or columns is not None:
         return data
     try:

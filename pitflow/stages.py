@@ -185,9 +185,8 @@ def segmenter_read(config: Config) -> dict[str, Any]:
     Raises
     ------
     UserError
-        If there is no such segmenter, or the model is missing or damaged.
+        If the model is missing or damaged.
     """
-    check_segmenter(config)
     name = config.segment.segmenter
     read: dict[str, Any] = {"parameters": select(config, f"segment.{name}")}
     if name == "unet":
@@ -367,8 +366,7 @@ def segment(job: Job) -> str:
             um_per_px=job.config.acquire.um_per_px,
             image="../video.zarr" if job.config.acquire.store_frames else None,
         )
-    last = reader.sound(job.frames.start, job.frames.stop)[-TAIL_FRAMES:]
-    tail = list(reader.read(last[0], job.frames.stop)) if last else []
+    tail = reader.last(TAIL_FRAMES, job.frames.stop)
     pits = find_pits(scene, job.config.segment.pits, tail)
     if pits.n_static:
         spots = words.count(pits.n_static, "dark spot")

@@ -134,8 +134,8 @@ class StoredScene:
     def _nearest_sound(self) -> list[int]:
         """Return the block that tells how the scene looks in each, the earlier of two as near."""
         sound = self._frames.loc[self._frames["quality"].isin(SOUND), "frame"]
-        known = sorted({self.block_of(int(frame)) for frame in sound}) or [0]
-        return [min(known, key=lambda one: abs(one - block)) for block in range(self.n_blocks)]
+        known = np.array(sorted({self.block_of(int(frame)) for frame in sound}) or [0])
+        return [int(known[np.abs(known - block).argmin()]) for block in range(self.n_blocks)]
 
 
 class BackgroundArray(Protocol):

@@ -44,6 +44,11 @@ class FrameReader:
         numbers: list[int] = self._frames.loc[start : stop - 1].index.tolist()
         return numbers
 
+    def last(self, n: int, stop: int) -> list[Frame]:
+        """Return the last ``n`` sound frames up to ``stop``; fewer if there are no more."""
+        numbers = self.sound(0, stop)[-n:]
+        return list(self.read(numbers[0], stop)) if numbers else []
+
     def read(self, start: int, stop: int) -> Iterator[Frame]:
         """Yield the sound frames from ``start`` up to ``stop``, in order."""
         known = self._frames.loc[start : stop - 1]

@@ -76,10 +76,10 @@ def compute_ejections(
         extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
         return empty_table(EJECTIONS).assign(**extra)
     away = _travel(tracks) > config.early_px
-    motion, pairs, model, found = _sources(tracks, rims, config, shape, away)
+    *_, (left, _, _) = _sources(tracks, rims, config, shape, away)
     # Particles slow down as they leave a pit; others, far out or found again, hardly do. So those
-    # that left one tell how they slow down, and are judged once more.
-    motion, pairs, model, found = _sources(tracks, rims, config, shape, away, alike=found[0])
+    # that left one tell how they slow down, and all are judged once more.
+    motion, pairs, model, found = _sources(tracks, rims, config, shape, away, alike=left)
     track, rim, chance = found
 
     lookup = pd.Series(np.arange(pairs.track.size), index=[pairs.track, pairs.rim])

@@ -396,6 +396,13 @@ def nearest_foreign_pit(
     return nearest, np.where(nearest >= 0, best, np.nan)
 
 
+def foreign_pits_near(detections: pd.DataFrame, pits: pd.DataFrame) -> tuple[Ints, Floats]:
+    """Return `nearest_foreign_pit` of rows with ``x``, ``y``, ``frame`` and ``pit``, the source."""
+    x, y = (detections[name].to_numpy(dtype=np.float64) for name in ("x", "y"))
+    frame, source = (detections[name].to_numpy(dtype=np.int64) for name in ("frame", "pit"))
+    return nearest_foreign_pit(x, y, frame, source, pits)
+
+
 def clustering_test(
     outliers: pd.DataFrame,
     particles: pd.DataFrame,
@@ -423,13 +430,7 @@ def clustering_test(
     """
     events = outliers[outliers["nearest_pit"] >= 0]
     moments = particles[particles["particle"].isin(events["particle"])]
-    _, distance = nearest_foreign_pit(
-        moments["x"].to_numpy(dtype=np.float64),
-        moments["y"].to_numpy(dtype=np.float64),
-        moments["frame"].to_numpy(dtype=np.int64),
-        moments["pit"].to_numpy(dtype=np.int64),
-        pits,
-    )
+    _, distance = foreign_pits_near(moments, pits)
     moments = moments.assign(distance=distance).sort_values(["particle", "frame"], kind="stable")
     moments = moments[moments.groupby("particle").cumcount() >= KNOWN_BEFORE]
     moments = moments.dropna(subset="distance")

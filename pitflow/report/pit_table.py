@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pitflow.lag import find_lag
+from pitflow.lag import ALPHA, find_lag
 from pitflow.report.data import ReportData
 from pitflow.report.style import pit_colour
 from pitflow.report.words import angle_interval, p_value, significant
@@ -32,7 +32,7 @@ def headings(data: ReportData) -> tuple[tuple[str, str], ...]:
         ("R", "0 to 1"),
         ("q", "Rayleigh"),
         ("directions", "0: uniform"),
-        ("growth leads", "by frames, q ≤ 0.05"),
+        ("growth leads", f"by frames, q ≤ {ALPHA:g}"),
     )
 
 

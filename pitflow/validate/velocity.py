@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from pitflow.measure.velocity import KNOWN_BEFORE, clustering_test, nearest_foreign_pit
+from pitflow.measure.velocity import KNOWN_BEFORE, clustering_test, foreign_pits_near
 from pitflow.simulate.config import SimulateConfig
 from pitflow.simulate.world import simulate_world
 from pitflow.validate.claim import Claim, Finding, Study
@@ -90,13 +90,7 @@ def _headed_for_pits(particles: pd.DataFrame, pits: pd.DataFrame) -> pd.DataFram
     """
     ordered = particles.sort_values(["particle", "frame"])
     seen = ordered.groupby("particle").head(_SEEN)
-    nearest, distance = nearest_foreign_pit(
-        seen["x"].to_numpy(dtype=np.float64),
-        seen["y"].to_numpy(dtype=np.float64),
-        seen["frame"].to_numpy(dtype=np.int64),
-        seen["pit"].to_numpy(dtype=np.int64),
-        pits,
-    )
+    nearest, distance = foreign_pits_near(seen, pits)
     seen = seen.assign(nearest_pit=nearest, distance_px=distance)
     tracks = seen.groupby("particle")["distance_px"]
     nearer = tracks.transform("last") < tracks.transform("first")

@@ -165,6 +165,17 @@ def test_reader_needs_something_to_read(acquired) -> None:
         FrameReader(None, None, acquired.frames)
 
 
+def test_the_last_sound_frames_are_those_before_what_is_damaged() -> None:
+    video = np.arange(12, dtype=np.uint8)[:, None, None] + np.zeros((1, 4, 5), np.uint8)
+    quality = ["ok"] * 5 + ["gap"] + ["duplicate"] + ["damaged"] * 5
+    columns = {"shift_x_px": 0.0, "shift_y_px": 0.0, "gain": 1.0}
+    frames = pd.DataFrame({"frame": np.arange(12), "quality": quality, **columns})
+    reader = FrameReader(None, video, frames)
+    assert [frame.index for frame in reader.last(3, 12)] == [3, 4, 6]
+    assert [frame.index for frame in reader.last(3, 3)] == [0, 1, 2]
+    assert reader.last(3, 0) == []
+
+
 def test_damaged_packets_are_damaged_frames(tmp_path) -> None:
     path = write_video(tmp_path / "v.avi", scene_frames(10, SHAPE), "mjpeg", "yuvj420p")
     damage(path, 6)

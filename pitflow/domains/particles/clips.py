@@ -122,8 +122,7 @@ def _labelled(clip: Clip, wanted: set[int]) -> Iterator[Picture]:
     )
     scene = StoredScene(backgrounds, frames, reference, config.block_frames)
     reader = FrameReader(source, None, frames)
-    tail = list(reader.read(max(source.n_frames - TAIL_FRAMES, 0), source.n_frames))
-    pits = find_pits(scene, PitConfig(), tail)
+    pits = find_pits(scene, PitConfig(), reader.last(TAIL_FRAMES, source.n_frames))
     for window, i, ground in grounds(reader, scene, pits, wanted):
         truth, known = _truth(clip.world, window.frames[i].index)
         yield picture_in_run(window, i, ground, source.path.stem, truth, known)

@@ -59,7 +59,7 @@ def corrected_pictures(
         If none of the frames is sound.
     """
     last = int(scene.frames["frame"].iloc[-1])
-    pits = find_pits(scene, config, list(reader.read(last + 1 - TAIL_FRAMES, last + 1)))
+    pits = find_pits(scene, config, reader.last(TAIL_FRAMES, last + 1))
     pictures = []
     for window, i, ground in grounds(reader, scene, pits, set(frames)):
         classes = mask_at(window.frames[i].index)

@@ -14,12 +14,10 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from pitflow.domains.particles.relative import LIMIT, UNIT
+from pitflow.domains.particles.relative import LIMIT, UNIT, Floats
 from pitflow.frame import Image
 from pitflow.segment.devices import Execution
 from pitflow.translation import Part, Resampling, Translated, as_it_is, resampling
-
-Floats = npt.NDArray[np.float32]
 
 _NOT_MOVED = resampling(0.0, 0.0)
 

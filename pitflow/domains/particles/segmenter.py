@@ -234,9 +234,10 @@ class _Sighted:
 def _not_within(glimpses: pd.DataFrame, particles: pd.DataFrame) -> pd.DataFrame:
     """Return the glimpses that do not lie in a wide, dark particle."""
     wide, dark = (particles[name].to_numpy() for name in ("diameter_px", "contrast"))
-    if not ((wide >= _WIDE_PX) & (dark >= _DARK)).any():
+    is_broad = (wide >= _WIDE_PX) & (dark >= _DARK)
+    if not is_broad.any():
         return glimpses
-    broad = particles[(wide >= _WIDE_PX) & (dark >= _DARK)]
+    broad = particles[is_broad]
     here, there = (table[["x", "y"]].to_numpy(np.float64) for table in (glimpses, broad))
     away = np.hypot(*(here[:, None] - there[None]).transpose(2, 0, 1))
     apart = (away >= _BODY * broad["diameter_px"].to_numpy()).all(axis=1)
