@@ -7,6 +7,7 @@ the recording. Ejections and growth are compared with the current over lag,
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import fft
 from scipy.ndimage import gaussian_filter1d, median_filter
+from scipy.signal import oaconvolve
 
 from pitflow.config import CorrelationConfig, CurrentConfig
 from pitflow.lag import ALPHA, find_clearest
@@ -36,6 +38,14 @@ _BLOCKS = 50
 _MIN_PAIRS = 20
 _LARGEST_LAG = 0.25
 """Largest lag as a share of the recording; beyond, too little overlaps."""
+_DRIFT = 3.0
+"""What is slower than this many times the range of lags is drift."""
+_REACH = 4.0
+"""Weights end at this many standard deviations."""
+_VALUES_AT_ONCE = 1_000_000
+"""Of surrogates, that many values are treated at a time."""
+_VARIANCE_WINDOW = 5.0
+"""Lags over which the variance of surrogates is smoothed (Gaussian)."""
 
 
 def align_current(samples: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
@@ -212,12 +222,13 @@ def correlate_current(
     """Return the ``current_correlation`` table: each series against the current over lag.
 
     Pearson's correlation of what varies within the range of lags: both are averaged over a Gaussian
-    window of ``smooth_frames``, since an event is seen a frame early or late, and their mean over
-    ``max_lag`` frames is taken off, for anything slower cannot tell a lag and would make any two
-    series that drift go together. The null law comes from surrogates of the current with its values
-    and its autocorrelation (`pitflow.measure.surrogates`); ``p`` is for the
-    largest ``|r|`` over all lags, each relative to its own band. Further column: ``n_effective``
-    (worth that many independent pairs: ``1 / variance`` of ``r`` over the surrogates).
+    window of ``smooth_frames``, since an event is seen a frame early or late, and the line through
+    ``max_lag`` frames around is taken off, for anything slower cannot tell a lag and would make any
+    two series that drift go together. The null law comes from surrogates of the current with its
+    values and its autocorrelation (`pitflow.measure.surrogates`), treated in the same way: the line
+    follows a series more closely where it begins and ends. ``p`` is for the largest ``|r|`` over
+    all lags, each relative to its own band. Further column: ``n_effective`` (worth that many
+    independent pairs: ``1 / variance`` of ``r`` over the surrogates).
 
     Parameters
     ----------
@@ -235,8 +246,13 @@ def correlate_current(
     if reach < 1 or known.sum() < _MIN_PAIRS or np.ptp(value[known]) == 0:
         return empty_table(CURRENT_CORRELATION)
     lags = np.arange(-reach, reach + 1)
+    # A drift is no part of the null law: surrogates that have its values in another order wander.
+    value = np.where(known, value - _lines(value, known, _DRIFT * reach), 0.0)
     fast = _fast_part(value, known, config.smooth_frames, reach)
-    drawn = value_surrogates(fast, known, config.surrogates, np.random.default_rng([seed, 7]))
+    drawn = value_surrogates(value, known, config.surrogates, np.random.default_rng([seed, 7]))
+    for first in range(0, len(drawn), at_once := max(1, _VALUES_AT_ONCE // value.size)):
+        some = slice(first, first + at_once)
+        drawn[some] = _fast_part(drawn[some], known, config.smooth_frames, reach)
     blocks = []
     for name, other in series.items():
         seen = np.isfinite(other)
@@ -327,15 +343,41 @@ def _per_frame(frame: pd.Series, weight: Floats, frames: pd.DataFrame) -> Floats
 
 
 def _fast_part(value: Floats, known: Bools, smooth: float, width: float) -> Floats:
-    """Return a series smoothed, less its Gaussian mean over ``width`` frames; 0 where unknown."""
+    """Return series smoothed, less their lines over ``width`` frames; 0 where unknown.
 
-    def mean(sigma: float) -> Floats:
-        total = gaussian_filter1d(np.where(known, value, 0.0), sigma, mode="reflect")
-        share = gaussian_filter1d(known.astype(np.float64), sigma, mode="reflect")
-        return np.asarray(total / np.maximum(share, 1e-9))
+    Frames are on the last axis; what is known is so in every series.
+    """
+    near = value
+    if smooth > 0:
+        total = gaussian_filter1d(np.where(known, value, 0.0), smooth, mode="reflect")
+        share = gaussian_filter1d(known.astype(np.float64), smooth, mode="reflect")
+        near = total / np.maximum(share, 1e-9)
+    return np.where(known, near - _lines(near, known, width), 0.0)
 
-    near = mean(smooth) if smooth > 0 else value
-    return np.where(known, near - mean(width), 0.0)
+
+def _lines(value: Floats, known: Bools, width: float) -> Floats:
+    """Return the line through the values around each frame, there (local linear regression).
+
+    Weights are Gaussian, with a standard deviation of ``width`` frames. Unlike a mean it follows a
+    slope up to the ends (Fan, J. Am. Stat. Assoc. 87 (1992) 998). Frames are on the last axis.
+    """
+    away = np.arange(-math.ceil(_REACH * width), math.ceil(_REACH * width) + 1.0)
+    near = np.exp(-0.5 * (away / width) ** 2)
+
+    def summed(of: Floats, kernel: Floats) -> Floats:
+        # A convolution turns its kernel around.
+        kernel = kernel[::-1].reshape(*(1,) * (of.ndim - 1), -1)
+        full = oaconvolve(of, kernel, axes=-1)
+        return np.asarray(full[..., away.size // 2 : away.size // 2 + of.shape[-1]])
+
+    there = known.astype(np.float64)
+    n, first, second = (summed(there, near * (away / width) ** power) for power in range(3))
+    held = np.where(known, value, 0.0)
+    level, slope = summed(held, near), summed(held, near * away / width)
+    spread = n * second - first**2
+    # Of one frame, or none, there is no slope.
+    line = (second * level - first * slope) / np.where(spread > 1e-6, spread, np.inf)
+    return np.where(spread > 1e-6, line, level / np.maximum(n, 1e-9))
 
 
 def _correlate(
@@ -365,7 +407,9 @@ def _block(
     name: str, lags: npt.NDArray[np.int64], r: Floats, null: Floats, pairs: Floats
 ) -> pd.DataFrame:
     enough = pairs >= _MIN_PAIRS
-    deviation = np.sqrt(np.maximum(np.mean(null**2, axis=0), 1e-300))
+    # It changes slowly with the lag, as pairs get fewer; the draws add noise to that.
+    variance = gaussian_filter1d(np.mean(null**2, axis=0), _VARIANCE_WINDOW, mode="nearest")
+    deviation = np.sqrt(np.maximum(variance, 1e-300))
     largest = np.sort(np.max(np.abs(null[:, enough]) / deviation[enough], axis=1, initial=0.0))
     beyond = largest.size - np.searchsorted(largest, np.abs(r) / deviation - 1e-12)
     low, high = np.quantile(null, (0.025, 0.975), axis=0)

@@ -113,6 +113,19 @@ def test_unrelated_series_and_common_drift_are_no_evidence():
     assert hits <= 6
 
 
+def test_a_lag_is_found_while_current_and_ejections_fall():
+    hits = 0
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        burst, fall = bursts(400, rng), 25 * np.exp(-np.arange(400) / 200)
+        table = align_current(samples(np.arange(400) / FPS, 1e-7 * (burst + fall)), frames(400))
+        counts = rng.poisson(0.1 + 1.5 * np.roll(burst, 7) + 0.3 * fall).astype(float)
+        found = correlate_current(table, {"ejections": counts}, config=QUICK, seed=1)
+        best = found.loc[found["r"].idxmax()]
+        hits += abs(best["lag"] - 7) <= 1 and best["p"] <= 0.05
+    assert hits >= 6
+
+
 def test_the_clock_offset_is_recovered_and_only_suggested():
     rng = np.random.default_rng(3)
     rate = bursts(900, rng)
