@@ -18,6 +18,7 @@ from pitflow.segment import tiles
 from pitflow.segment.checkpoint import Card
 from pitflow.segment.devices import CPU, Execution
 from pitflow.segment.networks import fold_batch_norm
+from pitflow.segment.networks.packed import placed
 from pitflow.segment.networks.quantised import QuantisedUNet, Ranges, can_quantise
 from pitflow.segment.patches import Patches
 from pitflow.segment.prefetch import prefetch
@@ -123,7 +124,7 @@ class DensePredictor:
         self._batch_px = batch_px or BATCH_PX[execution.device.type]
         try:
             with _memory_errors():
-                self._network = execution.place(self._network)
+                self._network = placed(self._network, execution)
         except MemoryError:
             self._leave_gpu()
 
@@ -341,7 +342,7 @@ class DensePredictor:
         """Go on with the processor; the lock is held."""
         if self.execution.is_gpu:
             self.note(f"out of memory on {self.execution.device}: going on with the processor")
-            self._network = CPU.place(self._network)
+            self._network = placed(self._network, CPU)
             self._batch_px = BATCH_PX["cpu"]
             # Last, for from then on nobody waits for the lock.
             self.execution = CPU
@@ -459,7 +460,9 @@ class _Work:
         """Add the answers for some tiles to the blend."""
         if self.blend is None:
             device = self._blender(self.execution).device
-            self.blend = torch.zeros(answers.shape[1], *self.plan.shape, device=device)
+            shape = answers.shape[1], *self.plan.shape
+            # Numpy gets zeros from the system, which gives them where they are first needed.
+            self.blend = torch.from_numpy(np.zeros(shape, np.float32)).to(device)
         here = answers[: len(chosen)].to(self.blend.device)
         # All of them or, for want of memory, none: what fails is done once more.
         parts = [

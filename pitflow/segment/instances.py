@@ -26,6 +26,7 @@ from pitflow.segment import tiles
 from pitflow.segment.devices import CPU, Execution
 from pitflow.segment.instance import Instance, Limits, trimmed
 from pitflow.segment.networks import fold_batch_norm
+from pitflow.segment.networks.packed import placed
 
 Floats = npt.NDArray[np.float32]
 Channels = Callable[[npt.NDArray[Any]], Floats]
@@ -99,7 +100,7 @@ class InstancePredictor:
         if network.single_precision:
             execution = replace(execution, dtype=torch.float32)
         self.execution = execution
-        self._network: Any = execution.place(fold_batch_norm(network.without_auxiliary()))
+        self._network: Any = placed(fold_batch_norm(network.without_auxiliary()), execution)
 
     def predict(
         self,

@@ -305,7 +305,8 @@ def test_channels_made_tile_by_tile_are_those_of_the_whole_frame() -> None:
     padded = pad(make_channels(names, views), plan)
     whole = [extract(padded, plan, tile) for tile in plan]
     cut = TileChannels(names, frame, company).cut(plan, list(plan))
-    np.testing.assert_allclose(cut, whole, atol=2e-4)
+    # The level of the steel is measured on whole grey levels.
+    np.testing.assert_allclose(cut, whole, atol=5e-3)
     alone = TileChannels(names, frame).cut(plan, list(plan))
     np.testing.assert_allclose(alone[:, [0, 4]], cut[:, [0, 4]])
     assert not alone[:, 1:4].any()

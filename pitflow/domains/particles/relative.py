@@ -60,13 +60,14 @@ def full_size(reduced: Floats, shape: tuple[int, ...]) -> Floats:
     return scale
 
 
-def reduced_scale(image: Floats) -> Floats:
+def reduced_scale(image: Image) -> Floats:
     """Return ``steel_scale`` at a quarter of the size."""
     height, width = image.shape
-    # The level is so smooth that a reduced image tells it, at a fraction of the time.
+    # The level is so smooth that a reduced image tells it, at a fraction of the time; rounding to
+    # whole grey levels averages out over its window.
     reduced = cv2.resize(
         image, (-(-width // _REDUCED), -(-height // _REDUCED)), interpolation=cv2.INTER_AREA
-    )
+    ).astype(np.float32, copy=False)
     step = _SPARSE if reduced.size > _MANY else 1
     typical = float(np.median(reduced[::step, ::step])) or 1.0
     steel = (reduced > _STEEL * typical).astype(np.float32)
