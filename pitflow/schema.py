@@ -103,7 +103,7 @@ PARTICLES = Table(
         distance_px     | float64 | px     | distance from the source pit's centre
         vx_um_s         | float64 | um/s   | velocity to the right
         vy_um_s         | float64 | um/s   | velocity down
-        speed_px        | float64 | px/frame | speed
+        speed_px        | float64 | px/frame | speed (frames of the median rate where it varies)
         speed_um_s      | float64 | um/s   | speed
         blur_px         | float64 | px     | defocus blur (Gaussian sigma), rises with height
         z_um            | float64 | um     | height above the substrate; empty without calibration

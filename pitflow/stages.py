@@ -47,6 +47,8 @@ _UNEVEN = 1.15
 
 _MOST_SATURATED = 0.05
 """More of a frame than a glint is."""
+_EVEN_INTERVALS = 1.2
+"""Frames whose distances in time differ by a larger factor have no even rate."""
 
 MEASURED_TABLES = (
     "frames",
@@ -336,6 +338,12 @@ def acquire(job: Job) -> str:
     bad = frames.loc[~frames["quality"].isin(["ok"]), "quality"].value_counts()
     job.notes += source.notes
     job.warnings += [f"{quality} frames: {count}" for quality, count in bad.items()]
+    apart = np.diff(frames["time_s"]) / np.diff(frames["frame"])
+    if apart.size and apart.max() > _EVEN_INTERVALS * apart.min():
+        job.warnings.append(
+            f"the frame rate varies, with {apart.min():.3g} to {apart.max():.3g} s between frames: "
+            "speeds and rates follow the time stamps, lags and windows count frames"
+        )
     saturated = float((reference == np.iinfo(reference.dtype).max).mean())
     if saturated > _MOST_SATURATED:
         job.warnings.append(

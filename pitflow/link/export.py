@@ -67,6 +67,7 @@ def write_trackmate(
     radius = linked["diameter_px"].to_numpy(float) / 2 if "diameter_px" in linked else np.full(n, 2)
     quality = linked["score"].to_numpy(float) if "score" in linked else np.ones(n)
     x, y = linked["x"].to_numpy(float), linked["y"].to_numpy(float)
+    time = linked["time_s"].to_numpy(float) if "time_s" in linked else frame / fps
     for t in np.unique(frame):
         parent = ET.SubElement(spots, "SpotsInFrame", frame=str(t))
         for k in np.flatnonzero(frame == t):
@@ -79,7 +80,7 @@ def write_trackmate(
                 POSITION_X=repr(float(x[k] * um_per_px)),
                 POSITION_Y=repr(float(y[k] * um_per_px)),
                 POSITION_Z="0.0",
-                POSITION_T=repr(float(t / fps)),
+                POSITION_T=repr(float(time[k])),
                 RADIUS=repr(float(radius[k] * um_per_px)),
                 QUALITY=repr(float(quality[k])),
                 VISIBILITY="1",

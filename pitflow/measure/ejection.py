@@ -132,6 +132,7 @@ def compute_ejections(
         + (bend * (_RIM_ERROR_PX / radius + _RIM_ERROR_SHARE)) ** 2
     )
     early = motion.frames_before(back, track)
+    left_at = tracks.clock.frame_at(tracks.moment[tracks.start[track]] - early)
     speed = np.maximum(motion.later_speed[track] + motion.gamma * back, 0.0)
     along = np.hypot(
         np.hypot(motion.middle_err_px[track], _RIM_ERROR_PX),
@@ -144,7 +145,7 @@ def compute_ejections(
             "particle": tracks.particle[track],
             "pit": [rims[k].pit for k in rim],
             # It left between two frames; the later is the first that can show it outside.
-            "frame": np.maximum(np.ceil(motion.frame[track] - early), onset).astype(np.int64),
+            "frame": np.maximum(np.ceil(left_at), onset).astype(np.int64),
             "x": centre[:, 0] + dx,
             "y": centre[:, 1] + dy,
             "angle_deg": direction_of(dx, dy),

@@ -274,7 +274,8 @@ def compute_ballistics(
         s, at the track's first detection), ``acceleration`` and ``acceleration_err`` (per s^2),
         ``r2_line``, ``r2_parabola``, and ``p``, the F test of the parabola against the line.
     """
-    linked = particles.loc[particles["particle"] >= 0, ["particle", "frame", column]].dropna()
+    columns = [name for name in ("particle", "frame", "time_s", column) if name in particles]
+    linked = particles.loc[particles["particle"] >= 0, columns].dropna()
     length = linked.groupby("particle")[column].transform("size")
     linked = linked[length >= max(min_length, 4)].sort_values(["particle", "frame"])
     number, track = np.unique(linked["particle"].to_numpy(), return_inverse=True)
@@ -282,6 +283,8 @@ def compute_ballistics(
     frame = linked["frame"].to_numpy(dtype=np.float64)
     value = linked[column].to_numpy(dtype=np.float64)
     first = np.concatenate([[0], np.cumsum(n)[:-1]]).astype(np.int64)
+    if "time_s" in linked:
+        frame = linked["time_s"].to_numpy(dtype=np.float64) * fps
     since = (frame - frame[first][track]) / fps if frame.size else frame
 
     def mean(values: Floats) -> Floats:

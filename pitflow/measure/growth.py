@@ -11,6 +11,7 @@ from scipy.ndimage import correlate1d
 
 from pitflow.config import GrowthConfig
 from pitflow.measure.circular import direction_of
+from pitflow.measure.clock import Clock
 from pitflow.schema import GROWTH, empty_table, validate_table
 
 Floats = npt.NDArray[np.float64]
@@ -134,7 +135,12 @@ GEOMETRIES: dict[str, Callable[[Floats, GrowthConfig], Floats]] = {
 
 
 def compute_current(
-    growth: pd.DataFrame, *, config: GrowthConfig, um_per_px: float, fps: float
+    growth: pd.DataFrame,
+    *,
+    config: GrowthConfig,
+    um_per_px: float,
+    fps: float,
+    clock: Clock | None = None,
 ) -> pd.Series:
     """Return the current (A) that dissolves each pit in each frame, under the stated geometry.
 
@@ -146,14 +152,25 @@ def compute_current(
     Parameters
     ----------
     growth:
-        ``pit``, ``area_px``, in order of pit and frame.
+        ``pit``, ``frame``, ``area_px``, in order of pit and frame.
+    clock:
+        When the frames were taken; None: at an even rate.
     """
     if config.geometry == "none" or growth.empty:
         return pd.Series(np.nan, index=growth.index, dtype="float64", name="current_a")
     area_um2 = growth["area_px"].to_numpy(dtype=np.float64) * um_per_px**2
     charge = _CHARGE_PER_UM3 * GEOMETRIES[config.geometry](area_um2, config)
+    moment = (clock or Clock.even()).moment_of(growth["frame"])
+
+    def of_pit(own: pd.Series) -> Floats:
+        here = growth.index.get_indexer(own.index)
+        charged, passed = (
+            _slope(series[here], config.current_window_frames) for series in (charge, moment)
+        )
+        return np.asarray(fps * charged / np.where(passed > 0, passed, 1.0))
+
     current = pd.Series(charge, index=growth.index, name="current_a").groupby(growth["pit"])
-    return current.transform(lambda own: fps * _slope(own.to_numpy(), config.current_window_frames))
+    return current.transform(of_pit)
 
 
 def _slope(values: Floats, window: float) -> Floats:

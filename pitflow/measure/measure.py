@@ -7,6 +7,7 @@ import pandas as pd
 
 from pitflow.config import MeasureConfig
 from pitflow.measure.circular import direction_of
+from pitflow.measure.clock import Clock
 from pitflow.measure.correlation import compute_correlation
 from pitflow.measure.current import (
     align_current,
@@ -100,12 +101,13 @@ def measure_all(
     if "is_glimpse" not in particles:
         particles = particles.assign(is_glimpse=False)
     sure = ~particles["is_glimpse"].to_numpy(dtype=np.bool_)
-    tracks = sort_tracks(particles, frames, sure)
+    clock = Clock.of(frames, fps)
+    tracks = sort_tracks(particles, frames, sure, clock)
     geometry = compute_pit_geometry(pit_pixels, um_per_px=um_per_px)
     last_frame = int(frames["frame"].max()) if len(frames) else 0
     growth = compute_growth(pit_pixels, geometry, last_frame=last_frame)
     growth["current_a"] = compute_current(
-        growth, config=config.growth, um_per_px=um_per_px, fps=fps
+        growth, config=config.growth, um_per_px=um_per_px, fps=fps, clock=clock
     )
     ejections = compute_ejections(
         tracks,
@@ -217,7 +219,7 @@ def _complete_particles(
 ) -> pd.DataFrame:
     """Return the particles table with everything that the stage learnt of each detection."""
     n = len(particles)
-    whole = sort_tracks(particles, frames)
+    whole = sort_tracks(particles, frames, clock=tracks.clock)
 
     def spread(values: Floats, tracks: Tracks = whole) -> Floats:
         column = np.full(n, np.nan)

@@ -88,7 +88,7 @@ def fit_early_motion(
         The tracks that tell the deceleration; None: all of them.
     """
     index, exists = tracks.head(_MAX_POINTS)
-    t = np.where(exists, tracks.frame[index] - tracks.frame[index[:, :1]], 0).astype(np.float64)
+    t = np.where(exists, tracks.moment[index] - tracks.moment[index[:, :1]], 0.0)
     x, y = tracks.x[index], tracks.y[index]
     travelled = np.hypot(x - x[:, :1], y - y[:, :1])
     used = _first_px(travelled, exists, length_px)

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pitflow.measure.clock import Clock
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -27,6 +29,8 @@ class Tracks:
         (n_tracks,) first detection of each track and its number of detections.
     particle:
         (n_tracks,) track numbers.
+    clock:
+        When the frames were taken.
     """
 
     row: Ints
@@ -36,6 +40,12 @@ class Tracks:
     start: Ints
     count: Ints
     particle: Ints
+    clock: Clock
+
+    @cached_property
+    def moment(self) -> Floats:
+        """(n,) when each detection was made, in frames of the nominal rate."""
+        return self.clock.moment_of(self.frame)
 
     @property
     def n_tracks(self) -> int:
@@ -67,7 +77,10 @@ class Tracks:
 
 
 def sort_tracks(
-    particles: pd.DataFrame, frames: pd.DataFrame, chosen: npt.NDArray[np.bool_] | None = None
+    particles: pd.DataFrame,
+    frames: pd.DataFrame,
+    chosen: npt.NDArray[np.bool_] | None = None,
+    clock: Clock | None = None,
 ) -> Tracks:
     """Lay out the linked detections as tracks in reference geometry.
 
@@ -79,6 +92,8 @@ def sort_tracks(
         ``frame``, ``shift_x_px``, ``shift_y_px``.
     chosen:
         (n,) detections that count; None: all.
+    clock:
+        When the frames were taken; None: at an even rate.
     """
     x, y = reference_position(particles, frames)
     number = particles["particle"].to_numpy(dtype=np.int64)
@@ -94,6 +109,7 @@ def sort_tracks(
         start=start.astype(np.int64),
         count=count.astype(np.int64),
         particle=particle,
+        clock=clock or Clock.even(),
     )
 
 
@@ -136,7 +152,7 @@ def local_line(
     sums = np.zeros((5, n))
     for offset in range(-half_width, half_width + 1):
         index, valid = tracks.neighbours(offset)
-        t = (tracks.frame[index] - tracks.frame).astype(np.float64)
+        t = tracks.moment[index] - tracks.moment
         kernel = np.clip(1.0 - (np.abs(t) / (half_width + 1.0)) ** 3, 0.02, None)
         w = np.where(valid, kernel * weights[index], 0.0)
         value = np.where(w > 0, values[index], 0.0)

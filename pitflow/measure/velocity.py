@@ -91,7 +91,7 @@ def score_velocity(tracks: Tracks, contrast: Floats | None = None) -> VelocitySc
     """
     before, has_before = tracks.neighbours(-1)
     has_before &= tracks.count[tracks.track] >= _MIN_LENGTH
-    gap = np.where(has_before, tracks.frame - tracks.frame[before], 1).astype(np.float64)
+    gap = np.where(has_before, tracks.moment - tracks.moment[before], 1.0)
     sx = np.where(has_before, (tracks.x - tracks.x[before]) / gap, np.nan)
     sy = np.where(has_before, (tracks.y - tracks.y[before]) / gap, np.nan)
     weights = has_before.astype(np.float64)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pitflow.lag import ALPHA, find_clearest
 from pitflow.report.data import ReportData, floats
-from pitflow.report.words import count, listing, p_value, signed
+from pitflow.report.words import count, delay, listing, p_value, signed
 
 WHAT = {"ejections": ("ejection of particles", "Ejection"), "growth": ("growth of pits", "Growth")}
 
@@ -28,7 +28,7 @@ class CurrentLag:
         """Whether that is more than chance explains."""
         return bool(self.p <= ALPHA)
 
-    def in_words(self, fps: float) -> str:
+    def in_words(self, fps: float | None) -> str:
         """Return the answer as one sentence."""
         long, short = WHAT[self.series]
         numbers = f"r = {signed(self.r)}, {p_value(self.p)}"
@@ -40,9 +40,8 @@ class CurrentLag:
         against = "" if self.r > 0 else ", the one high when the other is low"
         if self.lag == 0:
             return f"{short} goes with the current without a delay{against} ({numbers})."
-        delay = f"{count(abs(self.lag), 'frame')} ({abs(self.lag) / fps:.2f} s)"
         order = "follows" if self.lag > 0 else "precedes"
-        return f"{short} {order} the current by {delay}{against} ({numbers})."
+        return f"{short} {order} the current by {delay(self.lag, fps)}{against} ({numbers})."
 
 
 def clearest_lags(correlation: pd.DataFrame) -> list[CurrentLag]:
@@ -61,7 +60,7 @@ def current_findings(data: ReportData) -> list[str]:
     if current.empty:
         return []
     answers = clearest_lags(data.tables["current_correlation"])
-    sentences = [answer.in_words(data.fps) for answer in answers]
+    sentences = [answer.in_words(data.even_fps) for answer in answers]
     if not sentences:
         sentences = [
             (

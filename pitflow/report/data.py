@@ -23,6 +23,9 @@ Ints = npt.NDArray[np.int64]
 Baselines = Callable[[int, Window], Mapping[str, ClassMap]]
 """Class maps of other segmenters by name, for a frame and a window of it in px of that frame."""
 
+_EVEN = 1e-3
+"""Frames this near to their place at an even rate, in frames, lie there but for rounding."""
+
 
 class Provenance(TypedDict, total=False):
     """Where the numbers come from; every entry may be missing."""
@@ -102,10 +105,29 @@ class ReportData:
     @cached_property
     def span_s(self) -> tuple[float, float]:
         """Start of the first analysed frame and end of the last, s."""
-        frames = ints(self.tables["frames"], "frame")
-        if frames.size == 0:
+        time = floats(self.tables["frames"], "time_s")
+        if time.size == 0:
             return 0.0, 1.0 / self.fps
-        return float(frames.min() / self.fps), float((frames.max() + 1) / self.fps)
+        return float(time.min()), float(time.max() + 1.0 / self.fps)
+
+    @cached_property
+    def even_fps(self) -> float | None:
+        """Frames per second where all are equally far apart in time, None where they are not."""
+        frames = self.tables["frames"]
+        late = floats(frames, "time_s") * self.fps - ints(frames, "frame")
+        return self.fps if (np.abs(late) < _EVEN).all() else None
+
+    @property
+    def duration_s(self) -> float:
+        """Length of what was analysed, s."""
+        since, until = self.span_s
+        return until - since
+
+    def times(self, table: pd.DataFrame) -> Floats:
+        """Return when the frames of a table's rows were taken, s."""
+        frames = self.tables["frames"]
+        time = pd.Series(floats(frames, "time_s"), index=ints(frames, "frame"))
+        return np.asarray(time.reindex(ints(table, "frame")), dtype=np.float64)
 
     @cached_property
     def tracks(self) -> pd.DataFrame:

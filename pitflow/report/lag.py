@@ -5,21 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from pitflow.lag import LagAnswer
-from pitflow.report.words import count, p_value, signed
+from pitflow.report.words import count, delay, p_value, signed
 
 
-def in_words(answer: LagAnswer | None, fps: float) -> str:
+def in_words(answer: LagAnswer | None, fps: float | None) -> str:
     """Return the answer as one sentence.
 
     "Ejection follows growth by 10 frames (0.67 s); r = 0.64, p = 0.002.", or that there is no
-    evidence, or that the two could not be compared.
+    evidence, or that the two could not be compared. Without a rate, no seconds are given.
     """
     if answer is None:
         return (
             "Growth and ejection could not be compared: too few frames have both a growing pit "
             "and an ejected particle."
         )
-    frames, seconds = abs(answer.lag), abs(answer.lag) / fps
+    frames = abs(answer.lag)
     numbers = f"r = {signed(answer.r)}, {p_value(answer.p)}"
     if not np.isfinite(answer.p):
         return (
@@ -36,6 +36,4 @@ def in_words(answer: LagAnswer | None, fps: float) -> str:
     if answer.lag == 0:
         return f"Ejection and growth go together without a delay{alike} ({numbers})."
     first, second = ("Ejection", "growth") if answer.lag > 0 else ("Growth", "ejection")
-    return (
-        f"{first} follows {second} by {count(frames, 'frame')} ({seconds:.2f} s){alike}; {numbers}."
-    )
+    return f"{first} follows {second} by {delay(answer.lag, fps)}{alike}; {numbers}."

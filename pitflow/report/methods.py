@@ -58,6 +58,12 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
             (
                 f"{data.um_per_px:g} µm per px and {data.fps:g} frames per second. Lost frames "
                 "keep their numbers, so times stay right across gaps."
+                + (
+                    ""
+                    if data.even_fps
+                    else " The frame rate varies: speeds and rates follow the time stamps, lags "
+                    "and windows count frames."
+                )
             ),
         ),
         ("Particles", f"Found with the method “{segment.segmenter}”. {chosen}{thresholds}"),

@@ -27,7 +27,8 @@ def _recording(data: ReportData) -> str:
         if (frames["quality"] == quality).any()
     ]
     field = f"{width * data.um_per_px / 1000:.2f} mm by {height * data.um_per_px / 1000:.2f} mm"
-    duration = f"({len(frames) / data.fps:.1f} s at {data.fps:g} frames per second)"
+    in_median = "" if data.even_fps else " in the median"
+    duration = f"({data.duration_s:.1f} s at {data.fps:g} frames per second{in_median})"
     opening = f"The recording has {count(len(frames), 'frame')} {duration}"
     if 0 < len(frames) < data.n_frames:
         first, last = int(frames["frame"].min()), int(frames["frame"].max())
@@ -83,7 +84,7 @@ def _particles(data: ReportData) -> str:
     )
     if left == 0:
         return f"{sentence}; none of them could be traced back to a pit."
-    rate = left * data.fps / max(len(data.tables["frames"]), 1)
+    rate = left / data.duration_s
     which = "all of them" if left == number else f"{left:,} of them"
     return f"{sentence}; {which} could be traced back to a pit, {significant(rate)} per second."
 
@@ -145,7 +146,7 @@ def _lag(data: ReportData) -> list[str]:
     if data.tables["pits"].empty:
         return []
     pits = ints(correlation, "pit")
-    return [in_words(find_lag(correlation, int(pits.min())) if pits.size else None, data.fps)]
+    return [in_words(find_lag(correlation, int(pits.min())) if pits.size else None, data.even_fps)]
 
 
 def _speed(data: ReportData) -> list[str]:

@@ -29,6 +29,19 @@ def signed(value: float) -> str:
     return f"{value:.2f}".replace("-", "−")
 
 
+def delay(lag: int, fps: float | None, *, negative: bool = False) -> str:
+    """Return "10 frames (0.67 s)", or "10 frames" where no rate tells what a frame lasts.
+
+    Parameters
+    ----------
+    negative:
+        Keep the sign of the lag.
+    """
+    frames = lag if negative else abs(lag)
+    number = f"{frames} frame{'' if abs(frames) == 1 else 's'}".replace("-", "−")
+    return number if fps is None else f"{number} ({frames / fps:.2f} s)".replace("-", "−")
+
+
 def p_value(p: float, name: str = "p") -> str:
     """Return "p = 0.034", "p < 0.001" or "p –" when it was not computed."""
     if not math.isfinite(p):

@@ -30,8 +30,10 @@ from pitflow.report.figures import (
     speed,
     trajectories,
 )
+from pitflow.report.methods import methods
 from pitflow.report.panel import Panel
 from pitflow.report.style import RC, pit_colour, scale_bar
+from pitflow.report.summary import findings
 
 
 @pytest.fixture(autouse=True)
@@ -322,6 +324,24 @@ def test_time_axes_span_the_analysed_frames(run):
     ax = axes()
     growth.draw_ejections(ax, part, [0, 1, 2])
     assert ax.get_xlim() == pytest.approx((2.0, 4.0))
+
+
+def test_where_the_rate_varies_times_are_those_of_the_stamps(run):
+    frames = run.tables["frames"]
+    assert run.even_fps == run.fps
+    late = frames.assign(time_s=frames["time_s"] + 0.1 * (frames["frame"] - 30).clip(lower=0))
+    uneven = dataclasses.replace(run, tables=dict(run.tables) | {"frames": late})
+    assert uneven.even_fps is None
+    assert uneven.duration_s == pytest.approx(run.duration_s + 0.1 * 29)
+    opening = findings(uneven)[0]
+    assert f"{uneven.duration_s:.1f} s at {run.fps:g} frames per second in the median" in opening
+    ax = axes()
+    growth.draw_areas(ax, uneven, [0])
+    assert max(line.get_xdata()[-1] for line in ax.lines) > run.duration_s
+    assert "speeds and rates follow the time stamps" in dict(methods(uneven))["Scale and time"]
+    made = correlation.make(uneven)
+    assert isinstance(made, Panel)
+    assert " s)" not in made.caption
 
 
 @pytest.mark.parametrize(

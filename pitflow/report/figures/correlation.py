@@ -13,10 +13,11 @@ from pitflow.report.data import ReportData, floats, ints
 from pitflow.report.lag import in_words
 from pitflow.report.panel import Panel
 from pitflow.report.style import ALARM, BAND, FAINT, INK, new_figure, pit_colour
+from pitflow.report.words import delay
 
 
 def draw_correlation(
-    ax: Axes, own: pd.DataFrame, fps: float, colour: str, answer: LagAnswer | None
+    ax: Axes, own: pd.DataFrame, fps: float | None, colour: str, answer: LagAnswer | None
 ) -> dict[str, Any]:
     """Draw r over lag with the band that chance gives; mark the strongest lag.
 
@@ -34,7 +35,7 @@ def draw_correlation(
     if answer is not None and answer.is_evidence:
         ax.plot(answer.lag, answer.r, "o", color=ALARM, ms=7, zorder=5)
         ax.annotate(
-            f"{answer.lag} frames ({answer.lag / fps:.2f} s)",
+            delay(answer.lag, fps, negative=True),
             (answer.lag, answer.r),
             xytext=(0, 7 if answer.r > 0 else -7),
             textcoords="offset points",
@@ -80,7 +81,7 @@ def make(data: ReportData) -> Panel | str:
     table = data.tables["correlation"]
     pits = sorted({int(pit) for pit in table.loc[table["r"].notna(), "pit"]})
     if not pits:
-        return in_words(None, data.fps)
+        return in_words(None, data.even_fps)
     main = pits[0]
     answer = find_lag(table, main)
     single = [find_lag(table, pit) for pit in pits if pit >= 0]
@@ -89,15 +90,19 @@ def make(data: ReportData) -> Panel | str:
     several = main < 0 and len(own) > 0
     ax = figure.add_axes((0.08, 0.14, 0.5 if several else 0.86, 0.72))
     drawn: dict[str, Any] = draw_correlation(
-        ax, table[table["pit"] == main], data.fps, INK if main < 0 else pit_colour(main), answer
+        ax,
+        table[table["pit"] == main],
+        data.even_fps,
+        INK if main < 0 else pit_colour(main),
+        answer,
     )
     drawn["answer"] = answer
     ax.set_title("All pits pooled" if main < 0 else f"Pit {main}", loc="left")
     ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.1)
     caption = (
-        f"{in_words(answer, data.fps)} The line is the correlation between the direction in which "
-        "a pit grows and the direction in which its particles leave that many frames later: right "
-        "of the dashed line ejection comes after growth, left of it before. Inside the grey band "
+        f"{in_words(answer, data.even_fps)} The line is the correlation between the direction in "
+        "which a pit grows and the direction in which its particles leave that many frames later: "
+        "right of the dashed line ejection comes after growth, left of it before. Inside the grey band "
         "a single lag is what unrelated series of the same kind give; p is for the largest |r| "
         "over all lags, so it already allows for having searched them."
     )

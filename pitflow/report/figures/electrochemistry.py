@@ -87,7 +87,7 @@ def make(data: ReportData) -> Panel | str:
         own = correlation[correlation["series"] == answer.series]
         draw_lags(ax, own, data.fps, answer, COLOURS[answer.series])
         ax.set_title(TITLES[answer.series], loc="left")
-    words = " ".join(answer.in_words(data.fps) for answer in answers)
+    words = " ".join(answer.in_words(data.even_fps) for answer in answers)
     shaded = (
         " Shaded: transients of the current, rises above its running median and their decay."
         if drawn["transients"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from pitflow.report.data import Floats, Ints, ReportData, floats, ints
+from pitflow.report.data import Floats, Ints, ReportData, floats
 from pitflow.report.panel import Panel
 from pitflow.report.style import REFERENCE, new_figure
 
@@ -43,9 +43,10 @@ def make(data: ReportData) -> Panel | str:
         return "No blur was measured on a particle that left a pit, so nothing is said of height."
     left = data.tables["ejections"].groupby("particle")["frame"].min()
     first = tracks.groupby("particle")["frame"].transform("min")
-    departure = tracks["particle"].map(left).fillna(first).to_numpy(dtype=np.int64)
+    departure = tracks.assign(frame=tracks["particle"].map(left).fillna(first).astype("int64"))
+    frames_since = np.rint((data.times(tracks) - data.times(departure)) * data.fps)
     age, quartiles = quartiles_over_age(
-        np.maximum(ints(tracks, "frame") - departure, 0), floats(tracks, name)
+        np.maximum(frames_since, 0).astype(np.int64), floats(tracks, name)
     )
     if age.size < 2:
         return f"Fewer than {FEWEST} particles of the same age have a measured blur."

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from pitflow.report.data import ReportData, by_pit, floats, ints
+from pitflow.report.data import ReportData, by_pit, floats
 from pitflow.report.panel import Panel
 from pitflow.report.style import BAND, new_figure, pit_colour
 
@@ -18,7 +18,7 @@ def draw_areas(ax: Axes, data: ReportData, labelled: list[int]) -> dict[int, flo
     last: dict[int, float] = {}
     ends: list[tuple[float, float, int]] = []
     for pit, own in by_pit(data.tables["growth"]):
-        time = ints(own, "frame") / data.fps
+        time = data.times(own)
         area = floats(own, "area_px") * data.um_per_px**2
         last[pit] = float(area[-1])
         if pit in labelled:
@@ -40,7 +40,7 @@ def draw_ejections(ax: Axes, data: ReportData, labelled: list[int]) -> dict[int,
     ends: list[tuple[float, float, int]] = []
     since, until = data.span_s
     for pit, own in by_pit(data.tables["ejections"]):
-        time = np.sort(ints(own, "frame")) / data.fps
+        time = np.sort(data.times(own))
         total[pit] = len(time)
         steps = np.concatenate([[since], time, [until]])
         so_far = np.concatenate([[0], np.arange(1, len(time) + 1), [len(time)]])
