@@ -108,7 +108,8 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
             (
                 "Rayleigh test of the departures against all directions alike (p), adjusted over "
                 "the pits by Benjamini and Hochberg (q). Mean direction and resultant R with "
-                f"{coverage} bootstrap intervals ({ejection.bootstrap:,} resamples); with fewer "
+                f"{coverage} bootstrap intervals ({ejection.bootstrap:,} resamples); without "
+                "evidence for a direction (Rayleigh), any may be the mean one. With fewer "
                 "than 16 particles that of R is a von Mises law's, with 16 to 64 it reaches as far "
                 "as the wider of both at either end. The number of preferred directions is that "
                 "of a mixture of von Mises distributions chosen by BIC, which one direction has "
