@@ -26,6 +26,7 @@ from pitflow.measure.circular import (
     watson_williams_test,
 )
 from pitflow.measure.pits import adjust_p
+from pitflow.visible import seen_all_round
 
 Floats = npt.NDArray[np.float64]
 Unit = Literal["run", "pit"]
@@ -106,7 +107,9 @@ def compute_pit_summary(runs: Sequence[RunTables]) -> pd.DataFrame:
         onset to the end), ``is_stable``, ``n_ejected``, ``ejections_per_s`` (since onset),
         ``speed_um_s`` (median at departure), ``mean_angle_deg``, ``resultant_length``,
         ``resultant_square`` (the square of it without the bias of few particles, negative where
-        the directions are more even than chance makes them), ``rayleigh_q``.
+        the directions are more even than chance makes them; NaN of a pit that is not seen on all
+        sides, for what hides its particles makes them prefer the others), ``rayleigh_q``,
+        ``visible_share``.
     """
     parts = [_pits_of(run) for run in runs]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
@@ -118,13 +121,15 @@ def compute_run_summary(runs: Sequence[RunTables], pits: pd.DataFrame) -> pd.Dat
     ``resultant_square`` is the mean over the pits: it is unbiased for each, but its law is skewed
     the more the fewer particles there are, and the median follows the skew.
 
-    Further columns beside those of the pits: ``n_pits``, ``n_preferring`` (q of 0.05 and less),
-    ``pits_per_mm2``, ``duration_s``, and ``lag_frames``, ``lag_s``, ``lag_r``, ``lag_p`` of the
-    clearest lag over all pits (`find_lag`); ``lag_s`` is empty where it is no more than chance.
+    Further columns beside those of the pits: ``n_pits``, ``n_seen_round`` (pits seen on all sides),
+    ``n_preferring`` (those of them with q of 0.05 and less), ``pits_per_mm2``, ``duration_s``, and
+    ``lag_frames``, ``lag_s``, ``lag_r``, ``lag_p`` of the clearest lag over all pits (`find_lag`);
+    ``lag_s`` is empty where it is no more than chance.
     """
     rows = []
     for run in runs:
         own = pits[pits["run"] == run.run]
+        seen = own[seen_all_round(own)]
         lag = find_lag(run.tables["correlation"])
         middle = {
             quantity.name: float(own[quantity.name].agg(quantity.by)) if len(own) else np.nan
@@ -141,10 +146,13 @@ def compute_run_summary(runs: Sequence[RunTables], pits: pd.DataFrame) -> pd.Dat
                 "duration_s": run.n_frames / run.fps,
                 "n_pits": len(own),
                 "n_ejected": int(own["n_ejected"].sum()),
-                "n_preferring": int((own["rayleigh_q"] <= ALPHA).sum()),
+                "n_seen_round": len(seen),
+                "n_preferring": int((seen["rayleigh_q"] <= ALPHA).sum()),
                 "pits_per_mm2": len(own) / run.area_mm2,
                 **middle,
-                "resultant_length": float(own["resultant_length"].median()) if len(own) else np.nan,
+                "resultant_length": float(seen["resultant_length"].median())
+                if len(seen)
+                else np.nan,
                 "lag_frames": np.nan if lag is None else float(lag.lag),
                 "lag_s": lag.lag / run.fps if lag is not None and lag.is_evidence else np.nan,
                 "lag_r": np.nan if lag is None else lag.r,
@@ -212,7 +220,9 @@ def compare_directions(pits: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame
     order:
         Labels of the groups.
     """
-    known = pits[pits["mean_angle_deg"].notna() & (pits["n_ejected"] >= 4)]
+    # What hides a pit's particles on one side turns its mean direction to the other.
+    usable = (pits["n_ejected"] >= 4) & seen_all_round(pits)
+    known = pits[pits["mean_angle_deg"].notna() & usable]
     groups = {
         label: known.loc[known["label"] == label, "mean_angle_deg"].to_numpy(dtype=np.float64)
         for label in order
@@ -314,6 +324,8 @@ def _pits_of(run: RunTables) -> pd.DataFrame:
     n_ejected = pits["n_ejected"].to_numpy(dtype=np.int64)
     # R of few angles is near 1 by chance.
     length = np.where(n_ejected >= 5, pits["resultant_length"].to_numpy(dtype=np.float64), np.nan)
+    square = unbiased_square(length, np.maximum(n_ejected, 2))
+    share = pits["visible_share"] if "visible_share" in pits else pd.Series(np.nan, pits.index)
     return pd.DataFrame(
         {
             "run": run.run,
@@ -328,8 +340,9 @@ def _pits_of(run: RunTables) -> pd.DataFrame:
             "speed_um_s": speed.to_numpy(dtype=np.float64),
             "mean_angle_deg": pits["mean_angle_deg"].to_numpy(dtype=np.float64),
             "resultant_length": length,
-            "resultant_square": unbiased_square(length, np.maximum(n_ejected, 2)),
+            "resultant_square": np.where(seen_all_round(pits), square, np.nan),
             "rayleigh_q": pits["rayleigh_q"].to_numpy(dtype=np.float64),
+            "visible_share": share.to_numpy(dtype=np.float64),
         }
     )
 

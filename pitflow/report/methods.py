@@ -5,6 +5,7 @@ from __future__ import annotations
 from pitflow.config import AcquireConfig
 from pitflow.report.data import ReportData, floats, ints
 from pitflow.report.words import count
+from pitflow.visible import seen_all_round
 
 SEGMENTERS = {
     "unet": "A network (the included one has learned from simulated recordings) sees each frame, "
@@ -250,7 +251,7 @@ def limits(data: ReportData) -> list[str]:
             "uncertain and a preference could hardly show."
         )
     if "visible_share" in pits:
-        hidden = pits[(pits["n_ejected"] > 0) & (pits["visible_share"] < 0.9)].head(5)
+        hidden = pits[(pits["n_ejected"] > 0) & ~seen_all_round(pits)].head(5)
         known += [
             f"Pit {pit}: a departing particle would be seen in {100 * share:.0f} % of the "
             "directions only, for the edge of the frame or another pit hides the others; a "

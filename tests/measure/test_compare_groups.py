@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -214,3 +216,19 @@ def test_groups_of_few_pits_are_not_named_where_they_are_not_tested():
     )
     fewer = compare_directions(pits[pits["label"] != "30 mM"], ["10 mM", "100 mM"])
     assert list(fewer["test"]) == ["Watson U2"]
+
+
+def test_pits_at_the_edge_of_the_frame_prefer_nothing():
+    """Even ejection, half of it unseen: the pit is in no count of preferences and no direction."""
+    run = even_run("a", 10, 20, np.random.default_rng(0))
+    own = run.tables["pits"].assign(
+        visible_share=[1.0, 0.9, 0.5, 1.0, 0.75, np.nan], rayleigh_q=[0.01, 1, 0.01, 1, 0.01, 1]
+    )
+    run = replace(run, tables={**run.tables, "pits": own})
+    pits = compute_pit_summary([run])
+    assert list(pits["resultant_square"].isna()) == [False, False, True, False, True, False]
+    summary = compute_run_summary([run], pits).iloc[0]
+    assert (summary["n_preferring"], summary["n_seen_round"], summary["n_pits"]) == (1, 4, 6)
+    other = pits.assign(label="30 mM")
+    tests = compare_directions(pd.concat([pits, other]), ["10 mM", "30 mM"])
+    assert list(tests.loc[tests["test"] == "Watson U2", "n"]) == [8]
