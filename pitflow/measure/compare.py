@@ -26,6 +26,7 @@ from pitflow.measure.circular import (
     watson_williams_test,
 )
 from pitflow.measure.pits import adjust_p
+from pitflow.measure.trend import jonckheere_test, spearman_test
 from pitflow.visible import seen_all_round
 
 Floats = npt.NDArray[np.float64]
@@ -34,7 +35,6 @@ Unit = Literal["run", "pit"]
 _MIN_TREND_RUNS = 4
 _MIN_DIRECTIONS = 5
 """Fewest of a group in the Watson-Williams test."""
-_TREND_DRAWS = 9999
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def compare_groups(runs: pd.DataFrame, pits: pd.DataFrame) -> pd.DataFrame:
     """Test every quantity between groups, and for a trend over concentration.
 
     Between groups: Mann-Whitney for two, Kruskal-Wallis for more, with every pair by Mann-Whitney
-    (Holm). Trend: Spearman's rank correlation, by permutation, and Jonckheere-Terpstra; its unit is
+    (Holm). Trend: Spearman's rank correlation and Jonckheere-Terpstra, by permutation; its unit is
     the run from four runs at three concentrations on. Over the quantities p is adjusted by
     Benjamini and Hochberg, apart for tests between groups and for trends.
 
@@ -255,61 +255,6 @@ def compare_directions(pits: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame
     own = (table["test"] == "Watson U2").to_numpy()
     adjusted[own] = holm(adjusted[own])
     return table.assign(p_adjusted=adjusted)
-
-
-def jonckheere_test(groups: Sequence[Floats]) -> tuple[float, float]:
-    """Return z and the two-sided p of the Jonckheere-Terpstra test of a trend over ordered groups.
-
-    Normal limit with the variance for ties.
-
-    References
-    ----------
-    Jonckheere, Biometrika 41 (1954) 133; Hollander, Wolfe and Chicken, Nonparametric Statistical
-    Methods (2014), section 6.2.
-    """
-    filled = [np.asarray(group, dtype=np.float64) for group in groups if len(group)]
-    if len(filled) < 2:
-        return np.nan, np.nan
-    wins = sum(
-        float((np.sign(after[None, :] - before[:, None]) / 2 + 0.5).sum())
-        for before, after in combinations(filled, 2)
-    )
-    sizes = np.array([group.size for group in filled], dtype=np.float64)
-    n = sizes.sum()
-    ties = np.unique(np.concatenate(filled), return_counts=True)[1].astype(np.float64)
-    mean = (n**2 - (sizes**2).sum()) / 4.0
-
-    def cubic(size: Floats | float) -> float:
-        return float(np.sum(size * (np.asarray(size) - 1) * (2 * np.asarray(size) + 5)))
-
-    variance = (cubic(n) - cubic(sizes) - cubic(ties)) / 72.0
-    if n > 2:
-        variance += (
-            float(np.sum(sizes * (sizes - 1) * (sizes - 2)))
-            * float(np.sum(ties * (ties - 1) * (ties - 2)))
-            / (36.0 * n * (n - 1) * (n - 2))
-        )
-    variance += (
-        float(np.sum(sizes * (sizes - 1))) * float(np.sum(ties * (ties - 1))) / (8.0 * n * (n - 1))
-    )
-    if variance <= 0:
-        return 0.0, 1.0
-    z = (wins - mean) / np.sqrt(variance)
-    return float(z), float(2.0 * stats.norm.sf(abs(z)))
-
-
-def spearman_test(x: Floats, y: Floats, *, seed: int = 0) -> tuple[float, float]:
-    """Return Spearman's rho and its two-sided p by permutation (9999 draws)."""
-    a, b = stats.rankdata(x), stats.rankdata(y)
-    a, b = a - a.mean(), b - b.mean()
-    scale = np.sqrt((a**2).sum() * (b**2).sum())
-    if a.size < 3 or scale == 0:
-        return np.nan, np.nan
-    rho = float(a @ b / scale)
-    drawn = np.random.default_rng(seed).permuted(np.tile(b, (_TREND_DRAWS, 1)), axis=1) @ a / scale
-    return rho, float(
-        (1 + np.count_nonzero(np.abs(drawn) >= abs(rho) - 1e-12)) / (1 + _TREND_DRAWS)
-    )
 
 
 def _pits_of(run: RunTables) -> pd.DataFrame:
