@@ -140,7 +140,10 @@ def rao_moments(n: int) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class DirectionInterval:
-    """Intervals of a mean direction (degrees, clockwise from lo to hi) and of its length."""
+    """Intervals of a mean direction (degrees, clockwise from lo to hi) and of its length.
+
+    Both ends of the direction are NaN where no direction can be told from the whole circle.
+    """
 
     direction_lo: float
     direction_hi: float
@@ -158,16 +161,19 @@ def bootstrap_direction(
     """Return intervals of the mean direction and of the mean resultant length.
 
     The direction's interval is the percentile interval of deviations from the sample's own
-    direction. The length is biased upwards (by about ``(1 - R^2) / (2 n R)``, all of it where
-    there is no direction), so its interval is that of ``R^2``, freed of the bias of both sample
-    and resample, and cut at 0. Few angles say too little of the tails of their law for that: up to
-    15 the interval is that of a von Mises law (`von_mises_length_interval`), up to 64 the wider end
-    of both counts on either side, beyond 64 the bootstrap's alone.
+    direction. Where the angles may be uniform (Rayleigh's p above ``1 - confidence``), or that
+    interval goes round, any direction may be the mean one: its ends are NaN.
+
+    The length is biased upwards (by about ``(1 - R^2) / (2 n R)``, all of it where there is no
+    direction), so its interval is that of ``R^2``, freed of the bias of both sample and resample,
+    and cut at 0. Few angles say too little of the tails of their law for that: up to 15 the
+    interval is that of a von Mises law (`von_mises_length_interval`), up to 64 the wider end of
+    both counts on either side, beyond 64 the bootstrap's alone.
 
     Returns
     -------
     DirectionInterval
-        NaN below 5 angles.
+        NaN below 5 angles; of the direction, NaN also where any may be the mean one.
 
     References
     ----------
@@ -191,7 +197,10 @@ def bootstrap_direction(
     turned = np.degrees(np.angle(means * np.exp(-1j * np.angle(mean))))
     # Percentiles are too narrow for few angles: n in place of n - 1, normal in place of Student.
     few = np.sqrt(n / (n - 1.0)) * student_t.ppf(tails[1], n - 1) / norm.ppf(tails[1])
-    lo, hi = np.clip(np.quantile(turned, tails) * few, -180.0, 180.0)
+    lo, hi = np.quantile(turned, tails) * few
+    # Resamples of few even angles keep to the chance direction of the sample.
+    if rayleigh_test(n, abs(mean)) > 1.0 - confidence or hi - lo >= _FULL:
+        lo = hi = np.nan
     at_sample = unbiased_square(np.abs(mean), n)
     spread = unbiased_square(np.abs(means), n)
     # Each resample is biased against the sample as the sample is against the truth; and lengths

@@ -26,6 +26,8 @@ from pitflow.measure.circular import (
     watson_williams_test,
 )
 from pitflow.measure.pits import adjust_p
+from pitflow.measure.trend import jonckheere_test, spearman_test
+from pitflow.visible import seen_all_round
 
 Floats = npt.NDArray[np.float64]
 Unit = Literal["run", "pit"]
@@ -33,7 +35,6 @@ Unit = Literal["run", "pit"]
 _MIN_TREND_RUNS = 4
 _MIN_DIRECTIONS = 5
 """Fewest of a group in the Watson-Williams test."""
-_TREND_DRAWS = 9999
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,9 @@ def compute_pit_summary(runs: Sequence[RunTables]) -> pd.DataFrame:
         onset to the end), ``is_stable``, ``n_ejected``, ``ejections_per_s`` (since onset),
         ``speed_um_s`` (median at departure), ``mean_angle_deg``, ``resultant_length``,
         ``resultant_square`` (the square of it without the bias of few particles, negative where
-        the directions are more even than chance makes them), ``rayleigh_q``.
+        the directions are more even than chance makes them; NaN of a pit that is not seen on all
+        sides, for what hides its particles makes them prefer the others), ``rayleigh_q``,
+        ``visible_share``.
     """
     parts = [_pits_of(run) for run in runs]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
@@ -118,13 +121,15 @@ def compute_run_summary(runs: Sequence[RunTables], pits: pd.DataFrame) -> pd.Dat
     ``resultant_square`` is the mean over the pits: it is unbiased for each, but its law is skewed
     the more the fewer particles there are, and the median follows the skew.
 
-    Further columns beside those of the pits: ``n_pits``, ``n_preferring`` (q of 0.05 and less),
-    ``pits_per_mm2``, ``duration_s``, and ``lag_frames``, ``lag_s``, ``lag_r``, ``lag_p`` of the
-    clearest lag over all pits (`find_lag`); ``lag_s`` is empty where it is no more than chance.
+    Further columns beside those of the pits: ``n_pits``, ``n_seen_round`` (pits seen on all sides),
+    ``n_preferring`` (those of them with q of 0.05 and less), ``pits_per_mm2``, ``duration_s``, and
+    ``lag_frames``, ``lag_s``, ``lag_r``, ``lag_p`` of the clearest lag over all pits (`find_lag`);
+    ``lag_s`` is empty where it is no more than chance.
     """
     rows = []
     for run in runs:
         own = pits[pits["run"] == run.run]
+        seen = own[seen_all_round(own)]
         lag = find_lag(run.tables["correlation"])
         middle = {
             quantity.name: float(own[quantity.name].agg(quantity.by)) if len(own) else np.nan
@@ -141,10 +146,13 @@ def compute_run_summary(runs: Sequence[RunTables], pits: pd.DataFrame) -> pd.Dat
                 "duration_s": run.n_frames / run.fps,
                 "n_pits": len(own),
                 "n_ejected": int(own["n_ejected"].sum()),
-                "n_preferring": int((own["rayleigh_q"] <= ALPHA).sum()),
+                "n_seen_round": len(seen),
+                "n_preferring": int((seen["rayleigh_q"] <= ALPHA).sum()),
                 "pits_per_mm2": len(own) / run.area_mm2,
                 **middle,
-                "resultant_length": float(own["resultant_length"].median()) if len(own) else np.nan,
+                "resultant_length": float(seen["resultant_length"].median())
+                if len(seen)
+                else np.nan,
                 "lag_frames": np.nan if lag is None else float(lag.lag),
                 "lag_s": lag.lag / run.fps if lag is not None and lag.is_evidence else np.nan,
                 "lag_r": np.nan if lag is None else lag.r,
@@ -169,7 +177,7 @@ def compare_groups(runs: pd.DataFrame, pits: pd.DataFrame) -> pd.DataFrame:
     """Test every quantity between groups, and for a trend over concentration.
 
     Between groups: Mann-Whitney for two, Kruskal-Wallis for more, with every pair by Mann-Whitney
-    (Holm). Trend: Spearman's rank correlation, by permutation, and Jonckheere-Terpstra; its unit is
+    (Holm). Trend: Spearman's rank correlation and Jonckheere-Terpstra, by permutation; its unit is
     the run from four runs at three concentrations on. Over the quantities p is adjusted by
     Benjamini and Hochberg, apart for tests between groups and for trends.
 
@@ -212,7 +220,9 @@ def compare_directions(pits: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame
     order:
         Labels of the groups.
     """
-    known = pits[pits["mean_angle_deg"].notna() & (pits["n_ejected"] >= 4)]
+    # What hides a pit's particles on one side turns its mean direction to the other.
+    usable = (pits["n_ejected"] >= 4) & seen_all_round(pits)
+    known = pits[pits["mean_angle_deg"].notna() & usable]
     groups = {
         label: known.loc[known["label"] == label, "mean_angle_deg"].to_numpy(dtype=np.float64)
         for label in order
@@ -247,61 +257,6 @@ def compare_directions(pits: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame
     return table.assign(p_adjusted=adjusted)
 
 
-def jonckheere_test(groups: Sequence[Floats]) -> tuple[float, float]:
-    """Return z and the two-sided p of the Jonckheere-Terpstra test of a trend over ordered groups.
-
-    Normal limit with the variance for ties.
-
-    References
-    ----------
-    Jonckheere, Biometrika 41 (1954) 133; Hollander, Wolfe and Chicken, Nonparametric Statistical
-    Methods (2014), section 6.2.
-    """
-    filled = [np.asarray(group, dtype=np.float64) for group in groups if len(group)]
-    if len(filled) < 2:
-        return np.nan, np.nan
-    wins = sum(
-        float((np.sign(after[None, :] - before[:, None]) / 2 + 0.5).sum())
-        for before, after in combinations(filled, 2)
-    )
-    sizes = np.array([group.size for group in filled], dtype=np.float64)
-    n = sizes.sum()
-    ties = np.unique(np.concatenate(filled), return_counts=True)[1].astype(np.float64)
-    mean = (n**2 - (sizes**2).sum()) / 4.0
-
-    def cubic(size: Floats | float) -> float:
-        return float(np.sum(size * (np.asarray(size) - 1) * (2 * np.asarray(size) + 5)))
-
-    variance = (cubic(n) - cubic(sizes) - cubic(ties)) / 72.0
-    if n > 2:
-        variance += (
-            float(np.sum(sizes * (sizes - 1) * (sizes - 2)))
-            * float(np.sum(ties * (ties - 1) * (ties - 2)))
-            / (36.0 * n * (n - 1) * (n - 2))
-        )
-    variance += (
-        float(np.sum(sizes * (sizes - 1))) * float(np.sum(ties * (ties - 1))) / (8.0 * n * (n - 1))
-    )
-    if variance <= 0:
-        return 0.0, 1.0
-    z = (wins - mean) / np.sqrt(variance)
-    return float(z), float(2.0 * stats.norm.sf(abs(z)))
-
-
-def spearman_test(x: Floats, y: Floats, *, seed: int = 0) -> tuple[float, float]:
-    """Return Spearman's rho and its two-sided p by permutation (9999 draws)."""
-    a, b = stats.rankdata(x), stats.rankdata(y)
-    a, b = a - a.mean(), b - b.mean()
-    scale = np.sqrt((a**2).sum() * (b**2).sum())
-    if a.size < 3 or scale == 0:
-        return np.nan, np.nan
-    rho = float(a @ b / scale)
-    drawn = np.random.default_rng(seed).permuted(np.tile(b, (_TREND_DRAWS, 1)), axis=1) @ a / scale
-    return rho, float(
-        (1 + np.count_nonzero(np.abs(drawn) >= abs(rho) - 1e-12)) / (1 + _TREND_DRAWS)
-    )
-
-
 def _pits_of(run: RunTables) -> pd.DataFrame:
     pits, growth, ejections = (run.tables[name] for name in ("pits", "growth", "ejections"))
     number = pits["pit"].to_numpy(dtype=np.int64)
@@ -314,6 +269,8 @@ def _pits_of(run: RunTables) -> pd.DataFrame:
     n_ejected = pits["n_ejected"].to_numpy(dtype=np.int64)
     # R of few angles is near 1 by chance.
     length = np.where(n_ejected >= 5, pits["resultant_length"].to_numpy(dtype=np.float64), np.nan)
+    square = unbiased_square(length, np.maximum(n_ejected, 2))
+    share = pits["visible_share"] if "visible_share" in pits else pd.Series(np.nan, pits.index)
     return pd.DataFrame(
         {
             "run": run.run,
@@ -328,8 +285,9 @@ def _pits_of(run: RunTables) -> pd.DataFrame:
             "speed_um_s": speed.to_numpy(dtype=np.float64),
             "mean_angle_deg": pits["mean_angle_deg"].to_numpy(dtype=np.float64),
             "resultant_length": length,
-            "resultant_square": unbiased_square(length, np.maximum(n_ejected, 2)),
+            "resultant_square": np.where(seen_all_round(pits), square, np.nan),
             "rayleigh_q": pits["rayleigh_q"].to_numpy(dtype=np.float64),
+            "visible_share": share.to_numpy(dtype=np.float64),
         }
     )
 

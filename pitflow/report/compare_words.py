@@ -11,6 +11,7 @@ from scipy import stats
 from pitflow.lag import ALPHA
 from pitflow.report.data import floats
 from pitflow.report.words import count, listing, p_value, signed
+from pitflow.visible import LEAST_VISIBLE, seen_all_round
 
 WORDS = {
     "area_um2": "final area of pits",
@@ -42,11 +43,12 @@ def findings(runs: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
             f"{count(int(runs['n_ejected'].sum()), 'particle')} ejected."
         )
     ]
-    preferring = int(runs["n_preferring"].sum())
-    if n_pits:
+    preferring, seen = int(runs["n_preferring"].sum()), int(runs["n_seen_round"].sum())
+    if seen:
+        which = "" if seen == n_pits else " that are seen on all sides"
         sentences.append(
-            f"{preferring} of {count(n_pits, 'pit')} eject{'s' if preferring == 1 else ''} in a "
-            f"preferred direction (q ≤ {ALPHA:g} within their run)."
+            f"{preferring} of {count(seen, 'pit')}{which} eject{'s' if preferring == 1 else ''} in "
+            f"a preferred direction (q ≤ {ALPHA:g} within their run)."
         )
     sentences += _differences(tests)
     sentences += _trends(tests)
@@ -84,6 +86,7 @@ def warnings(runs: pd.DataFrame, pits: pd.DataFrame) -> list[str]:
     empty = list(runs.loc[runs["n_pits"] == 0, "run"])
     if empty:
         told.append(f"No pit was found in {listing(empty)}.")
+    told += _hidden(pits)
     quiet = [
         str(run)
         for run, n, ejected in zip(runs["run"], runs["n_pits"], runs["n_ejected"], strict=True)
@@ -98,6 +101,25 @@ def warnings(runs: pd.DataFrame, pits: pd.DataFrame) -> list[str]:
                 "quantities are in um and s, but what can be seen differs."
             )
     return told
+
+
+def _hidden(pits: pd.DataFrame) -> list[str]:
+    """Name the pits not seen on all sides, which are left out of what is said of directions."""
+    hidden = pits[~seen_all_round(pits)]
+    hidden = hidden[hidden["n_ejected"] > 0] if len(hidden) else hidden
+    if hidden.empty:
+        return []
+    named = [f"{run}: {pit}" for run, pit in zip(hidden["run"], hidden["pit"], strict=True)]
+    more = [f"{len(named) - 8} more (see pits.csv)"] if len(named) > 8 else []
+    return [
+        (
+            "The edge of the frame or another pit hides more than "
+            f"{100 * (1 - LEAST_VISIBLE):.0f} % of the directions around "
+            f"{'this pit' if len(named) == 1 else 'these pits'} (run: pit), which alone can look "
+            f"like a preferred direction: {listing(named[:8] + more)}. They count in no preference "
+            "and no direction here."
+        )
+    ]
 
 
 def _least_p(sizes: Sequence[int]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pitflow.config import AcquireConfig
 from pitflow.report.data import ReportData, floats, ints
 from pitflow.report.words import count
+from pitflow.visible import seen_all_round
 
 SEGMENTERS = {
     "unet": "A network (the included one has learned from simulated recordings) sees each frame, "
@@ -114,7 +115,8 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
             (
                 "Rayleigh test of the departures against all directions alike (p), adjusted over "
                 "the pits by Benjamini and Hochberg (q). Mean direction and resultant R with "
-                f"{coverage} bootstrap intervals ({ejection.bootstrap:,} resamples); with fewer "
+                f"{coverage} bootstrap intervals ({ejection.bootstrap:,} resamples); without "
+                "evidence for a direction (Rayleigh), any may be the mean one. With fewer "
                 "than 16 particles that of R is a von Mises law's, with 16 to 64 it reaches as far "
                 "as the wider of both at either end. The number of preferred directions is that "
                 "of a mixture of von Mises distributions chosen by BIC, which one direction has "
@@ -255,7 +257,7 @@ def limits(data: ReportData) -> list[str]:
             "uncertain and a preference could hardly show."
         )
     if "visible_share" in pits:
-        hidden = pits[(pits["n_ejected"] > 0) & (pits["visible_share"] < 0.9)].head(5)
+        hidden = pits[(pits["n_ejected"] > 0) & ~seen_all_round(pits)].head(5)
         known += [
             f"Pit {pit}: a departing particle would be seen in {100 * share:.0f} % of the "
             "directions only, for the edge of the frame or another pit hides the others; a "

@@ -10,6 +10,7 @@ from pitflow.report.current_answer import current_findings
 from pitflow.report.data import ReportData, floats, ints
 from pitflow.report.lag import in_words
 from pitflow.report.words import angle_interval, count, listing, p_value, significant
+from pitflow.visible import seen_all_round
 
 
 def findings(data: ReportData) -> list[str]:
@@ -137,6 +138,26 @@ def _preference(pits: pd.DataFrame) -> list[str]:
         (
             f"Of {of_all}, {found} eject{'s' if found == 1 else ''} in a "
             f"preferred direction (q ≤ {ALPHA:g}): {listing(named)}; 0° is right, 90° down."
+        ),
+        *_hidden(tested[tested["rayleigh_q"] <= ALPHA].sort_values("pit")),
+    ]
+
+
+def _hidden(preferring: pd.DataFrame) -> list[str]:
+    """Return the doubt about pits that are not seen on all sides: that may be their preference."""
+    hidden = preferring[~seen_all_round(preferring)]
+    if hidden.empty:
+        return []
+    named = [
+        f"pit {pit} ({100 * share:.0f} % of the directions)"
+        for pit, share in zip(ints(hidden, "pit"), floats(hidden, "visible_share"), strict=True)
+    ]
+    more = ["others (see the limits)"] if len(named) > 5 else []
+    return [
+        (
+            f"But departures from {listing(named[:5] + more)} are seen on a part of all sides "
+            "only, for the edge of the frame or another pit hides the others: that alone can look "
+            "like a preferred direction."
         )
     ]
 

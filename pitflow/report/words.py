@@ -57,9 +57,11 @@ def angle(value: float) -> str:
 
 
 def angle_interval(mean: float, low: float, high: float) -> str:
-    """Return "120° (101° to 139°)"; the interval runs clockwise."""
-    if not (math.isfinite(low) and math.isfinite(high)):
+    """Return "120° (101° to 139°)", clockwise; "120° (any direction)" without an interval."""
+    if not math.isfinite(mean):
         return angle(mean)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return f"{angle(mean)} (any direction)"
     return f"{angle(mean)} ({angle(low)} to {angle(high)})"
 
 

@@ -8,9 +8,10 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import lfilter
 
 from pitflow.config import CorrelationConfig
-from pitflow.measure.compare import QUANTITIES, compare_groups, jonckheere_test, spearman_test
+from pitflow.measure.compare import QUANTITIES, compare_groups
 from pitflow.measure.current import correlate_current
 from pitflow.measure.focus import compute_ballistics
+from pitflow.measure.trend import jonckheere_test, spearman_test
 from pitflow.validate.claim import Claim, Finding
 from pitflow.validate.judge import judge_at_most, judge_level
 
@@ -50,7 +51,9 @@ def observe(rng: np.random.Generator) -> pd.DataFrame:
         seed = int(rng.integers(1 << 30))
         runs = _alike(rng)
         mm, value = (runs[name].to_numpy() for name in ("concentration_mM", QUANTITIES[0].name))
-        rows.append(("jonckheere", jonckheere_test([value[mm == level] for level in _MM])[1]))
+        rows.append(
+            ("jonckheere", jonckheere_test([value[mm == level] for level in _MM], seed=seed)[1])
+        )
         rows.append(("spearman", spearman_test(mm, value, seed=seed)[1]))
         tests = compare_groups(runs, runs)
         between = tests.loc[tests["test"] == "Kruskal-Wallis", "p_adjusted"]

@@ -126,7 +126,8 @@ def test_bootstrap_intervals_cover(kappa, n):
         )
         length += interval.length_lo <= truth <= interval.length_hi
         width = wrap_angle(interval.direction_hi - interval.direction_lo)
-        direction += wrap_angle(60.0 - interval.direction_lo) <= width
+        # Not finite: any direction is allowed.
+        direction += not wrap_angle(60.0 - interval.direction_lo) > width
     assert direction / 250 > 0.9
     assert length / 250 > 0.89
 
@@ -142,6 +143,32 @@ def test_bootstrap_of_uniform_angles_reaches_down_to_no_direction():
             [1, 2, 3], confidence=0.95, resamples=100, rng=np.random.default_rng(0)
         ).length_lo
     )
+
+
+@pytest.mark.parametrize("n", [5, 10])
+def test_interval_of_few_uniform_angles_allows_any_direction(n):
+    rng = np.random.default_rng(n)
+    told = 0
+    for _ in range(100):
+        interval = bootstrap_direction(
+            rng.uniform(0, 360, n), confidence=0.95, resamples=200, rng=rng
+        )
+        told += np.isfinite([interval.direction_lo, interval.direction_hi]).any()
+        assert interval.direction_lo != interval.direction_hi
+    assert told <= 12
+
+
+@pytest.mark.parametrize("n", [5, 8])
+def test_interval_of_a_weak_direction_covers(n):
+    rng = np.random.default_rng(n)
+    missed = 0
+    for k in range(100):
+        interval = bootstrap_direction(
+            von_mises(0.5, n, seed=k), confidence=0.95, resamples=200, rng=rng
+        )
+        width = wrap_angle(interval.direction_hi - interval.direction_lo)
+        missed += wrap_angle(60.0 - interval.direction_lo) > width
+    assert missed <= 10
 
 
 @settings(deadline=None)

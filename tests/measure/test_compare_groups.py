@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
 from pitflow.holm import holm
-from pitflow.measure import compare
+from pitflow.measure import compare, trend
 from pitflow.measure.circular import watson_williams_test
 from pitflow.measure.compare import (
     RunTables,
@@ -16,9 +18,7 @@ from pitflow.measure.compare import (
     compare_groups,
     compute_pit_summary,
     compute_run_summary,
-    jonckheere_test,
     replication,
-    spearman_test,
 )
 
 QUANTITIES = ("area_um2", "growth_um2_s", "ejections_per_s", "speed_um_s", "resultant_square")
@@ -69,7 +69,7 @@ def test_more_particles_are_no_weaker_preference(monkeypatch):
     """
     own = [quantity for quantity in compare.QUANTITIES if quantity.name.startswith("resultant")]
     monkeypatch.setattr(compare, "QUANTITIES", own)
-    monkeypatch.setattr(compare, "_TREND_DRAWS", 499)
+    monkeypatch.setattr(trend, "_DRAWS", 499)
     found = {"Kruskal-Wallis": 0, "Spearman": 0}
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -98,37 +98,6 @@ def test_the_lag_of_a_run_is_that_of_its_own_report():
     assert (summary["lag_r"], summary["lag_p"]) == (0.4, 0.01)
 
 
-def test_jonckheere_agrees_with_kendall_and_the_textbook():
-    # Where every group holds one value, S is that of Kendall's tau.
-    rng = np.random.default_rng(0)
-    y = rng.normal(size=12)
-    z, p = jonckheere_test([np.array([value]) for value in y])
-    n = y.size
-    s = stats.kendalltau(np.arange(n), y).statistic * n * (n - 1) / 2
-    assert z == pytest.approx(s / np.sqrt(n * (n - 1) * (2 * n + 5) / 18))
-    assert p == pytest.approx(2 * stats.norm.sf(abs(z)))
-    # Hollander and Wolfe, example 6.2: J = 79 of mean 54; the variance is 150.29 with ties.
-    groups = [
-        [40, 35, 38, 43, 44, 41],
-        [38, 40, 47, 44, 40, 42],
-        [48, 40, 45, 43, 46, 44],
-    ]
-    z, p = jonckheere_test([np.array(group, dtype=float) for group in groups])
-    assert z == pytest.approx(25 / np.sqrt(150.29), abs=1e-3)
-    assert jonckheere_test([np.ones(4), np.ones(4)]) == (0.0, 1.0)
-
-
-def test_spearman_agrees_with_scipy():
-    rng = np.random.default_rng(1)
-    x = np.repeat([5.0, 10.0, 30.0, 100.0], 4)
-    y = 0.02 * x + rng.normal(size=16)
-    rho, p = spearman_test(x, y)
-    exact = stats.spearmanr(x, y)
-    assert rho == pytest.approx(exact.statistic)
-    assert p == pytest.approx(exact.pvalue, abs=0.02)
-    assert np.isnan(spearman_test(x, np.ones(16))[0])
-
-
 def test_runs_are_the_unit_where_every_group_has_several():
     rng = np.random.default_rng(2)
     runs, pits = world([10, 30, 100], 3, 8, rng, slope=0.05)
@@ -142,9 +111,9 @@ def test_runs_are_the_unit_where_every_group_has_several():
     pairs = tests[(tests["test"] == "Mann-Whitney") & (tests["quantity"] == "area_um2")]
     assert list(pairs["groups"]) == ["10 mM / 30 mM", "10 mM / 100 mM", "30 mM / 100 mM"]
     np.testing.assert_allclose(pairs["p_adjusted"], holm(pairs["p"]))
-    trend = tests[tests["test"] == "Spearman"].set_index("quantity")
-    assert trend.loc["area_um2", "effect"] > 0.7
-    assert trend.loc["area_um2", "p_adjusted"] < 0.05
+    rising = tests[tests["test"] == "Spearman"].set_index("quantity")
+    assert rising.loc["area_um2", "effect"] > 0.7
+    assert rising.loc["area_um2", "p_adjusted"] < 0.05
 
 
 def test_pits_stand_in_for_single_runs_but_not_in_the_trend():
@@ -214,3 +183,19 @@ def test_groups_of_few_pits_are_not_named_where_they_are_not_tested():
     )
     fewer = compare_directions(pits[pits["label"] != "30 mM"], ["10 mM", "100 mM"])
     assert list(fewer["test"]) == ["Watson U2"]
+
+
+def test_pits_at_the_edge_of_the_frame_prefer_nothing():
+    """Even ejection, half of it unseen: the pit is in no count of preferences and no direction."""
+    run = even_run("a", 10, 20, np.random.default_rng(0))
+    own = run.tables["pits"].assign(
+        visible_share=[1.0, 0.9, 0.5, 1.0, 0.75, np.nan], rayleigh_q=[0.01, 1, 0.01, 1, 0.01, 1]
+    )
+    run = replace(run, tables={**run.tables, "pits": own})
+    pits = compute_pit_summary([run])
+    assert list(pits["resultant_square"].isna()) == [False, False, True, False, True, False]
+    summary = compute_run_summary([run], pits).iloc[0]
+    assert (summary["n_preferring"], summary["n_seen_round"], summary["n_pits"]) == (1, 4, 6)
+    other = pits.assign(label="30 mM")
+    tests = compare_directions(pd.concat([pits, other]), ["10 mM", "30 mM"])
+    assert list(tests.loc[tests["test"] == "Watson U2", "n"]) == [8]

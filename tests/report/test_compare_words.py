@@ -14,6 +14,7 @@ def run_table(sizes: list[int]) -> pd.DataFrame:
     rows = [
         {"run": f"{group}-{number}", "label": f"{group} mM", "concentration_mM": float(group),
          "fps": 15.0, "um_per_px": 1.0, "n_pits": 0, "n_ejected": 0, "n_preferring": 0,
+         "n_seen_round": 0,
          "lag_p": float("nan"), "lag_s": float("nan")}
         for group, size in enumerate(sizes)
         for number in range(size)
@@ -69,3 +70,15 @@ def test_too_few_runs_for_any_evidence(sizes: list[int], least: str) -> None:
 def test_enough_runs_for_evidence(sizes: list[int]) -> None:
     told = warnings(run_table(sizes), pd.DataFrame())
     assert not any("too few runs" in text for text in told)
+
+
+def test_pits_at_the_edge_of_the_frame_are_named() -> None:
+    pits = pd.DataFrame(
+        {"run": ["a", "a", "b"], "pit": [0, 1, 2], "n_ejected": [20, 20, 0],
+         "visible_share": [1.0, 0.6, 0.5]}
+    )  # fmt: skip
+    told = [text for text in warnings(run_table([4, 4]), pits) if "edge of the frame" in text]
+    assert len(told) == 1
+    assert "a: 1." in told[0]
+    runs = run_table([4, 4]).assign(n_pits=3, n_seen_round=2, n_preferring=1)
+    assert "8 of 16 pits that are seen on all sides eject" in findings(runs, table_of())[1]

@@ -232,3 +232,13 @@ def test_several_directions_of_a_pit_are_told(run):
     assert any("for pit 1 (2 directions)." in sentence for sentence in told)
     assert not any("pit 2 (" in sentence for sentence in told)
     assert not any("Several separate" in sentence for sentence in findings(run))
+
+
+def test_a_preference_at_the_edge_of_the_frame_is_doubted_where_it_is_told(run):
+    pits = run.tables["pits"]
+    assert not any("departures from" in sentence for sentence in findings(run))
+    hidden = pits.assign(visible_share=np.where(pits["pit"] == pits["pit"].max(), 0.62, 1.0))
+    hidden = hidden.assign(rayleigh_q=0.01)
+    told = findings(dataclasses.replace(run, tables=dict(run.tables) | {"pits": hidden}))
+    place = next(k for k, sentence in enumerate(told) if "in a preferred direction" in sentence)
+    assert f"pit {pits['pit'].max()} (62 % of the directions)" in told[place + 1]

@@ -38,7 +38,8 @@ def test_p_values():
 def test_angles_stay_below_360():
     assert angle(359.7) == "0°"
     assert angle_interval(10, 350.2, 29.8) == "10° (350° to 30°)"
-    assert angle_interval(10, float("nan"), 3) == "10°"
+    assert angle_interval(10, float("nan"), float("nan")) == "10° (any direction)"
+    assert angle_interval(float("nan"), float("nan"), float("nan")) == "–"
 
 
 def correlation(lag: int, r: float, p: float) -> pd.DataFrame:

@@ -41,7 +41,7 @@ def draw_rose(
 
     Grey sectors: every position of every frame. Coloured bars: one angle per particle. The arrow
     points in the mean direction, as long as the resultant (1 = the outer circle); the arc outside
-    is the interval of the mean direction.
+    is the interval of the mean direction, and is not drawn where that is not finite.
 
     Parameters
     ----------
@@ -141,7 +141,8 @@ def make(data: ReportData) -> Panel | str:
         "angle per particle, its departure. The rings give the share of the angles in a sector of "
         f"{BIN_DEG}°. The arrow points in the mean direction of the departures and is as long as "
         "their resultant R (0 all directions alike, 1 a single direction, the outer circle); the "
-        f"black arc is its {100 * data.parameters.measure.ejection.confidence:g} % interval. "
+        f"black arc is its {100 * data.parameters.measure.ejection.confidence:g} % interval, "
+        "left out where any direction may be the mean one. "
         "p: Rayleigh test against ejection in all directions alike; q: the same adjusted for "
         "testing several pits."
     )
