@@ -380,7 +380,7 @@ CURRENT = Table(
     ),
     _columns(
         """
-        ejections_per_s | float64 | 1/s    | particles that left a pit; empty in frames lost, damaged or repeated
+        ejections_per_s | float64 | 1/s    | particles that left a pit; the mean of frames lost, damaged or repeated and the next sound one; empty after the last sound one
         growth_um2_s    | float64 | um^2/s | area that became pit, onsets apart; likewise
         """
     ),
