@@ -265,7 +265,7 @@ CLUSTERING = Table(
 
 FLIGHTS = Table(
     "flights",
-    "height of each track over time: a parabola (ballistic) against a straight line",
+    "height of each track over time while it is above the steel: a parabola against a straight line; ballistic flight has acceleration below 0",
     _columns(
         """
         particle         | int64   |  | track number
@@ -277,7 +277,7 @@ FLIGHTS = Table(
         acceleration_err | float64 |  | its standard error
         r2_line          | float64 |  | share of the variance that a straight line explains
         r2_parabola      | float64 |  | share of the variance that a parabola explains
-        p                | float64 |  | F test of the parabola against the straight line, for errors that persist over frames
+        p                | float64 |  | F test of the parabola against the straight line, for errors that persist over frames; empty for the blur, which a fall along a straight line bends too
         """
     ),
     _columns(

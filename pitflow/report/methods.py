@@ -171,10 +171,13 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 "of 100 cases: that of the blur, seen along the tracks, of the particle's size, "
                 "and of the calibration. A flight is held to be a parabola by an F test against "
                 "the straight line that allows for errors which persist from frame to frame, "
-                "adjusted over the flights by Benjamini and Hochberg (q)."
+                "adjusted over the flights by Benjamini and Hochberg (q); ballistic is one that "
+                "bends down. Heights within their error of the steel are left out, for there a "
+                "fall ends."
                 if calibrated
                 else "Height would follow from sigma² = sigma0² + (k·z)², but sigma0 and k are not "
-                "calibrated, so no height is given."
+                "calibrated, so no height is given. The blur of a "
+                "particle that falls along a straight line bends, so no parabola is tested."
             ),
         ),
         *_current(data),
