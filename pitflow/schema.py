@@ -152,9 +152,9 @@ PITS = Table(
         omnibus_p           | float64 |      | p of Rao's spacing test against uniform ejection, which also sees opposed directions
         omnibus_q           | float64 |      | omnibus_p adjusted over pits (Benjamini-Hochberg)
         flow_speed_um_s     | float64 | um/s | speed at the pit, of the fit v / (1 + r / flow_half_px) to speed over distance
-        flow_speed_err_um_s | float64 | um/s | its standard error
+        flow_speed_err_um_s | float64 | um/s | its standard error, of the tracks seen; what the form of the fit misses is not in it
         flow_half_px        | float64 | px   | distance from the pit's centre at which the speed has halved
-        flow_half_err_px    | float64 | px   | its standard error
+        flow_half_err_px    | float64 | px   | its standard error, likewise
         """
     ),
 )

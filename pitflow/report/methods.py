@@ -187,7 +187,8 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 f"Mean velocity of all tracked particles in cells of {measure.flow.cell_px:g} px, "
                 "each counting once in a cell; a cell belongs to the pit whose particles prevail "
                 "in it. The speed over the distance r from a pit is fitted by "
-                "v0 / (1 + r / half), every track counting once in each ring."
+                "v0 / (1 + r / half), every track counting once in each ring; the "
+                "errors are from fits to tracks drawn with repetition."
             ),
         ),
     ]
