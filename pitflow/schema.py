@@ -152,9 +152,9 @@ PITS = Table(
         omnibus_p           | float64 |      | p of Rao's spacing test against uniform ejection, which also sees opposed directions
         omnibus_q           | float64 |      | omnibus_p adjusted over pits (Benjamini-Hochberg)
         flow_speed_um_s     | float64 | um/s | speed at the pit, of the fit v / (1 + r / flow_half_px) to speed over distance
-        flow_speed_err_um_s | float64 | um/s | its standard error
+        flow_speed_err_um_s | float64 | um/s | its standard error, of the tracks seen; what the form of the fit misses is not in it
         flow_half_px        | float64 | px   | distance from the pit's centre at which the speed has halved
-        flow_half_err_px    | float64 | px   | its standard error
+        flow_half_err_px    | float64 | px   | its standard error, likewise
         """
     ),
 )
@@ -265,7 +265,7 @@ CLUSTERING = Table(
 
 FLIGHTS = Table(
     "flights",
-    "height of each track over time: a parabola (ballistic) against a straight line",
+    "height of each track over time while it is above the steel: a parabola against a straight line; ballistic flight has acceleration below 0",
     _columns(
         """
         particle         | int64   |  | track number
@@ -277,7 +277,7 @@ FLIGHTS = Table(
         acceleration_err | float64 |  | its standard error
         r2_line          | float64 |  | share of the variance that a straight line explains
         r2_parabola      | float64 |  | share of the variance that a parabola explains
-        p                | float64 |  | F test of the parabola against the straight line, for errors that persist over frames
+        p                | float64 |  | F test of the parabola against the straight line, for errors that persist over frames; empty for the blur, which a fall along a straight line bends too
         """
     ),
     _columns(
@@ -380,7 +380,7 @@ CURRENT = Table(
     ),
     _columns(
         """
-        ejections_per_s | float64 | 1/s    | particles that left a pit; empty in frames lost, damaged or repeated
+        ejections_per_s | float64 | 1/s    | particles that left a pit; the mean of frames lost, damaged or repeated and the next sound one; empty after the last sound one
         growth_um2_s    | float64 | um^2/s | area that became pit, onsets apart; likewise
         """
     ),

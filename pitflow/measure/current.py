@@ -194,7 +194,8 @@ def find_transients(
 def ejection_rate(ejections: pd.DataFrame, frames: pd.DataFrame, *, fps: float) -> Floats:
     """Return particles that left a pit per second, in every frame.
 
-    NaN in frames in which no particle was looked for.
+    Where frames are lost, damaged or repeated, the mean of those and the next sound one. NaN after
+    the last sound frame.
     """
     return _per_frame(ejections["frame"], np.ones(len(ejections)), frames) * fps
 
@@ -204,7 +205,8 @@ def growth_rate(
 ) -> Floats:
     """Return area that became pit per second, um^2/s, in every frame; onsets are not growth.
 
-    NaN in frames in which no pit was looked for.
+    Where frames are lost, damaged or repeated, the mean of those and the next sound one, in which
+    all that grew meanwhile is seen. NaN after the last sound frame.
     """
     grown = growth[growth["frame"] > growth.groupby("pit")["frame"].transform("min")]
     new = grown["new_px"].to_numpy(dtype=np.float64)
@@ -331,15 +333,23 @@ def _per_area(value: pd.Series, is_current: bool, area_cm2: float | None) -> pd.
 
 
 def _per_frame(frame: pd.Series, weight: Floats, frames: pd.DataFrame) -> Floats:
-    """Return the summed weight in each row of ``frames``; NaN in those not looked at.
+    """Return the weight in each row of ``frames``, summed between sound frames and spread evenly.
 
-    A repeated frame shows what was before, so nothing is looked for in it either.
+    In frames lost, damaged or repeated nothing is looked for, and what happened meanwhile is seen
+    in the first sound frame after them: in which of them it happened is not known, their sum is.
+    NaN after the last sound frame, whose weight is the last one's; NaN without a sound frame.
     """
-    index = pd.Index(frames["frame"])
-    place = index.get_indexer(pd.Index(frame))
-    total = np.bincount(place[place >= 0], weight[place >= 0], minlength=len(index))
-    looked_at = (frames["quality"] == "ok").to_numpy()
-    return np.where(looked_at, total.astype(np.float64), np.nan)
+    place = pd.Index(frames["frame"]).get_indexer(pd.Index(frame))
+    sound = (frames["quality"] == "ok").to_numpy()
+    if not sound.any():
+        return np.full(sound.size, np.nan)
+    # Each frame belongs to the sound one at or after it.
+    stretch: npt.NDArray[np.int64] = np.cumsum(sound) - sound
+    last = int(sound.sum()) - 1
+    owner = np.minimum(stretch, last)[place[place >= 0]]
+    total = np.bincount(owner, weight[place >= 0], minlength=last + 1)
+    each = total / np.bincount(stretch, minlength=last + 1)[: last + 1]
+    return np.where(stretch <= last, each[np.minimum(stretch, last)], np.nan)
 
 
 def _fast_part(value: Floats, known: Bools, smooth: float, width: float) -> Floats:

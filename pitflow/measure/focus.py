@@ -44,6 +44,10 @@ _FITTED = 3
 """Parameters of a parabola."""
 _MOST_PERSISTENT = 0.95
 _PERSISTENCE_TURNS = 30
+_ABOVE_ERRORS = 2.0
+"""A particle flies where it is more than this many errors above the steel, in the median of..."""
+_ABOVE_OF = 9
+"""...so many detections: of single ones those with an upward error would be chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,16 +361,36 @@ def residual_persistence(residual: Floats, track: Ints, n: Floats) -> Floats:
 def compute_flights(particles: pd.DataFrame, *, fps: float) -> pd.DataFrame:
     """Return the flights table: `compute_ballistics` of the height, of the blur if uncalibrated.
 
-    Heights that are not valid are left out. ``q`` is p adjusted over the flights.
+    Heights that are not valid are left out, and those of particles that lie on the steel (see
+    `is_above_steel`): where a fall ends its height has a bend. ``q`` is p adjusted over the
+    flights. The blur is a hyperbola in the height, and a fall along a straight line bends it too:
+    its p and q are NaN.
 
     Parameters
     ----------
     particles:
-        ``particle``, ``frame``, ``z_um``, ``z_is_valid``, ``blur_px``.
+        ``particle``, ``frame``, ``z_um``, ``z_err_um``, ``z_is_valid``, ``blur_px``.
     """
-    column = "z_um" if particles["z_um"].notna().any() else "blur_px"
-    if column == "z_um":
-        particles = particles[particles["z_is_valid"]]
-    fitted = compute_ballistics(particles, column=column, fps=fps)
+    linked = particles[particles["particle"] >= 0]
+    if not linked["z_um"].notna().any():
+        fitted = compute_ballistics(linked, column="blur_px", fps=fps)
+        return validate_table(fitted.assign(quantity="blur_px", p=np.nan, q=np.nan), FLIGHTS)
+    seen = linked[linked["z_is_valid"]].sort_values(["particle", "frame"])
+    fitted = compute_ballistics(seen[is_above_steel(seen)], fps=fps)
     q = adjust_p(fitted["p"].to_numpy(dtype=np.float64))
-    return validate_table(fitted.assign(quantity=column, q=q), FLIGHTS)
+    return validate_table(fitted.assign(quantity="z_um", q=q), FLIGHTS)
+
+
+def is_above_steel(heights: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Return where a particle is above the steel by more than the error of its height.
+
+    By two standard errors, in the median of nine detections of its track.
+
+    Parameters
+    ----------
+    heights:
+        ``particle``, ``z_um``, ``z_err_um``, in order of particle and frame.
+    """
+    above = heights["z_um"] - _ABOVE_ERRORS * heights["z_err_um"]
+    near = above.groupby(heights["particle"]).rolling(_ABOVE_OF, center=True, min_periods=1)
+    return near.median().to_numpy(dtype=np.float64) > 0

@@ -20,7 +20,6 @@ from pitflow.measure.ejection import compute_ejections
 from pitflow.measure.flow import (
     PROFILE_FIT_COLUMNS,
     compute_flow,
-    compute_radial_profile,
     fit_radial_profile,
 )
 from pitflow.measure.focus import (
@@ -148,7 +147,7 @@ def measure_all(
     return {
         "frames": _count_particles(frames, particles),
         "particles": complete,
-        "pits": _with_profile(pits, complete[sure]),
+        "pits": _with_profile(pits, complete[sure], seed),
         "growth": growth,
         "ejections": ejections,
         "correlation": compute_correlation(growth, ejections, config=config.correlation, seed=seed),
@@ -196,9 +195,9 @@ def _source_of(tracks: Tracks, ejections: pd.DataFrame) -> Ints:
     return source.to_numpy(dtype=np.int64)
 
 
-def _with_profile(pits: pd.DataFrame, particles: pd.DataFrame) -> pd.DataFrame:
+def _with_profile(pits: pd.DataFrame, particles: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Return the pits with the fit of speed over distance from each."""
-    fit = fit_radial_profile(compute_radial_profile(particles)).reindex(pits["pit"])
+    fit = fit_radial_profile(particles, seed=seed).reindex(pits["pit"])
     return pits.assign(**{name: fit[name].to_numpy() for name in PROFILE_FIT_COLUMNS})
 
 

@@ -77,7 +77,9 @@ def score_velocity(tracks: Tracks, contrast: Floats | None = None) -> VelocitySc
     by more than is usual: the camera or the detection did that, not one of them. A single misplaced
     detection makes two residuals that cancel, a real burst does not: so a step scores the least of
     itself and of its sums with either neighbour, each of which has the same variance (the position
-    between drops out), and nothing where those differ in sign.
+    between drops out), and nothing where those differ in sign. The last step of a track scores
+    nothing: no step after it could tell a burst from a misplaced detection, and tracks end where
+    detections are displaced, at the rim of another pit.
 
     Parameters
     ----------
@@ -87,7 +89,8 @@ def score_velocity(tracks: Tracks, contrast: Floats | None = None) -> VelocitySc
     Returns
     -------
     VelocityScore
-        NaN at the first detection of a track and in tracks shorter than 6 detections.
+        NaN at the first detection of a track and in tracks shorter than 6 detections; 0 at the
+        last.
     """
     before, has_before = tracks.neighbours(-1)
     has_before &= tracks.count[tracks.track] >= _MIN_LENGTH
@@ -168,8 +171,10 @@ def _unrest(tracks: Tracks, score: Floats, known: npt.NDArray[np.bool_]) -> Floa
 
 
 def _lasting(tracks: Tracks, residual: Floats, known: npt.NDArray[np.bool_]) -> Floats:
-    """Return the part of each residual that a neighbouring one does not undo."""
-    lasting = residual
+    """Return the part of each residual that a neighbouring one does not undo, 0 without a next."""
+    _, has_next = tracks.neighbours(1)
+    # Unknown ones stay so.
+    lasting = np.where(has_next, residual, 0.0 * residual)
     for offset in (-1, 1):
         index, valid = tracks.neighbours(offset)
         together = np.where(valid & known & known[index], residual + residual[index], residual)
@@ -403,6 +408,15 @@ def foreign_pits_near(detections: pd.DataFrame, pits: pd.DataFrame) -> tuple[Int
     return nearest_foreign_pit(x, y, frame, source, pits)
 
 
+def can_hold_event(detections: pd.DataFrame) -> pd.Series:
+    """Return at which detections an event can be seen: three come before it and one after.
+
+    Of rows with ``particle``, in order of frame within each.
+    """
+    track = detections.groupby("particle")
+    return (track.cumcount() >= KNOWN_BEFORE) & (track.cumcount(ascending=False) > 0)
+
+
 def clustering_test(
     outliers: pd.DataFrame,
     particles: pd.DataFrame,
@@ -414,8 +428,9 @@ def clustering_test(
     """Test whether velocity outliers lie nearer to foreign pits than chance.
 
     Under the null hypothesis an event happens at any moment of its own track at which one can be
-    seen, for which three detections come before it. That keeps where particles fly, how long they
-    are seen, and that no event is found where they have only just left their source.
+    seen, for which three detections come before it and one after. That keeps where particles fly,
+    how long they are seen, and that no event is found where they have only just left their source
+    or are seen for the last time. Events at other moments are left out.
 
     Parameters
     ----------
@@ -432,12 +447,11 @@ def clustering_test(
     moments = particles[particles["particle"].isin(events["particle"])]
     _, distance = foreign_pits_near(moments, pits)
     moments = moments.assign(distance=distance).sort_values(["particle", "frame"], kind="stable")
-    moments = moments[moments.groupby("particle").cumcount() >= KNOWN_BEFORE]
-    moments = moments.dropna(subset="distance")
+    moments = moments[can_hold_event(moments)].dropna(subset="distance")
     number, first, count = np.unique(
         moments["particle"].to_numpy(), return_index=True, return_counts=True
     )
-    events = events[events["particle"].isin(number)]
+    events = events.merge(moments[["particle", "frame"]])
     if events.empty:
         return np.nan, np.nan, np.nan
     which = np.searchsorted(number, events["particle"].to_numpy())

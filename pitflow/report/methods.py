@@ -159,7 +159,8 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 "from the track's own smooth trend, and departs from it by more than "
                 f"{100 * measure.velocity.min_excess:g} % of it, forward and with the same mass. "
                 "A step counts for less where the particle is faint, and in a frame in which many "
-                "particles are off. "
+                "particles are off; the last step of a track, which no later one could undo, does "
+                "not count. "
                 "The score asked for rises until at most "
                 f"{100 * measure.velocity.false_share:g} % of the events would be false, judged by "
                 f"how many point to the other sides{_threshold(data)}. Whether they cluster at "
@@ -178,10 +179,13 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 "of 100 cases: that of the blur, seen along the tracks, of the particle's size, "
                 "and of the calibration. A flight is held to be a parabola by an F test against "
                 "the straight line that allows for errors which persist from frame to frame, "
-                "adjusted over the flights by Benjamini and Hochberg (q)."
+                "adjusted over the flights by Benjamini and Hochberg (q); ballistic is one that "
+                "bends down. Heights within their error of the steel are left out, for there a "
+                "fall ends."
                 if calibrated
                 else "Height would follow from sigma² = sigma0² + (k·z)², but sigma0 and k are not "
-                "calibrated, so no height is given."
+                "calibrated, so no height is given. The blur of a "
+                "particle that falls along a straight line bends, so no parabola is tested."
             ),
         ),
         *_current(data),
@@ -191,7 +195,8 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 f"Mean velocity of all tracked particles in cells of {measure.flow.cell_px:g} px, "
                 "each counting once in a cell; a cell belongs to the pit whose particles prevail "
                 "in it. The speed over the distance r from a pit is fitted by "
-                "v0 / (1 + r / half), every track counting once in each ring."
+                "v0 / (1 + r / half), every track counting once in each ring; the "
+                "errors are from fits to tracks drawn with repetition."
             ),
         ),
     ]

@@ -237,10 +237,17 @@ def _flights(data: ReportData) -> str:
     flights = data.tables["flights"]
     if "q" not in flights or not flights["q"].notna().any():
         return ""
-    q = floats(flights, "q")
-    q = q[np.isfinite(q)]
-    found = int((q <= ALPHA).sum())
+    tested = flights[flights["q"].notna()]
+    bent = tested[tested["q"] <= ALPHA]
+    found = int((bent["acceleration"] < 0).sum())
+    sentence = (
+        f"Of {count(len(tested), 'flight')}, {found} follow{'s' if found == 1 else ''} a parabola "
+        "that bends down, as ballistic flight does, rather than a straight line "
+        f"(q ≤ {ALPHA:g}, p adjusted over the flights)"
+    )
+    other = len(bent) - found
+    if other == 0:
+        return f"{sentence}."
     return (
-        f"Of {count(q.size, 'flight')}, {found} follow{'s' if found == 1 else ''} a parabola "
-        f"rather than a straight line (q ≤ {ALPHA:g}, p adjusted over the flights)."
+        f"{sentence}; {other} bend{'s' if other == 1 else ''} up, as a fall that slows down does."
     )

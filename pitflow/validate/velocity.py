@@ -5,11 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from pitflow.measure.velocity import KNOWN_BEFORE, clustering_test, foreign_pits_near
+from pitflow.config import VelocityConfig
+from pitflow.measure.tracks import sort_tracks
+from pitflow.measure.velocity import (
+    can_hold_event,
+    clustering_test,
+    compute_outliers,
+    foreign_pits_near,
+)
 from pitflow.simulate.config import SimulateConfig
 from pitflow.simulate.world import simulate_world
 from pitflow.validate.claim import Claim, Finding, Study
-from pitflow.validate.judge import judge_at_least, judge_level, show_share
+from pitflow.validate.judge import judge_at_least, judge_at_most, judge_level, show_share
 from pitflow.validate.recording import Recording
 
 _APART_FRAMES = 3
@@ -17,6 +24,10 @@ _APART_FRAMES = 3
 _LEAST_EVENTS = 5
 _SEEN = 12
 """Detections of a track under the null hypothesis: few, so that its start is a large part of it."""
+_MISPLACED_TRACKS = 120
+_MISPLACED_SHARE, _MISPLACED_PX = 0.1, 3.0
+_FOREIGN_X, _RIM_PX = 300.0, 20.0
+"""Where the pit lies at which those tracks end, and the radius of its rim, px."""
 
 
 def observe(recording: Recording) -> pd.DataFrame:
@@ -62,25 +73,60 @@ def _bursts(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def observe_clustering(rng: np.random.Generator) -> pd.DataFrame:
-    """Return p of the clustering test for true bursts, and for random moments of other tracks.
+    """Return p of the clustering test for bursts, for random moments and for misplaced positions.
 
-    Those are short and lead to a foreign pit; the moments come after as many detections as an
-    event needs before it.
+    The tracks with random moments are short and lead to a foreign pit; the moments are those at
+    which an event can be seen. Events of misplaced positions are those that are found.
     """
     tables = simulate_world(_SMALL, int(rng.integers(1 << 30))).tables
     particles, pits = tables["particles"], tables["pits"]
     bursts = tables["outliers"].drop_duplicates("particle")
     headed = _headed_for_pits(particles, pits)
+    found = ("misplaced", *_clustering_of_misplaced(rng))
     if min(len(bursts), headed["particle"].nunique()) < _LEAST_EVENTS:
-        return pd.DataFrame({"kind": [], "n": [], "p": []})
-    moments = headed[headed.groupby("particle").cumcount() >= KNOWN_BEFORE]
+        return pd.DataFrame([found], columns=["kind", "n", "p"])
+    moments = headed[can_hold_event(headed)]
     moments = moments.sample(frac=1.0, random_state=int(rng.integers(1 << 30)))
     chance = moments.drop_duplicates("particle")
     rows = [
         (kind, len(events), clustering_test(events, seen, pits, draws=199)[2])
         for kind, events, seen in (("burst", bursts, particles), ("chance", chance, headed))
     ]
-    return pd.DataFrame(rows, columns=["kind", "n", "p"])
+    return pd.DataFrame([*rows, found], columns=["kind", "n", "p"])
+
+
+def _misplaced_tracks(rng: np.random.Generator) -> pd.DataFrame:
+    """Return tracks without a burst that end at the rim of a foreign pit, some positions far off.
+
+    All come from pit 0 in the origin, some slower with the way, and most end at pit 1.
+    """
+    parts = []
+    for particle in range(_MISPLACED_TRACKS):
+        age = np.arange(int(rng.integers(25, 60)))
+        speed = rng.uniform(3.2, 4.8) * (1.0 - 0.3 * age / age.size)
+        way, angle = 20.0 + np.cumsum(speed), rng.normal(0.0, 0.15)
+        off = rng.normal(0.0, 0.2, (2, age.size))
+        off += rng.normal(0.0, _MISPLACED_PX, off.shape) * (rng.random(age.size) < _MISPLACED_SHARE)
+        at = way * np.array([[np.cos(angle)], [np.sin(angle)]])
+        arrived = np.flatnonzero(np.hypot(at[0] - _FOREIGN_X, at[1]) <= _RIM_PX)
+        seen = age[: arrived[0]] if arrived.size else age
+        x, y = (at + off)[:, seen]
+        frame = int(rng.integers(0, 100)) + seen
+        parts.append(pd.DataFrame({"particle": particle, "frame": frame, "x": x, "y": y}))
+    return pd.concat(parts, ignore_index=True).assign(pit=0)
+
+
+def _clustering_of_misplaced(rng: np.random.Generator) -> tuple[int, float]:
+    """Return how many events are found where there is no burst, and p of their clustering."""
+    tracks = _misplaced_tracks(rng)
+    pits = pd.DataFrame({"pit": [0, 1], "x": [0.0, _FOREIGN_X], "y": 0.0, "onset_frame": 0})
+    still = pd.DataFrame({"frame": np.arange(200), "shift_x_px": 0.0, "shift_y_px": 0.0})
+    ordered = sort_tracks(tracks, still)
+    source = np.zeros(ordered.n_tracks, dtype=np.int64)
+    events, _ = compute_outliers(
+        ordered, source, pits, config=VelocityConfig(), um_per_px=0.48, fps=15.0
+    )
+    return len(events), clustering_test(events, tracks, pits, draws=199)[2]
 
 
 def _headed_for_pits(particles: pd.DataFrame, pits: pd.DataFrame) -> pd.DataFrame:
@@ -99,9 +145,14 @@ def _headed_for_pits(particles: pd.DataFrame, pits: pd.DataFrame) -> pd.DataFram
 
 def judge_clustering(trials: pd.DataFrame) -> list[Finding]:
     """Return how often events are called clustered where they are not, and where they are."""
-    p = {kind: trials.loc[trials["kind"] == kind, "p"] for kind in ("burst", "chance")}
+    p = {kind: trials.loc[trials["kind"] == kind, "p"] for kind in ("burst", "chance", "misplaced")}
     return [
         judge_level("clustering at foreign pits, events at random moments", p["chance"]),
+        judge_at_most(
+            "clustering at foreign pits, events found where positions are misplaced",
+            p["misplaced"].dropna() <= 0.05,
+            level=0.05,
+        ),
         show_share("clustering (p <= 0.05), bursts just before foreign pits", p["burst"] <= 0.05),
     ]
 

@@ -149,13 +149,24 @@ def test_each_quantity_has_pauses_of_its_own():
     assert table["current_a"][~table["time_s"].between(0.9, 3.1)].notna().all()
 
 
-def test_rates_count_per_second_and_leave_lost_frames_empty():
-    lost = frames(6).assign(quality=["ok", "ok", "gap", "ok", "ok", "duplicate"])
-    rate = ejection_rate(pd.DataFrame({"frame": [1, 1, 4, 5]}), lost, fps=FPS)
-    np.testing.assert_allclose(rate, [0, 30, np.nan, 0, 15, np.nan])
-    grown = pd.DataFrame({"pit": 0, "frame": [1, 2, 3, 4], "new_px": [50.0, 1.0, 2.0, 3.0]})
+def test_rates_spread_what_is_seen_after_lost_frames_over_them():
+    quality = ["ok", "ok", "gap", "damaged", "ok", "ok", "duplicate"]
+    lost = frames(7).assign(quality=quality)
+    rate = ejection_rate(pd.DataFrame({"frame": [1, 1, 3, 4, 6]}), lost, fps=FPS)
+    np.testing.assert_allclose(rate, [0, 30, 10, 10, 10, 15, np.nan])
+    grown = pd.DataFrame({"pit": 0, "frame": range(1, 6), "new_px": [50.0, 0.0, 0.0, 6.0, 3.0]})
     rate = growth_rate(grown, lost, fps=FPS, um_per_px=0.5)
-    np.testing.assert_allclose(rate, [0, 0, np.nan, 2 * FPS / 4, 3 * FPS / 4, np.nan])
+    np.testing.assert_allclose(rate, np.array([0, 0, 2, 2, 2, 3, np.nan]) * FPS / 4)
+    assert np.isnan(ejection_rate(grown, frames(7, "gap"), fps=FPS)).all()
+
+
+def test_frames_delivered_twice_leave_the_rate_per_second_as_it_is():
+    twice = frames(40).assign(quality=["ok", "duplicate"] * 20)
+    once = pd.DataFrame({"pit": 0, "frame": np.arange(20), "new_px": 3.0 + np.arange(20) % 5})
+    rate = growth_rate(once, frames(20), fps=FPS, um_per_px=1.0)
+    doubled = growth_rate(once.assign(frame=2 * once["frame"]), twice, fps=2 * FPS, um_per_px=1.0)
+    np.testing.assert_allclose(doubled[2:-1:2], rate[1:])
+    np.testing.assert_allclose(doubled[1:-2:2], rate[1:])
 
 
 def test_too_little_gives_a_table_without_rows():

@@ -1,10 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import curve_fit
 from small_worlds import still_frames, straight_tracks
 
 from pitflow.config import FlowConfig
-from pitflow.measure.flow import compute_flow, compute_radial_profile, fit_radial_profile
+from pitflow.measure.flow import _fit_falls, compute_flow, fit_radial_profile
 from pitflow.measure.tracks import sort_tracks
 
 CONFIG = FlowConfig(cell_px=50.0)
@@ -37,56 +38,67 @@ def test_no_velocity_no_cell():
     assert flow["n_tracks"].dtype == "int64"
 
 
-def test_radial_profile_counts_tracks_not_frames():
-    table = pd.DataFrame(
-        {
-            "pit": [0, 0, 0, 0, -1, 0],
-            "particle": [1, 1, 1, 2, 3, 1],
-            "distance_px": [21.0, 25.0, 39.0, 30.0, 30.0, 45.0],
-            "speed_um_s": [6.0, 6.0, 6.0, 2.0, 99.0, 5.0],
-        }
-    )
-    profile = compute_radial_profile(table)
-    assert list(profile["distance_px"]) == [30.0, 50.0]
-    assert list(profile["n_tracks"]) == [2, 1]
-    assert profile["speed_um_s"][0] == pytest.approx(4.0)
-    assert profile["speed_err_um_s"][0] == pytest.approx(np.std([6, 2], ddof=1) / np.sqrt(2))
-    assert compute_radial_profile(table.head(0)).empty
+def tracks_from(speed_at, n=30, *, spread=0.3, seed=0):
+    """Detections of tracks that each go at their own share of ``speed_at(r)``, um/s, from 25 px."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for particle in range(n):
+        pace, r, rows = max(rng.normal(1.0, spread), 0.3), 25.0, []
+        while r < 250:
+            speed = pace * speed_at(r)
+            rows.append((2, particle, r, speed + rng.normal(0, 0.5)))
+            r += speed / 3.6
+        parts.append(pd.DataFrame(rows, columns=["pit", "particle", "distance_px", "speed_um_s"]))
+    return pd.concat(parts, ignore_index=True)
 
 
-def profile_of(speed, err, n_tracks=10):
-    r = np.arange(10.0, 10.0 + 20.0 * speed.size, 20.0)
-    return pd.DataFrame(
-        {
-            "pit": 2,
-            "distance_px": r,
-            "speed_um_s": speed,
-            "speed_err_um_s": err,
-            "n_tracks": n_tracks,
-        }
-    )
+def test_errors_of_the_fall_of_speed_are_those_between_recordings():
+    """Fast particles are so in every bin, which a scatter about the curve does not show."""
+    fits = [
+        fit_radial_profile(tracks_from(lambda r: 30.0 / (1.0 + r / 80.0), seed=seed)).loc[2]
+        for seed in range(25)
+    ]
+    for name, error, true in (
+        ("flow_speed_um_s", "flow_speed_err_um_s", 30.0),
+        ("flow_half_px", "flow_half_err_px", 80.0),
+    ):
+        pull = np.array([(fit[name] - true) / fit[error] for fit in fits])
+        assert abs(pull.mean()) < 0.9
+        assert 0.6 < pull.std() < 1.6
 
 
-def test_the_fall_of_speed_with_distance_is_fitted():
-    rng = np.random.default_rng(0)
-    r = np.arange(10.0, 410.0, 20.0)
-    true = 36.0 / (1.0 + r / 80.0)
-    pulls = []
-    for _ in range(60):
-        fit = fit_radial_profile(profile_of(true + rng.normal(0, 0.5, r.size), 0.5)).loc[2]
-        pulls.append(
-            (
-                (fit["flow_speed_um_s"] - 36.0) / fit["flow_speed_err_um_s"],
-                (fit["flow_half_px"] - 80.0) / fit["flow_half_err_px"],
-            )
+def test_many_falls_at_once_are_those_of_scipy():
+    rng = np.random.default_rng(1)
+    r = np.tile(np.arange(10.0, 410.0, 20.0), (6, 1))
+    speed = 36.0 / (1.0 + r / 80.0) + rng.normal(0, 1.0, r.shape)
+    weight = rng.uniform(0.2, 3.0, r.shape)
+    weight[:, 4] = 0.0
+    v0, half = _fit_falls(r, np.where(weight > 0, speed, 0.0), weight)
+    for k in range(len(r)):
+        used = weight[k] > 0
+        best, _ = curve_fit(
+            lambda r, v0, half: v0 / (1.0 + r / half),
+            r[k, used],
+            speed[k, used],
+            p0=(30.0, 100.0),
+            sigma=weight[k, used] ** -0.5,
         )
-    assert np.abs(np.mean(pulls, axis=0)).max() < 0.5
-    assert 0.8 < np.std(pulls) < 1.3
+        np.testing.assert_allclose((v0[k], half[k]), best, rtol=1e-4)
+
+
+def test_a_slow_track_counts_once_in_a_bin():
+    quick = tracks_from(lambda r: 30.0 / (1.0 + r / 80.0))
+    slow = quick["particle"] < 10
+    again = pd.concat([quick, quick[slow], quick[slow]])
+    pd.testing.assert_frame_equal(fit_radial_profile(quick), fit_radial_profile(again))
 
 
 def test_a_speed_that_does_not_fall_or_is_hardly_known_has_no_fit():
-    rising = fit_radial_profile(profile_of(np.linspace(10.0, 30.0, 12), 1.0))
-    few = fit_radial_profile(profile_of(np.array([9.0, 7.0, 5.0]), 1.0))
-    single = fit_radial_profile(profile_of(np.linspace(30.0, 10.0, 12), 1.0, n_tracks=1))
-    for fit in (rising, few, single):
-        assert fit.loc[2].isna().all()
+    falling = tracks_from(lambda r: 30.0 / (1.0 + r / 80.0))
+    rising = tracks_from(lambda r: 10.0 + r / 20.0)
+    few = falling[falling["distance_px"] < 50]
+    pair = falling[falling["particle"] < 2]
+    for seen in (rising, few, pair):
+        assert fit_radial_profile(seen).loc[2].isna().all()
+    assert fit_radial_profile(falling.assign(pit=-1)).empty
+    assert fit_radial_profile(falling.head(0)).empty

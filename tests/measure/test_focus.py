@@ -232,7 +232,9 @@ def test_flights_are_of_the_blur_until_there_is_a_height():
     assert flights["quantity"].tolist() == ["blur_px"]
     assert flights["acceleration"][0] == pytest.approx(-0.04 * 100)
     assert flights["r2_parabola"][0] == pytest.approx(1.0)
-    known = table.assign(z_um=5.0 - 0.1 * t + 50.0 * (t == 12), z_is_valid=t != 12)
+    assert flights[["p", "q"]].isna().all(axis=None)
+    height = 5.0 - 0.1 * t + 50.0 * (t == 12)
+    known = table.assign(z_um=height, z_err_um=0.1, z_is_valid=t != 12)
     calibrated = compute_flights(known, fps=10.0)
     assert calibrated["quantity"].tolist() == ["z_um"]
     assert calibrated["rate"][0] == pytest.approx(-1.0)
@@ -241,6 +243,26 @@ def test_flights_are_of_the_blur_until_there_is_a_height():
 
 
 def test_p_of_flights_is_adjusted_over_them():
-    table = flights(lambda t: 5 + 2 * t).assign(z_is_valid=True, blur_px=1.0)
+    table = flights(lambda t: 5 + 2 * t).assign(z_is_valid=True, blur_px=1.0, z_err_um=0.3)
     found = compute_flights(table, fps=15.0)
     np.testing.assert_allclose(found["q"], false_discovery_control(found["p"]))
+
+
+@pytest.mark.parametrize(
+    ("height", "ballistic"),
+    [(lambda t: np.maximum(12 - 0.3 * t, 0), False), (lambda t: 12 - (t / 30 - 1) ** 2 * 12, True)],
+    ids=["falls evenly and stays on the steel", "rises and falls"],
+)
+def test_landing_is_no_ballistic_flight(height, ballistic):
+    rng = np.random.default_rng(1)
+    t = np.tile(np.arange(60.0), 40)
+    blur = np.hypot(CALIBRATED.sigma0_px, CALIBRATED.k_px_per_um * height(t))
+    z, error = compute_height(blur * rng.normal(1, 0.05, t.size), 0.05 * blur, CALIBRATED)
+    track = np.repeat(np.arange(40), 60)
+    table = pd.DataFrame({"particle": track, "frame": t.astype(int), "z_um": z, "z_err_um": error})
+    found = compute_flights(table.assign(z_is_valid=True, blur_px=blur), fps=15.0)
+    assert len(found) == 40
+    assert ((found["q"] <= 0.05).mean() > 0.9) == ballistic
+    assert ballistic or (found["q"] <= 0.05).sum() <= 2
+    if ballistic:
+        assert (found["acceleration"] < 0).all()

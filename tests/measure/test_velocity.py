@@ -102,6 +102,17 @@ def test_one_misplaced_detection_is_no_event():
     assert outliers["particle"].dtype == "int64"
 
 
+def test_a_misplaced_last_detection_is_no_event_and_a_burst_up_to_it_is_one():
+    """No step after it could undo its displacement, and tracks end at the rims of other pits."""
+    particles = bursting(factor=1.0)
+    last = (particles["particle"] == 3) & (particles["frame"] == 99)
+    misplaced, _ = outliers_of(particles.assign(x=particles["x"] + 8.0 * last))
+    assert misplaced.empty
+    burst, _ = outliers_of(bursting(at=97))
+    assert burst["particle"].tolist() == [7]
+    assert burst["frame"].between(97, 98).all()
+
+
 def test_slowing_down_is_no_event():
     t = np.arange(80)
     rng = np.random.default_rng(1)
@@ -284,7 +295,7 @@ def test_clustering_is_found_where_it_is_and_only_there():
 
 
 def test_clustering_is_judged_where_an_event_can_be_seen():
-    """No event is found in a track's first steps, next to its source and far from other pits."""
+    """No event is found in a track's first steps, far from other pits, nor in its last, at one."""
     n = 8
     particles = straight_tracks([(k, 60, n, 0.0, 30.0 * k, 9.0, 0.0) for k in range(12)]).assign(
         pit=0
@@ -295,7 +306,7 @@ def test_clustering_is_judged_where_an_event_can_be_seen():
     rng = np.random.default_rng(0)
     p = []
     for _ in range(200):
-        frame = rng.integers(60 + KNOWN_BEFORE, 60 + n, 12)
+        frame = rng.integers(60 + KNOWN_BEFORE, 60 + n - 1, 12)
         events = particles.merge(pd.DataFrame({"particle": range(12), "frame": frame}))
         p.append(clustering_test(events, particles, PITS.head(2), draws=99)[2])
     assert stats.binomtest(int((np.array(p) <= 0.05).sum()), 200, 0.05).pvalue > 0.001

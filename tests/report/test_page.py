@@ -127,8 +127,14 @@ def test_flights_count_by_what_is_left_of_p_over_all_of_them(make):
     data = make(calibrated=True)
     p = np.array([0.001, 0.03, 0.04, 0.6])
     flights = pd.DataFrame({"particle": range(4), "p": p, "q": false_discovery_control(p)})
-    found = findings(dataclasses.replace(data, tables={**data.tables, "flights": flights}))
-    assert any("Of 4 flights, 1 follows a parabola" in sentence for sentence in found)
+    for acceleration, words in (
+        (-1.0, "Of 4 flights, 1 follows a parabola that bends down"),
+        (1.0, "Of 4 flights, 0 follow a parabola that bends down"),
+    ):
+        bent = flights.assign(acceleration=acceleration)
+        found = findings(dataclasses.replace(data, tables={**data.tables, "flights": bent}))
+        assert any(words in sentence for sentence in found)
+        assert any("1 bends up" in sentence for sentence in found) == (acceleration > 0)
 
 
 def test_no_markup_is_left_in_the_words(written, empty_run, tmp_path):
