@@ -197,7 +197,7 @@ def ejection_rate(ejections: pd.DataFrame, frames: pd.DataFrame, *, fps: float) 
     Where frames are lost, damaged or repeated, the mean of those and the next sound one. NaN after
     the last sound frame.
     """
-    return _per_frame(ejections["frame"], np.ones(len(ejections)), frames) * fps
+    return _per_second(ejections["frame"], np.ones(len(ejections)), frames, fps)
 
 
 def growth_rate(
@@ -210,7 +210,7 @@ def growth_rate(
     """
     grown = growth[growth["frame"] > growth.groupby("pit")["frame"].transform("min")]
     new = grown["new_px"].to_numpy(dtype=np.float64)
-    return _per_frame(grown["frame"], new, frames) * fps * um_per_px**2
+    return _per_second(grown["frame"], new, frames, fps) * um_per_px**2
 
 
 def correlate_current(
@@ -332,8 +332,8 @@ def _per_area(value: pd.Series, is_current: bool, area_cm2: float | None) -> pd.
     return value / area_cm2 if area_cm2 is not None else value * np.nan
 
 
-def _per_frame(frame: pd.Series, weight: Floats, frames: pd.DataFrame) -> Floats:
-    """Return the weight in each row of ``frames``, summed between sound frames and spread evenly.
+def _per_second(frame: pd.Series, weight: Floats, frames: pd.DataFrame, fps: float) -> Floats:
+    """Return the weight per second in each row of ``frames``, even between sound frames.
 
     In frames lost, damaged or repeated nothing is looked for, and what happened meanwhile is seen
     in the first sound frame after them: in which of them it happened is not known, their sum is.
@@ -348,7 +348,9 @@ def _per_frame(frame: pd.Series, weight: Floats, frames: pd.DataFrame) -> Floats
     last = int(sound.sum()) - 1
     owner = np.minimum(stretch, last)[place[place >= 0]]
     total = np.bincount(owner, weight[place >= 0], minlength=last + 1)
-    each = total / np.bincount(stretch, minlength=last + 1)[: last + 1]
+    time = frames["time_s"].to_numpy(dtype=np.float64)
+    lasting = np.diff(time, prepend=time[0] - 1.0 / fps)
+    each = total / np.bincount(stretch, lasting, minlength=last + 1)[: last + 1]
     return np.where(stretch <= last, each[np.minimum(stretch, last)], np.nan)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from small_worlds import as_detections, disc_pit, still_frames
 
 from pitflow.config import MeasureConfig
 from pitflow.measure.clock import Clock
+from pitflow.measure.current import growth_rate
 from pitflow.measure.measure import measure_all
 
 FPS = 15.0
@@ -94,3 +96,11 @@ def test_speeds_departures_and_flights_are_those_of_the_time_stamps(uneven):
         seed=0,
     )["growth"]
     assert charge == pytest.approx(np.trapezoid(even["current_a"], dx=1 / FPS), rel=0.1)
+
+
+def test_rates_are_per_second_of_the_time_stamps(uneven):
+    growth = pd.DataFrame({"pit": 0, "frame": np.arange(200), "new_px": 6.0})
+    rate = growth_rate(growth, uneven, fps=FPS, um_per_px=1.0)
+    apart = np.diff(uneven["time_s"])
+    np.testing.assert_allclose(rate[1:], 6.0 / apart)
+    assert np.sum(rate[1:] * apart) == pytest.approx(6.0 * 199)

@@ -161,7 +161,7 @@ def test_rates_spread_what_is_seen_after_lost_frames_over_them():
 
 
 def test_frames_delivered_twice_leave_the_rate_per_second_as_it_is():
-    twice = frames(40).assign(quality=["ok", "duplicate"] * 20)
+    twice = frames(40).assign(quality=["ok", "duplicate"] * 20, time_s=np.arange(40) / (2 * FPS))
     once = pd.DataFrame({"pit": 0, "frame": np.arange(20), "new_px": 3.0 + np.arange(20) % 5})
     rate = growth_rate(once, frames(20), fps=FPS, um_per_px=1.0)
     doubled = growth_rate(once.assign(frame=2 * once["frame"]), twice, fps=2 * FPS, um_per_px=1.0)
