@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
+from pitflow.segment.devices import CPU
 from pitflow.segment.instance import Limits
 from pitflow.segment.networks import build_network, fold_batch_norm
 from pitflow.segment.networks.elan import SPPELAN, ADown, RepConv, RepNCSPELAN4
 from pitflow.segment.networks.gelan import Answer, Gelan, GelanConfig
 from pitflow.segment.networks.instance_head import Predictions, mask_logits
 from pitflow.segment.networks.mask_rcnn import MaskRcnn, MaskRcnnConfig
+from pitflow.segment.networks.packed import PackedConvolution, placed
 from pitflow.segment.networks.reversible import CBFuse, CBLinear
 from pitflow.segment.networks.suppression import best_instances
 from pitflow.segment.networks.texture import TextureRefinement
@@ -43,6 +47,16 @@ def network(request: pytest.FixtureRequest) -> Gelan:
 def close(one: Predictions, other: Predictions) -> None:
     for a, b in zip(one, other, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
+
+
+def test_packed_for_a_processor_it_answers_alike(network: Gelan) -> None:
+    bare = fold_batch_norm(network.without_auxiliary())
+    images = torch.randn(1, 2, 64, 96).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        plain = CPU.place(copy.deepcopy(bare))(images)
+        packed = placed(bare, CPU)
+        assert sum(isinstance(part, PackedConvolution) for part in packed.modules()) > 20
+        close(packed(images), plain)
 
 
 def test_every_position_of_three_scales_is_answered(network: Gelan) -> None:

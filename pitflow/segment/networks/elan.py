@@ -126,15 +126,14 @@ class ADown(nn.Module):
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        self.strided = ConvUnit(channels - channels // 2, width - width // 2, 3, 2)
-        self.pooled = ConvUnit(channels // 2, width // 2)
+        self._parts = channels - channels // 2, channels // 2
+        self.strided = ConvUnit(self._parts[0], width - width // 2, 3, 2)
+        self.pooled = ConvUnit(self._parts[1], width // 2)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return features of half the height and width."""
         averaged = functional.avg_pool2d(features, 2, 1)
-        one, other = averaged.split(
-            [self.strided[0].in_channels, self.pooled[0].in_channels], dim=1
-        )
+        one, other = averaged.split(self._parts, dim=1)
         largest = functional.max_pool2d(other, 3, 2, 1)
         return torch.cat([self.strided(one), self.pooled(largest)], dim=1)
 
