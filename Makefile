@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 demo: $(VENV)/.installed
 	mkdir -p demo
-	$(BIN)/pitflow simulate demo/demo.avi --truth demo/truth --seed 7 --frames 150 --size 720x720 --pits 3
+	$(BIN)/pitflow simulate demo/demo.avi --truth demo/truth --seed 7 --frames 150 --size 720x720 --pits 3 --overwrite
 	$(BIN)/pitflow run demo/demo.avi -o demo/demo.pitflow
 	$(BIN)/pitflow score demo/demo.pitflow --truth demo/truth
 	@echo

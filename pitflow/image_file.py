@@ -71,10 +71,22 @@ def read_image(path: Path, flags: int) -> Image:
     Raises
     ------
     UserError
-        If it cannot be read, or is none.
+        If it cannot be read, is none, or is a stack of several.
     """
     data = encoded(path)
+    if _is_stack(path):
+        raise UserError(
+            "is a stack of images", where=path, hint="give its pages as files, or a stack to run"
+        )
     image: Image | None = cv2.imdecode(data, flags) if data.size else None
     if image is None or image.dtype not in (np.uint8, np.uint16):
         raise UserError("is not an image of 8 or 16 bits", where=path)
     return image
+
+
+def _is_stack(path: Path) -> bool:
+    """Return whether a TIFF file has a second page as large as its first: no thumbnail."""
+    if path.suffix.lower() not in (".tif", ".tiff") or cv2.imcount(str(path)) < 2:
+        return False
+    read, pages = cv2.imreadmulti(str(path), start=0, count=2, flags=cv2.IMREAD_UNCHANGED)
+    return read and len(pages) == 2 and pages[0].shape == pages[1].shape

@@ -59,9 +59,9 @@ def find_lag(correlation: pd.DataFrame, pit: int = -1) -> LagAnswer | None:
 def find_clearest(rows: pd.DataFrame) -> pd.Series | None:
     """Return the row of the clearest lag; None where r is empty.
 
-    That is the lag with the smallest p; of several, the one whose ``|r|`` is largest by the
-    standard deviation that it has there without a relation (``1 / sqrt(n_effective)``), for at
-    long lags fewer pairs make larger correlations.
+    That is the lag whose ``|r|`` is largest by the standard deviation that it has there without a
+    relation (``1 / sqrt(n_effective)``), for at long lags fewer pairs make larger correlations. Of
+    all lags it has the smallest ``p``, which compares the same.
 
     Parameters
     ----------

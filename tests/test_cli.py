@@ -21,9 +21,13 @@ import pandas as pd
 import pytest
 
 from pitflow import schema
+from pitflow.acquire.source import open_source
 from pitflow.cli import main
 from pitflow.config import load_config
+from pitflow.errors import UserError
 from pitflow.results import open_results
+from pitflow.simulate.config import SimulateConfig
+from pitflow.simulate.simulate import simulate
 
 COMMANDS = (
     "run",
@@ -516,3 +520,31 @@ def test_masks_of_tiles_by_a_model_trained_on_them(call: Call, tmp_path: Path) -
     damaged = call("segment", "tiles", "--model", "model", "-o", "others")
     assert (damaged.code, len(list((tmp_path / "others").glob("*.png")))) == (2, 8)
     assert "a_0.0_0.png" in damaged.err
+
+
+def test_a_folder_of_videos_or_of_a_run_says_what_to_give(tmp_path):
+    (tmp_path / "day").mkdir()
+    (tmp_path / "day" / "one.AVI").write_bytes(b"x")
+    with pytest.raises(UserError) as refused:
+        open_source(tmp_path / "day")
+    assert "give the videos themselves, as day/*.AVI" in str(refused.value)
+    (tmp_path / "day" / "run.json").write_text("{}")
+    with pytest.raises(UserError) as refused:
+        open_source(tmp_path / "day")
+    assert "it is a run" in str(refused.value)
+
+
+def test_truth_replaces_neither_a_run_nor_other_truth(tmp_path):
+    config, video, truth = SimulateConfig(frames=2, height=64, width=64), "a.avi", tmp_path / "t"
+    simulate(tmp_path / video, config, truth, seed=1)
+    before = (truth / "particles.parquet").read_bytes()
+    with pytest.raises(UserError, match=r"holds the truth of a\.avi"):
+        simulate(tmp_path / "b.avi", config, truth, seed=2)
+    assert not (tmp_path / "b.avi").exists()
+    assert (truth / "particles.parquet").read_bytes() == before
+    simulate(tmp_path / "b.avi", config, truth, seed=2, overwrite=True)
+    (tmp_path / "a.pitflow" / "tables").mkdir(parents=True)
+    (tmp_path / "a.pitflow" / "run.json").write_text("{}")
+    for folder in (tmp_path / "a.pitflow", tmp_path / "a.pitflow" / "tables"):
+        with pytest.raises(UserError, match="in the folder of a run"):
+            simulate(tmp_path / "c.avi", config, folder, seed=2, overwrite=True)

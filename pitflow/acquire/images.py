@@ -206,18 +206,27 @@ def _try_open(files: _Files, name: str, stack: ExitStack) -> Pages | None:
         return None
 
 
+_VIDEOS = (".avi", ".mkv", ".mp4", ".mov", ".m4v", ".wmv", ".mpg", ".webm")
+
 _ASSUMED_RATE = f"the images tell no frame rate: {DEFAULT_FPS:g} frames/s assumed"
+
+
+def _what_instead(path: Path) -> str:
+    """Return what to give in place of a folder without images."""
+    if (path / "run.json").exists():
+        return "it is a run: give its recording, or see `pitflow report`"
+    names = sorted(one.name for one in path.iterdir()) if path.is_dir() else []
+    if videos := [name for name in names if name.lower().endswith(_VIDEOS)]:
+        end = Path(videos[0]).suffix
+        return f"it holds {videos[0]}: give the videos themselves, as {path.name}/*{end}"
+    return f"frames are files that end in {', '.join(SUFFIXES)}"
 
 
 def _build_index(path: Path, files: _Files, fingerprint: str) -> tuple[pd.DataFrame, Facts]:
     with files:
         names, skipped = _frames_among(files.names())
         if not names:
-            raise UserError(
-                "no images in it",
-                where=path,
-                hint=f"frames are files that end in {', '.join(SUFFIXES)}",
-            )
+            raise UserError("no images in it", where=path, hint=_what_instead(path))
         folders = sorted({str(PurePosixPath(name).parent) for name in names})
         if len(folders) > 1:
             raise UserError(

@@ -63,6 +63,11 @@ def adapt_with_progress(
     if span is not None:
         first, stop = span[0] or 0, span[1] or numbers[-1] + 1
         frames = [number for number in numbers if first <= number < stop]
+        if not frames:
+            raise UserError(
+                f"frames {first}:{stop} are not in the run: it has {numbers[0]} to {numbers[-1]}",
+                where="--frames",
+            )
     if not frames:
         raise UserError(
             "no class map in masks.zarr was changed since the run wrote it",

@@ -34,8 +34,9 @@ class CurrentLag:
         numbers = f"r = {signed(self.r)}, {p_value(self.p)}"
         if not self.is_evidence:
             return (
-                f"There is no evidence that the {long} goes with the current: the strongest "
-                f"correlation is no stronger than chance gives ({numbers})."
+                f"There is no evidence that the {long} goes with the current: even "
+                "where it stands out most from what chance gives the correlation is no larger than "
+                f"chance explains ({numbers})."
             )
         against = "" if self.r > 0 else ", the one high when the other is low"
         if self.lag == 0:

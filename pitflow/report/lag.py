@@ -23,14 +23,15 @@ def in_words(answer: LagAnswer | None, fps: float | None) -> str:
     numbers = f"r = {signed(answer.r)}, {p_value(answer.p)}"
     if not np.isfinite(answer.p):
         return (
-            f"The strongest correlation, at a lag of {answer.lag}, could not be tested ({numbers})."
+            f"The clearest correlation, at a lag of {answer.lag}, could not be tested ({numbers})."
         )
     if not answer.is_evidence:
         return (
             "There is no evidence that the direction of ejection follows the direction of growth: "
-            f"the strongest correlation (at a lag of {count(frames, 'frame') if frames else '0'}"
-            f"{', growth later' if answer.lag < 0 else ''}) is no stronger than chance gives "
-            f"({numbers})."
+            "even where it stands out most from what chance gives (at a lag of "
+            f"{count(frames, 'frame') if frames else '0'}"
+            f"{', growth later' if answer.lag < 0 else ''}) the correlation is no larger than "
+            f"chance explains ({numbers})."
         )
     alike = "" if answer.r > 0 else ", in opposite directions"
     if answer.lag == 0:

@@ -146,7 +146,8 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 "of a pit's life. The band and p come from "
                 f"{measure.correlation.surrogates} surrogate series of the growth of each pit that "
                 "keep its directions and the memory that all pits have in common, but break the "
-                "relation to ejection; p compares the largest |r| over all lags. That of each pit "
+                "relation to ejection; p compares the largest |r| over all lags, each relative to "
+                "its spread without a relation. That of each pit "
                 "is adjusted over the pits by Benjamini and Hochberg (q), for of many pits some "
                 "correlate by chance."
             ),

@@ -49,7 +49,9 @@ def pit_rows(data: ReportData) -> list[PitRow]:
             if answer.is_evidence
             else "no evidence"
         )
-        modes = int(row["n_modes"])
+        # A preference may be significant and yet be told by no single direction.
+        preferring = float(row["rayleigh_q"]) <= ALPHA
+        modes = "not told" if preferring and row["n_modes"] < 1 else str(int(row["n_modes"]))
         direction = angle_interval(
             *(float(row[f"mean_angle_{end}deg"]) for end in ("", "lo_", "hi_"))
         )
@@ -66,7 +68,7 @@ def pit_rows(data: ReportData) -> list[PitRow]:
                     direction,
                     significant(float(row["resultant_length"])),
                     p_value(float(row["rayleigh_q"]), "").strip().removeprefix("= "),
-                    str(modes),
+                    modes,
                     lag,
                 ),
             )

@@ -34,6 +34,8 @@ mostly blurred, which is far from its pit, and slow."""
 _MOST_NEAR = 4
 """Of so many of the nearest there the clearest counts."""
 
+_FEW = 100
+"""Of fewer particles no share is given."""
 _REACH_PX = 3.0
 """An answer is wanted this far around a proposed place, and further at wider scales."""
 _MORE_PX = 8.0
@@ -80,12 +82,15 @@ class GateLoss:
         How many frames the places make up that were searched whatever they showed.
     found, lost:
         Particles found in those, and those of them outside of what it proposed.
+    frames:
+        How many there are.
     """
 
     share: float
     frames_checked: float
     found: int
     lost: int
+    frames: int
 
     @property
     def lost_share(self) -> float:
@@ -93,13 +98,21 @@ class GateLoss:
         return self.lost / self.found if self.found else math.nan
 
     def __str__(self) -> str:
-        text = f"the gate let the network look at {100 * self.share:.1f} % of each frame"
+        everywhere = self.frames_checked >= self.frames
+        text = (
+            f"the network looked everywhere; its gate would let it look at {100 * self.share:.1f} %"
+            if everywhere
+            else f"the gate let the network look at {100 * self.share:.1f} % of each frame"
+        )
         if not self.found:
             return text
-        return (
-            f"{text}; where it looked anyway, {100 * self.lost_share:.1f} % of {self.found} "
-            "particles lay elsewhere"
-        )
+        if self.found < _FEW:
+            lost = f"{self.lost} of {self.found}"
+        else:
+            lost = f"{100 * self.lost_share:.1f} % of {self.found}"
+        if everywhere:
+            return f"{text} of each frame and lose {lost} particles"
+        return f"{text}; where it looked anyway, {lost} particles lay elsewhere"
 
 
 def gate_loss(searches: Sequence[Search]) -> GateLoss:
@@ -109,6 +122,7 @@ def gate_loss(searches: Sequence[Search]) -> GateLoss:
         sum(search.checked for search in searches),
         sum(search.found or 0 for search in searches),
         sum(search.lost or 0 for search in searches),
+        len(searches),
     )
 
 

@@ -48,9 +48,12 @@ def simulate(
     Raises
     ------
     UserError
-        If a file cannot be written, or the name, codec, bits and size do not go together.
+        If a file cannot be written, the name, codec, bits and size do not go together, or
+        ``truth_dir`` holds something else.
     """
     codec = codec_for(out, config)
+    if truth_dir is not None:
+        _check_truth_folder(truth_dir, out.name, overwrite)
     world = simulate_world(config, seed)
     with open_writer(out, config, workers, overwrite) as writer:
         for count, image in enumerate(_images(world, workers), start=1):
@@ -60,6 +63,22 @@ def simulate(
     if truth_dir is not None:
         write_truth(world, truth_dir, recording=out.name, codec=codec)
     return world
+
+
+def _check_truth_folder(folder: Path, recording: str, overwrite: bool) -> None:
+    """Refuse the tables of a run, and, unless told to overwrite, the truth of another recording."""
+    if any((near / "run.json").exists() for near in (folder, folder.resolve().parent)):
+        raise UserError("is in the folder of a run", where=folder, hint="give --truth another name")
+    if overwrite:
+        return
+    try:
+        there = json.loads((folder / "truth.json").read_text(encoding="utf-8")).get("recording")
+    except (OSError, ValueError, AttributeError):
+        return
+    if there != recording:
+        raise UserError(
+            f"holds the truth of {there}", where=folder, hint="give another name, or --overwrite"
+        )
 
 
 def write_truth(world: World, folder: Path, **about: str) -> None:

@@ -59,7 +59,7 @@ def correlation(lag: int, r: float, p: float) -> pd.DataFrame:
         (-3, 0.4, 0.01, "Growth follows ejection by 3 frames (0.20 s); r = 0.40"),
         (0, 0.4, 0.01, "Ejection and growth go together without a delay (r = 0.40"),
         (10, 0.1, 0.4, "There is no evidence that the direction of ejection follows"),
-        (10, 0.1, float("nan"), "The strongest correlation, at a lag of 10, could not be tested"),
+        (10, 0.1, float("nan"), "The clearest correlation, at a lag of 10, could not be tested"),
     ],
 )
 def test_the_lag_in_words(lag, r, p, expected):

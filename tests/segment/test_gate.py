@@ -118,6 +118,18 @@ def test_loss_over_what_was_searched_in_any_case():
 
 
 def test_without_particles_there_is_no_loss_to_tell():
-    loss = gate_loss([Search(0.1, 1.0, 0, 0)])
+    loss = gate_loss([Search(0.1, 0.5, 0, 0)])
     assert math.isnan(loss.lost_share)
     assert str(loss) == "the gate let the network look at 10.0 % of each frame"
+
+
+def test_few_particles_are_counted_and_make_no_percentage():
+    assert "looked anyway, 1 of 3 particles" in str(gate_loss([Search(0.1, 0.5, 3, 1)]))
+
+
+def test_without_a_gate_it_has_lost_nothing():
+    loss = gate_loss([Search(0.1, 1.0, 800, 8), Search(0.3, 1.0, 200, 2)])
+    assert str(loss) == (
+        "the network looked everywhere; its gate would let it look at 20.0 % of each frame and "
+        "lose 1.0 % of 1000 particles"
+    )

@@ -253,3 +253,12 @@ def test_the_real_tiles(shared_data: Path) -> None:
     assert {picture.frame.shape for picture in pictures} == {(200, 200)}
     # No pixel of a time fraction is in two groups.
     assert len({picture.group for picture in pictures}) == 24
+
+
+def test_a_stack_is_no_single_image(tmp_path: Path) -> None:
+    pages = [np.full((20, 30), value, np.uint8) for value in (90, 120)]
+    cv2.imwritemulti(str(tmp_path / "stack.tif"), pages)
+    with pytest.raises(UserError, match="is a stack of images"):
+        read_grey(tmp_path / "stack.tif")
+    cv2.imwritemulti(str(tmp_path / "shown.tif"), [pages[0], pages[1][::4, ::4]])
+    assert read_grey(tmp_path / "shown.tif").shape == (20, 30)

@@ -19,7 +19,7 @@ from pitflow.report.words import delay
 def draw_correlation(
     ax: Axes, own: pd.DataFrame, fps: float | None, colour: str, answer: LagAnswer | None
 ) -> dict[str, Any]:
-    """Draw r over lag with the band that chance gives; mark the strongest lag.
+    """Draw r over lag with the band that chance gives; mark the clearest lag.
 
     Returns
     -------
@@ -103,8 +103,9 @@ def make(data: ReportData) -> Panel | str:
         f"{in_words(answer, data.even_fps)} The line is the correlation between the direction in "
         "which a pit grows and the direction in which its particles leave that many frames later: "
         "right of the dashed line ejection comes after growth, left of it before. Inside the grey "
-        "band a single lag is what unrelated series of the same kind give; p is for the largest "
-        "|r| over all lags, so it already allows for having searched them."
+        "band a single lag is what unrelated series of the same kind give, wider where fewer "
+        "frames can be compared; p is for the lag that stands out most from that, so it already "
+        "allows for having searched all of them."
     )
     if several:
         draw_pits(figure.add_axes((0.67, 0.14, 0.3, 0.72)), own, int(np.abs(drawn["lag"]).max()))

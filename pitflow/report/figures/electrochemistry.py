@@ -98,7 +98,7 @@ def make(data: ReportData) -> Panel | str:
         f"{words} The lines over the rates are averages over a third of a second.{shaded} Below: "
         "correlation of what varies faster than the range of lags; right of the dashed line the "
         "current comes first. Inside the grey band a single lag is what unrelated series of the "
-        "same kind give; p is for the largest |r| over all lags.".strip(),
+        "same kind give; p is for the lag that stands out most, over all lags.".strip(),
         drawn=drawn,
     )
 
