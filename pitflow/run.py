@@ -149,7 +149,7 @@ def run(
         If the recording cannot be read, the folder cannot be written or the segmenter is unknown.
     """
     video, folder = Path(video), None if folder is None else Path(folder)
-    config, progress = config or Config(), progress or Silent()
+    config, progress = stages.lasting(config or Config()), progress or Silent()
     target = RunFolder(folder or default_folder(video))
     stages.check_segmenter(config)
     with target.open_for_writing():

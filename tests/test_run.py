@@ -210,6 +210,17 @@ def test_another_threshold_of_the_model_redoes_the_segmentation(tmp_path: Path) 
     assert same == [True, False, False, False, False]
 
 
+def test_the_path_of_a_model_means_the_same_from_elsewhere(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(find_model("particles"), tmp_path / "mine"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pipeline, "STAGES", ())
+    config = CONFIG.model_copy(update={"segment": SegmentConfig(unet=UNetConfig(model="mine"))})
+    pipeline.run(clip, "run", config)
+    assert open_run(tmp_path / "run").manifest.config["segment"]["unet"]["model"] == str(folder)
+
+
 def test_what_the_code_of_a_stage_imports_is_in_its_key() -> None:
     root = Path(pipeline.__file__).parent
     harmless = {"config", "errors", "compute", "scribe"}
