@@ -202,12 +202,53 @@ def test_another_threshold_of_the_model_redoes_the_segmentation(tmp_path: Path) 
     folder = shutil.copytree(find_model("particles"), tmp_path / "model")
     unet = UNetConfig(model=str(folder))
     config = CONFIG.model_copy(update={"segment": SegmentConfig(unet=unet)})
-    before = pipeline.stage_keys(config)
+    before = pipeline.stage_keys(config, "mark")
     card = json.loads((folder / CARD).read_text())
     card["thresholds"][-1] = 0.9
     (folder / CARD).write_text(json.dumps(card))
-    same = [old == new for old, new in zip(before, pipeline.stage_keys(config), strict=True)]
+    same = [
+        old == new for old, new in zip(before, pipeline.stage_keys(config, "mark"), strict=True)
+    ]
     assert same == [True, False, False, False, False]
+
+
+def test_another_recording_redoes_all_stages() -> None:
+    one, two = (pipeline.stage_keys(CONFIG, mark) for mark in ("one", "two"))
+    assert not set(one) & set(two)
+
+
+def test_the_run_of_a_folder_goes_on_though_it_lies_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snaps = tmp_path / "snaps"
+    snaps.mkdir()
+    monkeypatch.chdir(snaps)
+    monkeypatch.setattr(pipeline, "STAGES", ())
+    for number in range(3):
+        cv2.imwrite(f"{number}.png", np.full((64, 64), 50 + number, np.uint8))
+    for _ in range(2):
+        pipeline.run(".", None, CONFIG)
+        pipeline.run(snaps, snaps / "out", CONFIG)
+    for name in ("snaps.pitflow", "out"):
+        assert open_run(snaps / name).manifest.input["name"] == "snaps"
+    cv2.imwrite("1.png", np.zeros((64, 64), np.uint8))
+    with pytest.raises(UserError, match=r"another recording \(snaps\)"):
+        pipeline.run(".", None, CONFIG)
+
+
+def test_an_overwritten_run_reads_the_recording_anew(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pitflow.acquire import video
+
+    monkeypatch.setattr(pipeline, "STAGES", ())
+    pipeline.run(clip, tmp_path / "run", CONFIG)
+    keep, built = video._build_index, []
+    monkeypatch.setattr(video, "_build_index", lambda *what: built.append(what) or keep(*what))
+    pipeline.run(clip, tmp_path / "run", CONFIG)
+    assert not built
+    pipeline.run(clip, tmp_path / "run", CONFIG, overwrite=True)
+    assert built
 
 
 def test_the_path_of_a_model_means_the_same_from_elsewhere(
