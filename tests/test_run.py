@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -422,6 +423,29 @@ def test_a_second_process_draws_the_same_figures(
 def test_a_process_that_died_draws_nothing(copied: Path) -> None:
     with FigureProcess(copied / "no run") as figures:
         assert figures.draw(1) is None
+        figures.start()
+        assert figures.draw(1) is None
+
+
+@pytest.mark.parametrize("answer", ["time.sleep(60)", "print('no figure', flush=True)"])
+def test_a_process_that_hangs_or_answers_nonsense_draws_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    script = f"#!{sys.executable}\nimport time\n{answer}\n"
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    (tmp_path / "python").write_text(script)
+    (tmp_path / "python").chmod(0o755)
+    with FigureProcess(tmp_path, patience_s=0.5) as figures:
+        figures.start()
+        assert figures.draw(1) is None
+        assert figures.draw(2) is None
+
+
+def test_where_no_process_is_to_be_had_it_draws_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", str(tmp_path / "no python"))
+    with FigureProcess(tmp_path) as figures:
         figures.start()
         assert figures.draw(1) is None
 
