@@ -20,7 +20,8 @@ import sys
 from pathlib import Path
 
 from pitflow.domains.sem.labels import read_labelled
-from pitflow.domains.sem.study import TEST_SHARE, test_split
+from pitflow.domains.sem.study import TEST_SHARE
+from pitflow.domains.sem.study_task import test_split
 
 data, work = Path(sys.argv[1]), Path(sys.argv[2])
 sides = test_split(read_labelled([data]), 0, TEST_SHARE)

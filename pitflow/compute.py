@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -71,7 +72,8 @@ class Compute:
     ) -> None:
         """Run ``function`` on every item; call ``done`` in this process as each one ends.
 
-        The first exception of a task is raised here once the tasks in flight have ended.
+        The first exception of a task is raised here; no further task is begun. On threads the tasks
+        in flight have ended by then; what runs on a cluster then is not waited for.
 
         Raises
         ------
@@ -102,7 +104,9 @@ class Compute:
                     task(item)
             else:
                 tasks = [delayed(task, pure=False)(item) for item in items]
-                dask.compute(*tasks, scheduler="threads", num_workers=self.workers)
+                # Dask itself would leave behind what is in flight when a task fails.
+                with ThreadPoolExecutor(self.workers) as pool:
+                    dask.compute(*tasks, scheduler="threads", pool=pool)
         return_freed_memory()
 
     def _map_on_cluster(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +25,12 @@ class FigureProcess:
     ----------
     run:
         The run directory, whose tables are complete when a figure is asked for.
+    patience_s:
+        A figure that takes longer than this is given up, and the process with it.
     """
 
-    def __init__(self, run: Path) -> None:
-        self._run = run
+    def __init__(self, run: Path, patience_s: float = 300.0) -> None:
+        self._run, self._patience_s = run, patience_s
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> FigureProcess:
@@ -35,11 +39,16 @@ class FigureProcess:
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.communicate()
+            # What was still to be sent to it may be lost.
+            with suppress(OSError):
+                self._process.communicate()
 
     def start(self) -> None:
         """Start the process, unless it has been."""
-        if self._process is None:
+        if self._process is not None:
+            return
+        # Where no further process is to be had, this one draws all figures.
+        with suppress(OSError):
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(self._run)],
                 stdin=subprocess.PIPE,
@@ -52,12 +61,19 @@ class FigureProcess:
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
             return None
+        # Ended, it answers that there is no more.
+        watch = threading.Timer(self._patience_s, process.kill)
+        watch.start()
         try:
             process.stdin.write(f"{number}\n".encode())
             process.stdin.flush()
             shown: Shown = pickle.load(process.stdout)
-        except (OSError, EOFError, pickle.UnpicklingError):
+        except Exception:
+            # Half an answer can raise anything, and what followed would not be the next one.
+            process.kill()
             return None
+        finally:
+            watch.cancel()
         return shown
 
 

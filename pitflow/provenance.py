@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,20 +36,28 @@ SAMPLED_BYTES = 64 * 1024
 SAMPLES = 64
 
 
-def fingerprint(path: Path) -> str:
+def fingerprint(path: Path, files: Iterable[Path]) -> str:
     """Return a hash that tells one recording from another without reading all of it.
 
     Covers the size and 64 evenly spread blocks of 64 KiB of a file; names and sizes in a folder,
     with the first block of each file. The name and place of the recording do not matter.
+
+    Parameters
+    ----------
+    path:
+        The file or folder.
+    files:
+        Those that the frames are in; what else lies in a folder, such as this run, is no part of
+        the recording.
     """
     digest = hashlib.blake2b(digest_size=16)
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    for file in files:
+    is_folder = path.is_dir()
+    for file in sorted(files):
         size = file.stat().st_size
-        if path.is_dir():
-            digest.update(file.relative_to(path).as_posix().encode())
+        if is_folder:
+            digest.update(os.fsencode(file.relative_to(path).as_posix()))
         digest.update(str(size).encode())
-        blocks = 1 if path.is_dir() else SAMPLES
+        blocks = 1 if is_folder else SAMPLES
         with file.open("rb") as stream:
             for block in range(blocks):
                 stream.seek(block * max(size - SAMPLED_BYTES, 0) // max(blocks - 1, 1))
@@ -74,6 +83,12 @@ def content_hash(path: Path) -> str:
 def printable(name: str) -> str:
     """Return the name of a file as text that can be written; bytes that are no UTF-8 become "?"."""
     return name.encode("utf-8", "replace").decode("utf-8")
+
+
+def called(recording: Path) -> str:
+    """Return the name of a recording as text that can be written; "." is called like its folder."""
+    named = recording if recording.name not in ("", "..") else recording.resolve()
+    return printable(named.name)
 
 
 COMMON_CODE = ("stages.py", "schema.py", "frame.py", "scene.py", "translation.py", "median.py")
@@ -132,8 +147,6 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.manifest = Manifest()
-        if self.manifest_file.is_file():
-            self._read_manifest()
 
     @property
     def manifest_file(self) -> Path:
@@ -164,8 +177,13 @@ class RunFolder:
         return self.manifest_file.is_file()
 
     @contextmanager
-    def open_for_writing(self) -> Iterator[None]:
-        """Make the directory and hold its lock.
+    def open_for_writing(self, *, overwrite: bool = False) -> Iterator[None]:
+        """Make the directory, hold its lock and read what has been done in it.
+
+        Parameters
+        ----------
+        overwrite:
+            A run that is there will be dropped: it is not read.
 
         Raises
         ------
@@ -203,6 +221,9 @@ class RunFolder:
                 hint="choose another place with -o",
             ) from error
         try:
+            # Not before: until then another process may have written it.
+            if self.exists and not overwrite:
+                self.read_manifest()
             yield
         finally:
             lock.release()
@@ -212,7 +233,7 @@ class RunFolder:
     def _leave(self) -> None:
         """Remove a folder in which no run was begun."""
         (self.path / LOCK).unlink(missing_ok=True)
-        (self.path / INDEX).unlink(missing_ok=True)
+        self.forget_index()
         if not any(self.path.iterdir()):
             self.path.rmdir()
 
@@ -222,13 +243,17 @@ class RunFolder:
     def clear(self) -> None:
         """Remove all that a run has computed here, and nothing else.
 
-        The index stays: it holds for its recording alone, and for as long as that is unchanged.
+        Its index goes beforehand (``forget_index``), for the recording is read before the run goes.
         """
         for name in ("video.zarr", "masks.zarr", "background.zarr", "tables", "figures", "parts"):
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in ("run.json", "config.toml", "report.html", "log.jsonl"):
             (self.path / name).unlink(missing_ok=True)
         self.manifest = Manifest()
+
+    def forget_index(self) -> None:
+        """Remove the index, so that the recording is read anew."""
+        (self.path / INDEX).unlink(missing_ok=True)
 
     def describe(self, source: Path, mark: str, config: Config) -> None:
         """Note what is run; the same folder never mixes two recordings.
@@ -246,7 +271,7 @@ class RunFolder:
                 hint="choose another -o, or add --overwrite",
             )
         self.manifest.input = {
-            "name": printable(source.name),
+            "name": called(source),
             "path": str(source.resolve()),
             "fingerprint": mark,
         }
@@ -297,7 +322,14 @@ class RunFolder:
         """Write ``run.json``; atomic."""
         _write(self.manifest_file, json.dumps(self.manifest.__dict__, indent=2, default=str) + "\n")
 
-    def _read_manifest(self) -> None:
+    def read_manifest(self) -> None:
+        """Read ``run.json``.
+
+        Raises
+        ------
+        UserError
+            If it is damaged.
+        """
         try:
             self.manifest = Manifest(**json.loads(self.manifest_file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
@@ -319,6 +351,7 @@ def open_run(path: Path) -> RunFolder:
     run = RunFolder(path)
     if not run.exists:
         raise UserError("no run here", where=path, hint="name a folder that `pitflow run` wrote")
+    run.read_manifest()
     return run
 
 

@@ -19,6 +19,7 @@ from pitflow.figure_process import FigureProcess
 from pitflow.provenance import (
     RunFolder,
     Stopwatch,
+    called,
     code_version,
     fingerprint,
     open_run,
@@ -149,31 +150,42 @@ def run(
         If the recording cannot be read, the folder cannot be written or the segmenter is unknown.
     """
     video, folder = Path(video), None if folder is None else Path(folder)
-    config, progress = config or Config(), progress or Silent()
+    config, progress = stages.lasting(config or Config()), progress or Silent()
     target = RunFolder(folder or default_folder(video))
     stages.check_segmenter(config)
-    with target.open_for_writing():
+    with target.open_for_writing(overwrite=overwrite):
+        if overwrite:
+            target.forget_index()
         source = stages.open_recording(video, target, config)
         stages.check_current(config, source)
         # Not before: a mistyped name must not cost the run that is there.
         if overwrite:
             target.clear()
-        target.describe(video, fingerprint(video), config)
+        mark = fingerprint(video, source.files)
+        target.describe(video, mark, config)
         with FigureProcess(target.path) as figures:
             job = Job(source, target, config, compute or Compute(), progress, figures=figures)
             stages.describe_recording(job)
-            for stage, key in zip(STAGES, stage_keys(config), strict=True):
+            for stage, key in zip(STAGES, stage_keys(config, mark), strict=True):
                 _do(stage, key, job)
     return target.path / "report.html"
 
 
-def stage_keys(config: Config) -> list[str]:
-    """Return the key of every stage, in the order of ``STAGES``."""
+def stage_keys(config: Config, recording: str) -> list[str]:
+    """Return the key of every stage, in the order of ``STAGES``.
+
+    Parameters
+    ----------
+    config:
+        Of the run.
+    recording:
+        The fingerprint of what the first stage reads.
+    """
     keys: dict[str, str] = {}
     for stage in STAGES:
         parameters = {name: select(config, name) for name in stage.uses}
         parameters["reads"] = stage.reads(config)
-        needs = [keys[name] for name in stage.needs]
+        needs = [keys[name] for name in stage.needs] or [recording]
         keys[stage.name] = stage_key(stage.name, parameters, code_version(*stage.code), needs)
     return list(keys.values())
 
@@ -199,7 +211,7 @@ def write_report_again(folder: Path, progress: Progress | None = None) -> Path:
 
 def default_folder(video: Path) -> Path:
     """Return ``VIDEO.pitflow`` in the working directory."""
-    return Path(f"{printable(video.name if video.is_dir() else video.stem)}.pitflow")
+    return Path(f"{called(video) if video.is_dir() else printable(video.stem)}.pitflow")
 
 
 def parse_frames(text: str | None) -> tuple[int | None, int | None]:

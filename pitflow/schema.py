@@ -480,10 +480,11 @@ TABLES: dict[str, Table] = {
 
 
 def empty_table(table: Table) -> pd.DataFrame:
-    """Return the table without rows, with all its columns and types."""
+    """Return the table without rows, with all columns that a run writes and their types."""
     import pandas as pd
 
-    return pd.DataFrame({column.name: pd.Series(dtype=_pandas_dtype(column)) for column in table})
+    columns = (*table.columns, *table.further)
+    return pd.DataFrame({column.name: pd.Series(dtype=_pandas_dtype(column)) for column in columns})
 
 
 def validate_table(data: pd.DataFrame, table: Table) -> pd.DataFrame:
@@ -505,9 +506,24 @@ def validate_table(data: pd.DataFrame, table: Table) -> pd.DataFrame:
         wanted = _pandas_dtype(column)
         if str(out[column.name].dtype) == wanted:
             continue
-        if column.dtype.startswith("int") and out[column.name].isna().any():
-            raise ValueError(f"{table.name}.{column.name} is an integer and holds empty values")
-        out[column.name] = out[column.name].astype(wanted)  # type: ignore[call-overload]
+        try:
+            out[column.name] = _converted(out[column.name], column.dtype)
+        except ValueError as error:
+            raise ValueError(f"{table.name}.{column.name} {error}") from error
+    return out
+
+
+def _converted(values: pd.Series, dtype: DType) -> pd.Series:
+    """Return values as another type; integers and truths must be the same numbers as before."""
+    if dtype in ("string", "float64", "float32"):
+        return values.astype("str" if dtype == "string" else dtype)
+    kind = "true or false" if dtype == "bool" else "an integer"
+    if values.isna().any():
+        raise ValueError(f"is {kind} and holds empty values")
+    numbers = values.astype("float64")
+    out = numbers.astype(dtype) if values.dtype == object else values.astype(dtype)
+    if (out.astype("float64") != numbers).any():
+        raise ValueError(f"is {kind} and holds other values")
     return out
 
 

@@ -181,6 +181,15 @@ def check_segmenter(config: Config) -> None:
     check_segmenter(config.segment)
 
 
+def lasting(config: Config) -> Config:
+    """Return parameters that mean the same model wherever they are read again."""
+    from pitflow.domains.included import lasting_name
+
+    unet = config.segment.unet
+    unet = unet.model_copy(update={"model": lasting_name(unet.model)})
+    return config.model_copy(update={"segment": config.segment.model_copy(update={"unet": unet})})
+
+
 def segmenter_read(config: Config) -> dict[str, Any]:
     """Return the parameters of the segmenter that is used, and the card of its model if it has one.
 

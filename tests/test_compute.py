@@ -1,6 +1,7 @@
 """Tasks give the same results wherever they run."""
 
 import threading
+import time
 
 import cv2
 import pytest
@@ -50,6 +51,28 @@ def test_an_error_of_a_task_reaches_the_caller() -> None:
 
     with pytest.raises(UserError, match="frame 2"):
         Compute(2).map(fail, range(4), lambda item, result: None)
+
+
+def test_nothing_is_at_work_any_more_when_an_error_is_raised() -> None:
+    first, begun = threading.Lock(), threading.Event()
+    running, done = set(), []
+
+    def task(number: int) -> None:
+        if first.acquire(blocking=False):
+            assert begun.wait(10)
+            raise UserError("a frame is bad")
+        running.add(number)
+        begun.set()
+        time.sleep(0.1)
+        running.discard(number)
+
+    with pytest.raises(UserError, match="a frame"):
+        Compute(2).map(task, range(20), lambda item, result: done.append(item))
+    assert not running
+    at_the_error = list(done)
+    time.sleep(0.15)
+    assert done == at_the_error
+    assert len(done) < 5
 
 
 def test_opencv_threads_come_back() -> None:

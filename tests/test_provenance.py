@@ -32,7 +32,40 @@ def test_a_fingerprint_tells_content_not_name(tmp_path: Path) -> None:
     one.write_bytes(b"x" * 1000)
     two.write_bytes(b"x" * 1000)
     three.write_bytes(b"x" * 999 + b"y")
-    assert fingerprint(one) == fingerprint(two) != fingerprint(three)
+    marks = [fingerprint(path, [path]) for path in (one, two, three)]
+    assert marks[0] == marks[1] != marks[2]
+
+
+def test_the_fingerprint_of_a_folder_covers_its_frames_and_nothing_else(tmp_path: Path) -> None:
+    frames = [tmp_path / f"{number}.png" for number in range(3)]
+    for frame in frames:
+        frame.write_bytes(frame.name.encode())
+    mark = fingerprint(tmp_path, frames)
+    (tmp_path / "snaps.pitflow").mkdir()
+    (tmp_path / "snaps.pitflow" / "figure.png").touch()
+    assert fingerprint(tmp_path, reversed(frames)) == mark
+    assert fingerprint(tmp_path, frames[:2]) != mark
+    changed = frames[1].read_bytes()[::-1]
+    frames[1].write_bytes(changed)
+    assert fingerprint(tmp_path, frames) != mark
+
+
+def test_a_run_that_was_opened_earlier_sees_what_was_written_since(tmp_path: Path) -> None:
+    early, other = RunFolder(tmp_path), RunFolder(tmp_path)
+    with other.open_for_writing():
+        other.describe(tmp_path / "a.avi", "one", Config())
+    with early.open_for_writing(), pytest.raises(UserError, match=r"another recording \(a.avi\)"):
+        early.describe(tmp_path / "b.avi", "two", Config())
+
+
+def test_a_damaged_run_can_be_overwritten(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.manifest_file.write_text("{")
+    with pytest.raises(UserError, match="--overwrite"), run.open_for_writing():
+        pass
+    with run.open_for_writing(overwrite=True):
+        run.clear()
+        run.describe(tmp_path / "a.avi", "one", Config())
 
 
 def test_a_stage_is_done_under_its_key_only_and_parts_of_another_key_are_dropped(

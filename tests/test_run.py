@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -202,12 +203,64 @@ def test_another_threshold_of_the_model_redoes_the_segmentation(tmp_path: Path) 
     folder = shutil.copytree(find_model("particles"), tmp_path / "model")
     unet = UNetConfig(model=str(folder))
     config = CONFIG.model_copy(update={"segment": SegmentConfig(unet=unet)})
-    before = pipeline.stage_keys(config)
+    before = pipeline.stage_keys(config, "mark")
     card = json.loads((folder / CARD).read_text())
     card["thresholds"][-1] = 0.9
     (folder / CARD).write_text(json.dumps(card))
-    same = [old == new for old, new in zip(before, pipeline.stage_keys(config), strict=True)]
+    same = [
+        old == new for old, new in zip(before, pipeline.stage_keys(config, "mark"), strict=True)
+    ]
     assert same == [True, False, False, False, False]
+
+
+def test_another_recording_redoes_all_stages() -> None:
+    one, two = (pipeline.stage_keys(CONFIG, mark) for mark in ("one", "two"))
+    assert not set(one) & set(two)
+
+
+def test_the_run_of_a_folder_goes_on_though_it_lies_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snaps = tmp_path / "snaps"
+    snaps.mkdir()
+    monkeypatch.chdir(snaps)
+    monkeypatch.setattr(pipeline, "STAGES", ())
+    for number in range(3):
+        cv2.imwrite(f"{number}.png", np.full((64, 64), 50 + number, np.uint8))
+    for _ in range(2):
+        pipeline.run(".", None, CONFIG)
+        pipeline.run(snaps, snaps / "out", CONFIG)
+    for name in ("snaps.pitflow", "out"):
+        assert open_run(snaps / name).manifest.input["name"] == "snaps"
+    cv2.imwrite("1.png", np.zeros((64, 64), np.uint8))
+    with pytest.raises(UserError, match=r"another recording \(snaps\)"):
+        pipeline.run(".", None, CONFIG)
+
+
+def test_an_overwritten_run_reads_the_recording_anew(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pitflow.acquire import video
+
+    monkeypatch.setattr(pipeline, "STAGES", ())
+    pipeline.run(clip, tmp_path / "run", CONFIG)
+    keep, built = video._build_index, []
+    monkeypatch.setattr(video, "_build_index", lambda *what: built.append(what) or keep(*what))
+    pipeline.run(clip, tmp_path / "run", CONFIG)
+    assert not built
+    pipeline.run(clip, tmp_path / "run", CONFIG, overwrite=True)
+    assert built
+
+
+def test_the_path_of_a_model_means_the_same_from_elsewhere(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(find_model("particles"), tmp_path / "mine"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pipeline, "STAGES", ())
+    config = CONFIG.model_copy(update={"segment": SegmentConfig(unet=UNetConfig(model="mine"))})
+    pipeline.run(clip, "run", config)
+    assert open_run(tmp_path / "run").manifest.config["segment"]["unet"]["model"] == str(folder)
 
 
 def test_what_the_code_of_a_stage_imports_is_in_its_key() -> None:
@@ -370,6 +423,29 @@ def test_a_second_process_draws_the_same_figures(
 def test_a_process_that_died_draws_nothing(copied: Path) -> None:
     with FigureProcess(copied / "no run") as figures:
         assert figures.draw(1) is None
+        figures.start()
+        assert figures.draw(1) is None
+
+
+@pytest.mark.parametrize("answer", ["time.sleep(60)", "print('no figure', flush=True)"])
+def test_a_process_that_hangs_or_answers_nonsense_draws_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    script = f"#!{sys.executable}\nimport time\n{answer}\n"
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    (tmp_path / "python").write_text(script)
+    (tmp_path / "python").chmod(0o755)
+    with FigureProcess(tmp_path, patience_s=0.5) as figures:
+        figures.start()
+        assert figures.draw(1) is None
+        assert figures.draw(2) is None
+
+
+def test_where_no_process_is_to_be_had_it_draws_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", str(tmp_path / "no python"))
+    with FigureProcess(tmp_path) as figures:
         figures.start()
         assert figures.draw(1) is None
 

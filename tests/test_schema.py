@@ -17,9 +17,9 @@ def test_an_empty_table_survives_the_file_with_columns_and_types(
     path = tmp_path / "tables" / f"{table.name}.parquet"
     schema.write_table(schema.empty_table(table), table, path)
     back = schema.read_table(path, table)
-    assert list(back.columns) == table.names
+    assert list(back.columns) == [*table.names, *(column.name for column in table.further)]
     assert len(back) == 0
-    for column in table:
+    for column in (*table, *table.further):
         expected = "str" if column.dtype == "string" else column.dtype
         assert str(back[column.name].dtype) == expected, column.name
 
@@ -58,6 +58,31 @@ def test_an_integer_column_refuses_empty_values() -> None:
     data = schema.empty_table(schema.PIT_PIXELS).reindex(range(1))
     with pytest.raises(ValueError, match=r"pit_pixels\.pit is an integer"):
         schema.validate_table(data, schema.PIT_PIXELS)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "wrong"),
+    [
+        (schema.PIT_PIXELS, "x", [1.7]),
+        (schema.PIT_PIXELS, "x", [float("inf")]),
+        (schema.PIT_PIXELS, "x", ["left"]),
+        (schema.PARTICLES, "is_outlier", [float("nan")]),
+        (schema.PARTICLES, "is_outlier", [None]),
+        (schema.PARTICLES, "is_outlier", [2]),
+    ],
+)
+def test_no_value_is_changed_to_fit(table: schema.Table, column: str, wrong: list[object]) -> None:
+    row = {one.name: [0] for one in table} | {column: wrong}
+    with pytest.raises(ValueError, match=rf"{table.name}\.{column} "):
+        schema.validate_table(pd.DataFrame(row), table)
+
+
+def test_whole_numbers_and_truths_of_another_type_are_converted() -> None:
+    row: dict[str, list[object]] = {column.name: [0] for column in schema.PARTICLES}
+    row |= {"frame": [3.0], "particle": [True], "is_outlier": [1.0]}
+    out = schema.validate_table(pd.DataFrame(row), schema.PARTICLES)
+    assert out.loc[0, ["frame", "particle", "is_outlier"]].tolist() == [3, 1, True]
+    assert out["is_outlier"].dtype == bool
 
 
 def test_order_is_restored_and_further_columns_are_kept_last() -> None:

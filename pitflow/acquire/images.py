@@ -95,6 +95,13 @@ class ImageSource:
         self.notes = [n for n in facts.notes if fps is None or n != _ASSUMED_RATE]
         self.n_frames = len(index)
 
+    @property
+    def files(self) -> list[Path]:
+        """The images, or the zip or stack they are in."""
+        if not self.path.is_dir():
+            return [self.path]
+        return [self.path / name for name in self.index["file"].unique() if name]
+
     def read(self, start: int, stop: int) -> Iterator[tuple[int, Image | None, Quality]]:
         """Yield (number, image, quality) of every frame from ``start`` up to ``stop``, in order."""
         if not 0 <= start <= stop <= self.n_frames:

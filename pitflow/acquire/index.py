@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-_FORMAT = 1
 _KEY = b"pitflow_index"
 
 DEFAULT_FPS = 15.0
@@ -92,10 +93,19 @@ def kept_index(
     return known
 
 
+@cache
+def _code() -> str:
+    """Return a hash of the code that reads recordings: other code may make another index."""
+    digest = hashlib.blake2b(digest_size=8)
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
 def save_index(path: Path, index: pd.DataFrame, facts: Facts) -> None:
     """Write the index and the facts as one parquet file; atomic."""
     table = pa.Table.from_pandas(index, preserve_index=False)
-    header = {"format": _FORMAT, **asdict(facts)}
+    header = {"code": _code(), **asdict(facts)}
     table = table.replace_schema_metadata(
         {**(table.schema.metadata or {}), _KEY: json.dumps(header).encode()}
     )
@@ -106,11 +116,11 @@ def save_index(path: Path, index: pd.DataFrame, facts: Facts) -> None:
 
 
 def load_index(path: Path, fingerprint: str) -> tuple[pd.DataFrame, Facts] | None:
-    """Read a saved index; None if there is none that fits the recording as it is now."""
+    """Read a saved index; None if there is none of this recording as it is now, by this code."""
     try:
         table = pq.read_table(path)
         header = json.loads((table.schema.metadata or {})[_KEY])
-        if header.pop("format") != _FORMAT or header["fingerprint"] != fingerprint:
+        if header.pop("code") != _code() or header["fingerprint"] != fingerprint:
             return None
         facts = Facts(**{**header, "notes": tuple(header["notes"])})
     except (OSError, pa.ArrowInvalid, KeyError, ValueError, TypeError):

@@ -23,6 +23,11 @@ class Source(Protocol):
         ...
 
     @property
+    def files(self) -> list[Path]:
+        """The files that its frames are in."""
+        ...
+
+    @property
     def n_frames(self) -> int:
         """Frames of the recording, lost ones included."""
         ...

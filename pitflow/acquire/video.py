@@ -81,6 +81,11 @@ class VideoSource:
         self._strict = facts.strict
         self._packets = PacketTable(index)
 
+    @property
+    def files(self) -> list[Path]:
+        """The file."""
+        return [self.path]
+
     def read(self, start: int, stop: int) -> Iterator[tuple[int, Image | None, Quality]]:
         """Yield (number, image, quality) of every frame from ``start`` up to ``stop``, in order."""
         if not 0 <= start <= stop <= self.n_frames:

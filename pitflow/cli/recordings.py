@@ -30,7 +30,7 @@ def run(
         typer.Option(help="unet (the network), change, clahe or report (the paper's chain)."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Particle model of unet, by name or folder.")
+        str | None, typer.Option(help="Particle model of unet, by name or folder (./NAME).")
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="Where unet runs: auto, cpu, cuda, cuda:N or mps.")

@@ -6,7 +6,7 @@ import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -17,7 +17,17 @@ from pitflow.errors import UserError
 from pitflow.provenance import software_versions
 from pitflow.segment.checkpoint import WEIGHTS, Card
 from pitflow.segment.networks import build_network
-from pitflow.segment.training.learn import STATE, Samples, TrainConfig, Trained, Validate, train
+from pitflow.segment.training.learn import (
+    STATE,
+    OtherTrainingError,
+    Samples,
+    TrainConfig,
+    Trained,
+    Validate,
+    train,
+)
+
+Result = TypeVar("Result")
 
 
 def new_network(recipe: AnyRecipe) -> nn.Module:
@@ -62,6 +72,18 @@ def prepare_folder(out: Path, *, overwrite: bool) -> None:
         shutil.rmtree(out / "log", ignore_errors=True)
     elif (out / WEIGHTS).exists() and not (out / STATE).exists():
         raise UserError("holds a model", where=out, hint="choose another folder, or --overwrite")
+
+
+def going_on_or_anew(folder: Path, training: Callable[[], Result]) -> Result:
+    """Return what a training of a study gives.
+
+    What an earlier one with other parameters or data left in its folder is of no use, and dropped.
+    """
+    try:
+        return training()
+    except OtherTrainingError:
+        shutil.rmtree(folder, ignore_errors=True)
+        return training()
 
 
 def identity(recipe: AnyRecipe, *sides: Iterable[bytes]) -> str:

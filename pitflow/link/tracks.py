@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,8 @@ _LEARN_STRETCHES = 4
 _LEAST_STRETCH = 25
 _RELIABLE = 5
 _CROWDING = 3.0
+_LINKING = Lock()
+"""trackpy counts its tracks in state of its classes, so that two threads must not link at once."""
 _FIRST_NOISE = MotionNoise(position_px=0.5, acceleration_px=0.7)
 
 
@@ -135,8 +138,9 @@ def link_detections(
     if len(order):
         lost = [-frame for frame in lost_frames]
         data = _Frames(time[order], positions[order], describe(table)[order], lost)
-        known = _learn(data, config)
-        pieces, notes = _link(data, config, known, progress)
+        with _LINKING:
+            known = _learn(data, config)
+            pieces, notes = _link(data, config, known, progress)
         track[order] = close_gaps(
             pieces,
             data.frame,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pitflow.config import AcquireConfig
+from pitflow.config import AcquireConfig, UNetConfig
 from pitflow.report.data import ReportData, floats, ints
 from pitflow.report.words import count
 from pitflow.visible import seen_all_round
@@ -10,10 +10,8 @@ from pitflow.visible import seen_all_round
 SEGMENTERS = {
     "unet": "A network (the included one has learned from simulated recordings) sees each frame, "
     "how it differs from what its place shows without particles, and from the frames around it; it "
-    "decides what is a particle. It looks only where something is darker than before, and what it "
-    "misses by that is measured on frames that it searches everywhere. How dark and "
-    "large a particle is and where it lies is measured on the difference image; the fainter it is, "
-    "the more of its place is the network's.",
+    "decides what is a particle. {gate} How dark and large a particle is and where it lies is "
+    "measured on the difference image; the fainter it is, the more of its place is the network's.",
     "change": "Each frame is compared with what its place shows before and after without "
     "particles, drift of stage and light removed; what is darker than the noise allows, at any of "
     "several blob sizes, is a particle. Specks that do not move are there before and after, and "
@@ -25,6 +23,19 @@ SEGMENTERS = {
 }
 
 
+def _gate(unet: UNetConfig) -> str:
+    """Say where the network looks."""
+    if unet.gate is False:
+        return "It looks everywhere in every frame."
+    looks = (
+        "only where something is darker than before, and what it misses by that is measured in "
+        "parts of the frames that are searched in turn, whatever they show"
+    )
+    if unet.gate == "auto":
+        return f"On a GPU it looks everywhere in every frame; on a processor {looks}."
+    return f"It looks {looks}."
+
+
 def methods(data: ReportData) -> list[tuple[str, str]]:
     """Return (quantity, how it was made) for everything on the page."""
     run = data.parameters
@@ -32,7 +43,7 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
     ejection, focus = measure.ejection, measure.focus
     chosen = SEGMENTERS.get(
         segment.segmenter, "See the documentation of this segmenter for how it finds them."
-    )
+    ).format(gate=_gate(segment.unet))
     thresholds = {
         "unet": f" Model “{segment.unet.model}”.",
         "change": f" Threshold: {segment.change.threshold:g} standard deviations of the noise.",

@@ -60,13 +60,15 @@ def save_checkpoint(folder: Path, network: nn.Module, card: Card, *, half: bool 
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: _storable(tensor, half) for name, tensor in network.state_dict().items()}
-    partial = folder / (WEIGHTS + ".partial")
+    weights, said = (folder / (name + ".partial") for name in (WEIGHTS, CARD))
     # Written by hand: the library would make a file that nobody else may read.
-    partial.write_bytes(safetensors.torch.save(tensors))
-    card = card.model_copy(update={"weights_sha256": _sha256(partial)})
-    partial.replace(folder / WEIGHTS)
+    weights.write_bytes(safetensors.torch.save(tensors))
+    card = card.model_copy(update={"weights_sha256": _sha256(weights)})
     text = json.dumps(card.model_dump(mode="json"), indent=2)
-    (folder / CARD).write_text(text + "\n", encoding="utf-8")
+    said.write_text(text + "\n", encoding="utf-8")
+    # Not before both are complete: weights beside the card of others are no model.
+    weights.replace(folder / WEIGHTS)
+    said.replace(folder / CARD)
     return card
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +17,6 @@ from pitflow.simulate.config import SimulateConfig
 from pitflow.simulate.world import simulate_world
 from pitflow.validate.detection import detect_particles, detect_pits
 
-_LINKING = Lock()
-"""trackpy counts its tracks in state of its classes, so that two threads must not link at once."""
 _ROW = "row"
 """Number of a detection before any is dropped."""
 
@@ -64,8 +61,7 @@ def record(config: SimulateConfig, seed: int, measure: MeasureConfig | None = No
     )
     pit_pixels = detect_pits(world.tables["pit_pixels"], rng)
     linking = LinkConfig()
-    with _LINKING:
-        linked = link_detections(found.assign(**{_ROW: np.arange(len(found))}), linking).particles
+    linked = link_detections(found.assign(**{_ROW: np.arange(len(found))}), linking).particles
     moving = drop_settled(linked, linking)
     row = moving.pop(_ROW).to_numpy(dtype=np.int64)
     tables = measure_all(

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import json
 import pickle
 import zipfile
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tifffile
 from recordings import scene_frames
 
-from pitflow.acquire import images
+from pitflow.acquire import images, index
 from pitflow.acquire.source import Source, open_source
 from pitflow.errors import UserError
 
@@ -286,8 +288,18 @@ def test_index_is_saved_and_used_again(tmp_path, monkeypatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(tifffile, "TiffFile", lambda *args: pytest.fail("a file was opened"))
         assert open_source(folder, index_file=saved).index.equals(first.index)
+    # Other code may find another index in the same files.
+    with monkeypatch.context() as patch:
+        patch.setattr(index, "_code", lambda: "other")
+        assert index.load_index(saved, first_mark(saved)) is None
+    assert index.load_index(saved, first_mark(saved)) is not None
     write_folder(folder, ["a4.tif"], scene_frames(1))
     assert open_source(folder, index_file=saved).n_frames == 5
+
+
+def first_mark(saved: Path) -> str:
+    header = json.loads(pq.read_schema(saved).metadata[index._KEY])
+    return str(header["fingerprint"])
 
 
 def bad_zip(tmp_path: Path) -> Path:

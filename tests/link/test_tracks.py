@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from pitflow.config import LinkConfig
+from pitflow.link import tracks
 from pitflow.link.tracks import crowded_range, link_detections
 from pitflow.score import score_tracks
 
@@ -39,6 +43,26 @@ def test_crossing_particles_keep_their_identity():
     """
     detections = pd.concat([moving(1, 0, 21, 100, 100, 5, 5), moving(2, 0, 21, 204, 100, -5, 5)])
     assert agree(link_detections(detections, CONFIG).particles)
+
+
+def test_two_threads_do_not_link_at_once(monkeypatch):
+    """trackpy numbers tracks in state that all linkers of a process share."""
+    learn, running, most = tracks._learn, [], []
+
+    def learned(*what):
+        running.append(1)
+        most.append(len(running))
+        time.sleep(0.05)
+        running.pop()
+        return learn(*what)
+
+    monkeypatch.setattr(tracks, "_learn", learned)
+    one = pd.concat([moving(k, 0, 21, 100, 40 * k, 5, 0) for k in range(4)])
+    with ThreadPoolExecutor(3) as threads:
+        results = list(threads.map(link_detections, [one] * 3, [CONFIG] * 3))
+    assert max(most) == 1
+    for result in results:
+        assert agree(result.particles)
 
 
 def test_missed_frames_are_bridged():

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control
 
-from pitflow.config import ReportConfig
+from pitflow.config import Config, ReportConfig, dump_config
 from pitflow.errors import UserError
 from pitflow.report.contents import SECTIONS
+from pitflow.report.methods import methods
 from pitflow.report.page import Shown, write_report
 from pitflow.report.summary import findings
 
@@ -222,6 +223,23 @@ def test_a_folder_that_cannot_be_written(empty_run, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write the report"):
         write_report(empty_run, tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("gate", "told", "not_told"),
+    [
+        (False, "It looks everywhere in every frame.", "darker than before"),
+        (True, "It looks only where something is darker than before", "It looks everywhere"),
+        ("auto", "On a GPU it looks everywhere in every frame; on a processor only", "It looks "),
+    ],
+)
+def test_where_the_network_looked_is_told(run, gate, told, not_told):
+    config = Config.model_validate({"segment": {"segmenter": "unet", "unet": {"gate": gate}}})
+    provenance = {**run.provenance, "config": dump_config(config)}
+    text = dict(methods(dataclasses.replace(run, provenance=provenance)))["Particles"]
+    assert told in text
+    assert not_told not in text
+    assert "{" not in text
 
 
 def test_a_part_of_a_recording_says_which(run):

@@ -118,6 +118,16 @@ def test_sections(run, truth):
     assert (events["found"], events["missed"], events["invented"]) == (1, 1, 2)
 
 
+def test_heights_are_compared_with_their_errors(run, truth):
+    """Off by 0.5, 1.5 and 2.5 standard errors."""
+    found = run["particles"]
+    off = np.resize([0.5, 1.5, 2.5], len(found))
+    run["particles"] = found.assign(z_um=found["z_um"] + 2 * off, z_err_um=2.0)
+    height = score_tables(run, truth).sections["height"]
+    assert height["within_1_sigma"] == pytest.approx(1 / 3, abs=0.03)
+    assert height["within_95"] == pytest.approx(2 / 3, abs=0.03)
+
+
 def pixels(late: int = 0, pits: tuple[int, int] = (0, 1)) -> pd.DataFrame:
     """Two pits that gain more and more pixels, all of them so many frames late."""
     frame = np.repeat(np.arange(10), np.arange(1, 11))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +16,7 @@ from pitflow.domains.particles import segmenter as module
 from pitflow.domains.particles.model import load_model
 from pitflow.domains.particles.segmenter import UNetSegmenter
 from pitflow.errors import UserError
+from pitflow.segment.checkpoint import load_checkpoint, save_checkpoint
 from pitflow.segment.devices import Execution, one_thread
 from pitflow.segment.networks import fold_batch_norm
 from pitflow.segment.networks.quantised import can_quantise
@@ -120,7 +122,7 @@ def test_a_model_without_centres_tells_particles_apart_by_their_blobs(
 def test_several_gpus_are_shared_out_among_the_threads(monkeypatch, model):
     cpu = torch.device("cpu")
     monkeypatch.setattr(module, "all_devices", lambda name: [cpu, cpu])
-    module.models_on.cache_clear()
+    module._models_of.cache_clear()
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(2) as pool:
@@ -133,8 +135,19 @@ def test_several_gpus_are_shared_out_among_the_threads(monkeypatch, model):
             return module.model_here(model, "cpu", "auto")
 
         one, two = pool.map(here, range(2))
-    module.models_on.cache_clear()
+    module._models_of.cache_clear()
     assert one is not two
+
+
+def test_a_model_that_was_trained_anew_is_loaded_anew(model, tmp_path):
+    folder = shutil.copytree(model, tmp_path / "model")
+    before = module.model_here(str(folder), "cpu", "auto")
+    assert module.model_here(str(folder), "cpu", "auto") is before
+    network, card = load_checkpoint(folder)
+    for weights in network.parameters():
+        weights.data *= 0.5
+    save_checkpoint(folder, network, card)
+    assert module.model_here(str(folder), "cpu", "auto") is not before
 
 
 class Gpu(Execution):

@@ -58,6 +58,22 @@ def test_saved_and_loaded_is_the_same(tmp_path: Path, network: torch.nn.Module, 
             )
 
 
+def test_a_write_that_fails_leaves_the_earlier_model(
+    tmp_path: Path, network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = save_checkpoint(tmp_path, network, a_card())
+    for weights in network.parameters():
+        weights.data *= 0.5
+
+    def full(self: Path, text: str, **options: object) -> None:
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
+        patch.setattr(Path, "write_text", full)
+        save_checkpoint(tmp_path, network, a_card(name="other"))
+    assert load_checkpoint(tmp_path)[1] == written
+
+
 def _flip_a_byte(folder: Path) -> None:
     data = bytearray((folder / WEIGHTS).read_bytes())
     data[-3] ^= 255

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from pitflow.domains.training import going_on_or_anew
 from pitflow.errors import UserError
 from pitflow.segment.networks import build_network
 from pitflow.segment.networks.unet import UNetConfig
@@ -19,6 +20,7 @@ from pitflow.segment.training.learn import (
     STATE,
     Batch,
     Epoch,
+    OtherTrainingError,
     Sample,
     TrainConfig,
     Trained,
@@ -211,11 +213,23 @@ def test_misuse_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing to train on"):
         a_training(tmp_path / "none", samples=Squares(0))
     a_training(tmp_path / "one", CONFIG.model_copy(update={"epochs": 1}), identity="one")
-    with pytest.raises(UserError, match="something else"):
+    with pytest.raises(OtherTrainingError, match="something else"):
         a_training(tmp_path / "one", identity="two")
     (tmp_path / "one" / STATE).write_bytes(b"no training")
-    with pytest.raises(UserError, match="damaged"):
+    with pytest.raises(OtherTrainingError, match="damaged"):
         a_training(tmp_path / "one", identity="one")
+
+
+def test_a_training_of_a_study_begins_anew_where_another_one_was(tmp_path: Path) -> None:
+    config = CONFIG.model_copy(update={"epochs": 1})
+    folder = tmp_path / "study"
+    a_training(folder, config, identity="one")
+    (folder / "result.json").touch()
+    going_on_or_anew(folder, lambda: a_training(folder, config, identity="one"))
+    assert (folder / "result.json").exists()
+    going_on_or_anew(folder, lambda: a_training(folder, config, identity="two"))
+    assert not (folder / "result.json").exists()
+    a_training(folder, config, identity="two")
 
 
 def test_a_diverging_training_says_so(tmp_path: Path) -> None:

@@ -234,6 +234,20 @@ def test_a_model_may_be_called_by_name(
         load_model("theirs")
 
 
+def test_a_folder_called_like_an_included_model_does_not_hide_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("particles", "mine"):
+        (tmp_path / name).mkdir()
+    assert included.find_model("particles") == included.INCLUDED / "particles"
+    assert included.find_model("./particles").resolve() == tmp_path / "particles"
+    assert included.lasting_name("particles") == "particles"
+    assert included.lasting_name("nowhere") == "nowhere"
+    assert included.lasting_name("mine") == str(tmp_path / "mine")
+    assert included.lasting_name("./particles") == str(tmp_path / "particles")
+
+
 def test_a_model_for_something_else_is_refused(trained: Path, tmp_path: Path) -> None:
     network, card = load_checkpoint(trained)
     save_checkpoint(tmp_path, network, card.model_copy(update={"domain": "panels"}))

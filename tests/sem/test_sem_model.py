@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -227,6 +228,22 @@ def test_a_study_has_both_tables_and_goes_on(
 
     monkeypatch.setattr(study_task, "fit_instances", never)
     study.sem_study([data], tmp_path, **options)
+
+
+def test_a_changed_task_of_a_study_begins_anew(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pitflow.domains.sem import study_task
+
+    short = TINY.model_copy(update={"training": TINY.training.model_copy(update={"epochs": 1})})
+    for module in ("train", "study_task"):
+        monkeypatch.setattr(f"pitflow.domains.sem.{module}.SCORED_FROM", 0.3)
+    task = study_task.Task(study_task.FRESH, 0, short, (data,), (), tmp_path, 0.3, "cpu")
+    assert len(study_task.run_task(task)["history"]) == 1
+    training = short.training.model_copy(update={"epochs": 2})
+    longer = replace(task, recipe=short.model_copy(update={"training": training}))
+    assert len(study_task.run_task(longer)["history"]) == 2
+    assert not list(tmp_path.rglob("*.partial"))
 
 
 def test_classes_are_cross_validated_by_group(tmp_path: Path, data: Path) -> None:

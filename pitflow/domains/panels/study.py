@@ -33,7 +33,7 @@ from pitflow.domains.panels.recipes import LOSSES, TITLES, adapted, panel_recipe
 from pitflow.domains.panels.scores import boundary_score, dice_score, iou_score
 from pitflow.domains.panels.train import fit, identity, objective
 from pitflow.domains.recipe import Recipe
-from pitflow.domains.training import new_card, new_network
+from pitflow.domains.training import going_on_or_anew, new_card, new_network
 from pitflow.errors import UserError
 from pitflow.segment.devices import choose_execution
 from pitflow.segment.training.learn import STATE, autocast, in_single_precision
@@ -305,21 +305,12 @@ def seconds_per_step(recipe: Recipe, device: str = "auto") -> float:
 
 
 def _trained(task: Task) -> tuple[list[dict[str, Any]], PanelModel]:
-    def begin_anew() -> None:
+    if (task.folder / TASK_FILE).exists():
         shutil.rmtree(task.folder, ignore_errors=True)
-
-    mark = task.folder / TASK_FILE
-    if mark.exists():
-        begin_anew()
     arguments = (task.trained, task.fold, task.recipe, task.folder)
-    try:
-        trained = fit(*arguments, device=task.device, progress=Silent())
-    except UserError as error:
-        # Parameters or photographs have changed since it was stopped: nothing of it can be used.
-        if "something else" not in error.what:
-            raise
-        begin_anew()
-        trained = fit(*arguments, device=task.device, progress=Silent())
+    trained = going_on_or_anew(
+        task.folder, lambda: fit(*arguments, device=task.device, progress=Silent())
+    )
     model = PanelModel(
         trained.network, new_card(task.recipe), execution=choose_execution(task.device)
     )

@@ -20,11 +20,12 @@ import pandas as pd
 
 from pitflow.config import ChangeConfig, UNetConfig, UNetPrecision
 from pitflow.domains.particles.channels import TileChannels
-from pitflow.domains.particles.model import load_network
+from pitflow.domains.particles.model import load_network, model_folder
 from pitflow.domains.particles.neighbours import neighbours
 from pitflow.frame import Frame, Image
 from pitflow.scene import Scene
 from pitflow.segment.centres import find_centres
+from pitflow.segment.checkpoint import read_card
 from pitflow.segment.classical.blobs import Seeds, find_seeds
 from pitflow.segment.classical.darkening import Darkening, Look, looks
 from pitflow.segment.classical.marking import (
@@ -349,9 +350,19 @@ class RunningModel:
         return tuple(notes)
 
 
-@cache
 def models_on(name: str, device: str, precision: UNetPrecision) -> tuple[RunningModel, ...]:
-    """Return the model on each of the devices, loaded once in a process."""
+    """Return the model on each of the devices, loaded once in a process as long as it is the same.
+
+    A model may be trained anew in its folder. Its card tells: it holds the hash of the weights.
+    """
+    card = read_card(model_folder(name))
+    return _models_of(card.model_dump_json(), name, device, precision)
+
+
+@cache
+def _models_of(
+    card: str, name: str, device: str, precision: UNetPrecision
+) -> tuple[RunningModel, ...]:
     dtype = choose_execution(device, precision).dtype
     return tuple(
         RunningModel(name, Execution(place, dtype), whole_numbers=precision == "auto")
@@ -367,7 +378,7 @@ _THREAD = threading.local()
 def model_here(name: str, device: str, precision: UNetPrecision) -> RunningModel:
     """Return the model for the calling thread: several GPUs are shared out among the threads."""
     with _LOADING:
-        models: tuple[RunningModel, ...] = models_on(name, device, precision)
+        models = models_on(name, device, precision)
     if not hasattr(_THREAD, "number"):
         _THREAD.number = next(_NEXT)
     return models[int(_THREAD.number) % len(models)]

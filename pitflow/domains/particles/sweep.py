@@ -20,7 +20,7 @@ from pitflow.domains.particles.recipes import PAPER
 from pitflow.domains.particles.samples import ParticleSamples
 from pitflow.domains.particles.still import classical_mask
 from pitflow.domains.recipe import Recipe
-from pitflow.domains.training import new_card, new_network, train_with
+from pitflow.domains.training import going_on_or_anew, new_card, new_network, train_with
 from pitflow.errors import UserError
 from pitflow.segment.devices import choose_execution
 from pitflow.segment.networks.smp import SmpConfig
@@ -132,19 +132,23 @@ def _one_training(
         names = ("f1", "precision", "recall", "iou", "accuracy")
         return counts.f1, {name: float(getattr(counts, name)) for name in names}
 
-    trained = train_with(
-        progress,
-        f"learning rate {rate:g}",
-        new_network(recipe),
-        ParticleSamples(trained_on, recipe),
-        build_loss(recipe.loss),
-        test,
-        training,
-        out / f"lr-{rate:g}",
-        identity=identity(recipe, trained_on, tested),
-        device=execution.device,
-        workers=workers,
-        closing=lambda trained: f"F1 {trained.history[-1].details['f1']:.2f}",
+    folder = out / f"lr-{rate:g}"
+    trained = going_on_or_anew(
+        folder,
+        lambda: train_with(
+            progress,
+            f"learning rate {rate:g}",
+            new_network(recipe),
+            ParticleSamples(trained_on, recipe),
+            build_loss(recipe.loss),
+            test,
+            training,
+            folder,
+            identity=identity(recipe, trained_on, tested),
+            device=execution.device,
+            workers=workers,
+            closing=lambda trained: f"F1 {trained.history[-1].details['f1']:.2f}",
+        ),
     )
     return trained.history, ParticleModel(trained.network, card, execution=execution)
 

@@ -17,6 +17,7 @@ from pitflow.domains.sem.samples import class_masks
 from pitflow.domains.sem.study_task import RESULT, TRAININGS, device_name
 from pitflow.domains.sem.train import fit_classes, identity, split_micrographs, summarise_classes
 from pitflow.domains.splits import folds
+from pitflow.domains.training import going_on_or_anew
 from pitflow.errors import UserError
 from pitflow.segment.checkpoint import save_checkpoint
 from pitflow.segment.score import Counts, pixel_counts, pooled
@@ -93,8 +94,12 @@ def run_fold(task: Fold) -> dict[str, Any]:
         earlier: dict[str, Any] = json.loads(path.read_bytes())
         if earlier["identity"] == key:
             return earlier
-    model, history = fit_classes(
-        for_fit, aside, task.recipe, task.folder, device=task.device, progress=Silent()
+    sides = for_fit, aside
+    model, history = going_on_or_anew(
+        task.folder,
+        lambda: fit_classes(
+            *sides, task.recipe, task.folder, device=task.device, progress=Silent()
+        ),
     )
     classes = task.recipe.classes
     images = []

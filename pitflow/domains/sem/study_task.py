@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from torch import nn
 
 from pitflow.compute import Silent
 from pitflow.domains.recipe import InstanceRecipe
@@ -23,6 +24,7 @@ from pitflow.domains.sem.train import (
     split_micrographs,
 )
 from pitflow.domains.splits import split
+from pitflow.domains.training import going_on_or_anew
 from pitflow.segment.devices import choose_device
 from pitflow.segment.instance_score import score_instances
 from pitflow.segment.training.learn import Epoch
@@ -182,20 +184,40 @@ def _trained(
     start = None
     history: tuple[Epoch, ...] = ()
     seconds = Seconds()
-    options: dict[str, Any] = {"device": task.device, "progress": Silent()}
     if task.pretrain:
         folder = task.out / TRAININGS / f"pretrain-{task.recipe.name}"
         sides = split_micrographs(read_labelled(task.pretrain), task.recipe)
-        with _Clock(folder) as clock:
-            model, history = fit_instances(*sides, task.recipe, folder, **options)
-        start, seconds = model.network, clock.total
+        model, history, seconds = _fitted(task, *sides, folder, None)
+        start = model.network
         if not task.trains:
             return model, history, seconds
-    with _Clock(task.folder) as clock:
-        model, history = fit_instances(
-            for_fit, aside, task.recipe, task.folder, initial=start, **options
-        )
-    return model, history, seconds + clock.total
+    model, history, more = _fitted(task, for_fit, aside, task.folder, start)
+    return model, history, seconds + more
+
+
+def _fitted(
+    task: Task,
+    for_fit: Sequence[Micrograph],
+    aside: Sequence[Micrograph],
+    folder: Path,
+    initial: nn.Module | None,
+) -> tuple[InstanceModel, tuple[Epoch, ...], Seconds]:
+    """Train in a folder, or go on there; also return the time it took in all."""
+
+    def fitted() -> tuple[InstanceModel, tuple[Epoch, ...], Seconds]:
+        with _Clock(folder) as clock:
+            model, history = fit_instances(
+                for_fit,
+                aside,
+                task.recipe,
+                folder,
+                initial=initial,
+                device=task.device,
+                progress=Silent(),
+            )
+        return model, history, clock.total
+
+    return going_on_or_anew(folder, fitted)
 
 
 class _Clock:
@@ -218,7 +240,9 @@ class _Clock:
         self.total += Seconds.now() - self._start
         self._path.parent.mkdir(parents=True, exist_ok=True)
         kept = {"wall": self.total.wall, "cpu": self.total.cpu, "over": kind is None}
-        self._path.write_text(json.dumps(kept) + "\n", encoding="utf-8")
+        partial = self._path.with_name(self._path.name + ".partial")
+        partial.write_text(json.dumps(kept) + "\n", encoding="utf-8")
+        partial.replace(self._path)
 
 
 def load_task_model(task: Task) -> InstanceModel:

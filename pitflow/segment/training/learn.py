@@ -223,6 +223,10 @@ def learning_rate_at(step: int, steps: int, config: TrainConfig) -> float:
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / (steps - rise)))
 
 
+class OtherTrainingError(UserError):
+    """The state in a folder cannot be gone on with: it is of another training, or damaged."""
+
+
 class _Run:
     """All state of a training; it can be written and read back between epochs."""
 
@@ -366,11 +370,11 @@ class _Run:
                 about = json.loads((file.metadata() or {})["training"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
-            raise UserError(
+            raise OtherTrainingError(
                 "damaged state of a training", where=self.path, hint="remove it, or --overwrite"
             ) from error
         if about["identity"] != self.identity:
-            raise UserError(
+            raise OtherTrainingError(
                 "holds a training of something else",
                 where=self.path.parent,
                 hint="choose another folder, or --overwrite",
