@@ -97,6 +97,7 @@ def compare(
         compute_pit_summary,
         compute_run_summary,
         group_order,
+        replication,
     )
     from pitflow.report.compare_page import Sources, write_comparison
     from pitflow.report.compare_words import findings, warnings
@@ -107,7 +108,10 @@ def compare(
     pits = compute_pit_summary(loaded)
     runs = compute_run_summary(loaded, pits)
     tests = pd.concat(
-        [compare_groups(runs, pits), compare_directions(pits, group_order(runs))],
+        [
+            compare_groups(runs, pits),
+            compare_directions(pits, group_order(runs), unit=replication(runs)),
+        ],
         ignore_index=True,
     )
     angles = {
@@ -120,7 +124,7 @@ def compare(
         pits,
         tests,
         findings(runs, tests),
-        warnings(runs, pits),
+        warnings(runs, pits, tests),
         output,
     )
     _check_output(output)

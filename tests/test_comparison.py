@@ -179,5 +179,5 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert code.value.code in (0, None)
     facts = json.loads(capsys.readouterr().out)
     assert [row["label"] for row in facts["runs"]] == ["5 mM", "30 mM"]
-    assert {test["test"] for test in facts["tests"]} >= {"Mann-Whitney", "Watson U2"}
+    assert {test["test"] for test in facts["tests"]} >= {"Mann-Whitney", "Watson-Williams"}
     assert main(["compare", str(tmp_path / "none")]) == 2

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations
+from math import comb
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import i0e, i1e
-from scipy.stats import f as f_distribution
 from scipy.stats import norm
 from scipy.stats import t as student_t
 
@@ -23,6 +24,8 @@ _GAIN_OF_ONE, _GAIN_OF_MORE = 3.0, 4.0
 """BIC that a first direction, and that more of them, have to gain."""
 _RAO_DRAWS = 4999
 _LAW_DRAWS = 2000
+_MOST_DIVISIONS = 5000
+"""Most divisions of angles into two samples that are all looked at."""
 _MOST_WITHOUT_BOOTSTRAP, _MOST_FOR_LAW = 15, 64
 
 
@@ -397,49 +400,36 @@ def _count_peaks(mu: Floats, kappa: Floats, weights: Floats) -> int:
     return int(np.count_nonzero(rising & ~np.roll(rising, -1)))
 
 
-def watson_williams_test(groups: list[Floats]) -> float:
-    """Return p of the Watson-Williams test that groups of angles share one mean direction.
+def watson_williams_test(
+    first: Floats, second: Floats, *, draws: int = 1999, seed: int = 0
+) -> float:
+    """Return p of the test that two samples share one mean direction, by permutation.
 
-    Valid for concentrated groups (kappa of the pooled deviations above 1, n of 5 and more);
-    NaN otherwise.
+    The statistic is that of Watson and Williams, the sum of the two resultants, which is larger
+    the better the samples agree within themselves. Its F law asks for concentrated samples; its
+    permutations ask for nothing, and are all looked at where there are at most 5000 divisions of
+    the angles into two such samples. NaN where a sample has fewer than 2 angles.
 
     References
     ----------
     Watson and Williams, Biometrika 43 (1956) 344; Mardia and Jupp, section 7.4.
     """
-    groups = [group for group in groups if group.size >= 5]
-    if len(groups) < 2:
-        return np.nan
-    sizes = np.array([group.size for group in groups], dtype=np.float64)
-    resultants = sizes * np.array([mean_vector(group)[1] for group in groups])
-    n, k = float(sizes.sum()), len(groups)
-    together = n * mean_vector(np.concatenate(groups))[1]
-    kappa = float(concentration(resultants.sum() / n))
-    if kappa < 1.0:
-        return np.nan
-    ratio = (n - k) * (resultants.sum() - together) / ((k - 1) * (n - resultants.sum()))
-    return float(f_distribution.sf((1.0 + 3.0 / (8.0 * kappa)) * ratio, k - 1, n - k))
-
-
-def watson_u2_test(first: Floats, second: Floats, *, draws: int = 999, seed: int = 0) -> float:
-    """Return p of Watson's two-sample U2 test that two samples share one law, by permutation.
-
-    References
-    ----------
-    Watson, Biometrika 49 (1962) 57; Mardia and Jupp, section 8.3.3.
-    """
     n, m = first.size, second.size
-    if n < 4 or m < 4:
+    if min(n, m) < 2:
         return np.nan
-    angles = np.concatenate([wrap_angle(first), wrap_angle(second)])
-    order = np.argsort(angles, kind="stable")
-    is_first = (np.arange(n + m) < n)[order]
-    last_of_tie = np.append(np.diff(angles[order]) > 0, True)
-    rng = np.random.default_rng(seed)
-    labels = np.vstack([is_first, rng.permuted(np.tile(is_first, (draws, 1)), axis=1)])
-    steps = np.cumsum(labels, axis=1) / n - np.cumsum(~labels, axis=1) / m
-    tie_sizes = np.diff(np.flatnonzero(last_of_tie), prepend=-1)
-    at_ties = steps[:, last_of_tie]
-    mean = (at_ties * tie_sizes).sum(axis=1) / (n + m)
-    statistic = ((at_ties - mean[:, None]) ** 2 * tie_sizes).sum(axis=1)
-    return float((1 + np.count_nonzero(statistic[1:] >= statistic[0] - 1e-12)) / (1 + draws))
+    unit = np.exp(1j * np.radians(np.concatenate([first, second])))
+    of_first = _divisions(n, m, draws, seed) @ unit
+    statistic = np.abs(of_first) + np.abs(unit.sum() - of_first)
+    return float(np.mean(statistic >= statistic[0] - 1e-9))
+
+
+def _divisions(n: int, m: int, draws: int, seed: int) -> npt.NDArray[np.bool_]:
+    """Return (divisions, n + m) whether each angle is of the first sample; the first is as seen."""
+    if comb(n + m, n) > _MOST_DIVISIONS:
+        is_first = np.tile(np.arange(n + m) < n, (1 + draws, 1))
+        is_first[1:] = np.random.default_rng(seed).permuted(is_first[1:], axis=1)
+        return is_first
+    chosen = np.array(list(combinations(range(n + m), n)))
+    is_first = np.zeros((len(chosen), n + m), dtype=bool)
+    np.put_along_axis(is_first, chosen, True, axis=1)
+    return is_first

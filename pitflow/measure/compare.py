@@ -22,7 +22,6 @@ from pitflow.lag import ALPHA, find_lag
 from pitflow.measure.circular import (
     mean_vector,
     unbiased_square,
-    watson_u2_test,
     watson_williams_test,
 )
 from pitflow.measure.pits import adjust_p
@@ -33,8 +32,7 @@ Floats = npt.NDArray[np.float64]
 Unit = Literal["run", "pit"]
 
 _MIN_TREND_RUNS = 4
-_MIN_DIRECTIONS = 5
-"""Fewest of a group in the Watson-Williams test."""
+_COLUMNS = ("quantity", "test", "unit", "groups", "n", "statistic", "effect", "p")
 
 
 @dataclass(frozen=True)
@@ -123,8 +121,9 @@ def compute_run_summary(runs: Sequence[RunTables], pits: pd.DataFrame) -> pd.Dat
 
     Further columns beside those of the pits: ``n_pits``, ``n_seen_round`` (pits seen on all sides),
     ``n_preferring`` (those of them with q of 0.05 and less), ``pits_per_mm2``, ``duration_s``, and
-    ``lag_frames``, ``lag_s``, ``lag_r``, ``lag_p`` of the clearest lag over all pits (`find_lag`);
-    ``lag_s`` is empty where it is no more than chance.
+    ``lag_frames``, ``lag_r``, ``lag_p`` of the clearest lag over all pits (`find_lag`), ``lag_q``
+    (p adjusted over the runs by Benjamini and Hochberg) and ``lag_s``, empty where the lag is no
+    more than chance by that.
     """
     rows = []
     for run in runs:
@@ -154,12 +153,16 @@ def compute_run_summary(runs: Sequence[RunTables], pits: pd.DataFrame) -> pd.Dat
                 if len(seen)
                 else np.nan,
                 "lag_frames": np.nan if lag is None else float(lag.lag),
-                "lag_s": lag.lag / run.fps if lag is not None and lag.is_evidence else np.nan,
                 "lag_r": np.nan if lag is None else lag.r,
                 "lag_p": np.nan if lag is None else lag.p,
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    # Every run has its chance of a lag that is none.
+    table["lag_q"] = adjust_p(table["lag_p"].to_numpy(dtype=np.float64))
+    return table.assign(
+        lag_s=np.where(table["lag_q"] <= ALPHA, table["lag_frames"] / table["fps"], np.nan)
+    )
 
 
 def group_order(runs: pd.DataFrame) -> list[str]:
@@ -173,12 +176,18 @@ def replication(runs: pd.DataFrame) -> Unit:
     return "run" if runs.groupby("label")["run"].nunique().min() >= 2 else "pit"
 
 
+def trend_unit(runs: pd.DataFrame) -> Unit:
+    """Return the unit of trends: runs, from four at three concentrations on."""
+    known = runs["concentration_mM"].dropna()
+    return "run" if len(known) >= _MIN_TREND_RUNS and known.nunique() >= 3 else "pit"
+
+
 def compare_groups(runs: pd.DataFrame, pits: pd.DataFrame) -> pd.DataFrame:
     """Test every quantity between groups, and for a trend over concentration.
 
     Between groups: Mann-Whitney for two, Kruskal-Wallis for more, with every pair by Mann-Whitney
     (Holm). Trend: Spearman's rank correlation and Jonckheere-Terpstra, by permutation; its unit is
-    the run from four runs at three concentrations on. Over the quantities p is adjusted by
+    that of `trend_unit`, whatever quantities some runs lack. Over the quantities p is adjusted by
     Benjamini and Hochberg, apart for tests between groups and for trends.
 
     Parameters
@@ -200,61 +209,56 @@ def compare_groups(runs: pd.DataFrame, pits: pd.DataFrame) -> pd.DataFrame:
         groups = _groups(values, quantity.name, order)
         rows += _between(quantity.name, unit, groups)
         rows += _trend(quantity, runs, pits)
-    table = pd.DataFrame(rows, columns=[
-        "quantity", "test", "unit", "groups", "n", "statistic", "effect", "p"
-    ])  # fmt: skip
+    table = pd.DataFrame(rows, columns=list(_COLUMNS))
     return table.assign(p_adjusted=_adjusted(table))
 
 
-def compare_directions(pits: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
-    """Test whether the directions of ejection differ between groups.
+def compare_directions(pits: pd.DataFrame, order: Sequence[str], *, unit: Unit) -> pd.DataFrame:
+    """Test whether the directions of ejection differ between groups: Watson-Williams, by pairs.
 
-    Watson-Williams over the pits' mean directions (groups of five pits and more, where they are
-    concentrated enough for it), and Watson's U2 for every pair of groups (Holm); the pit is the
-    unit, for the particles of one pit share its direction.
+    The particles of one pit share its direction, and the pits of one run its flow and mounting. So
+    where runs replicate, each counts once, with the mean direction of its pits' mean directions.
+    p is adjusted over the pairs by Holm.
 
     Parameters
     ----------
     pits:
-        ``label``, ``mean_angle_deg``, ``n_ejected``.
+        ``run``, ``label``, ``mean_angle_deg``, ``n_ejected``, perhaps ``visible_share``.
     order:
         Labels of the groups.
+    unit:
+        As `replication` returns it.
     """
     # What hides a pit's particles on one side turns its mean direction to the other.
-    usable = (pits["n_ejected"] >= 4) & seen_all_round(pits)
-    known = pits[pits["mean_angle_deg"].notna() & usable]
+    usable = pits["mean_angle_deg"].notna() & (pits["n_ejected"] >= 4) & seen_all_round(pits)
+    known = pits[usable]
+    if unit == "run":
+        known = _run_directions(known)
     groups = {
-        label: known.loc[known["label"] == label, "mean_angle_deg"].to_numpy(dtype=np.float64)
-        for label in order
+        label: angles
+        for label, angles in _groups(known, "mean_angle_deg", order).items()
+        if angles.size >= 2
     }
-    groups = {label: angles for label, angles in groups.items() if angles.size}
-    rows = []
-    many = {label: angles for label, angles in groups.items() if angles.size >= _MIN_DIRECTIONS}
-    if len(many) >= 2:
-        everything = list(many.values())
-        rows.append(
-            _row(
-                "mean_angle_deg", "Watson-Williams", "pit", " / ".join(many),
-                int(sum(map(len, everything))), np.nan, np.nan, watson_williams_test(everything),
-            )
-        )  # fmt: skip
-    pairs = [
+    rows = [
         _row(
-            "mean_angle_deg", "Watson U2", "pit", f"{first} / {second}",
+            "mean_angle_deg", "Watson-Williams", unit, f"{first} / {second}",
             groups[first].size + groups[second].size, np.nan,
             _apart(groups[first], groups[second]),
-            watson_u2_test(groups[first], groups[second]),
+            watson_williams_test(groups[first], groups[second]),
         )
         for first, second in combinations(groups, 2)
     ]  # fmt: skip
-    rows += pairs
-    table = pd.DataFrame(rows, columns=[
-        "quantity", "test", "unit", "groups", "n", "statistic", "effect", "p"
-    ])  # fmt: skip
-    adjusted = table["p"].to_numpy(dtype=np.float64).copy()
-    own = (table["test"] == "Watson U2").to_numpy()
-    adjusted[own] = holm(adjusted[own])
-    return table.assign(p_adjusted=adjusted)
+    table = pd.DataFrame(rows, columns=list(_COLUMNS))
+    return table.assign(p_adjusted=holm(table["p"].to_numpy(dtype=np.float64)))
+
+
+def _run_directions(pits: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean direction of each run's pits, every pit counted once."""
+    rows = [
+        {"run": run, "label": label, "mean_angle_deg": mean_vector(own["mean_angle_deg"])[0]}
+        for (run, label), own in pits.groupby(["run", "label"])
+    ]
+    return pd.DataFrame(rows, columns=["run", "label", "mean_angle_deg"])
 
 
 def _pits_of(run: RunTables) -> pd.DataFrame:
@@ -349,16 +353,15 @@ def _pair(
 
 
 def _trend(quantity: Quantity, runs: pd.DataFrame, pits: pd.DataFrame) -> list[dict[str, object]]:
-    """Return the tests of a trend over concentration, with runs as unit where there are enough."""
-    for unit, values in (("run", runs), ("pit", pits)):
-        if unit == "pit" and not quantity.of_pits:
-            return []
-        known = values[values["concentration_mM"].notna() & values[quantity.name].notna()]
-        levels = np.unique(known["concentration_mM"])
-        enough = len(known) >= _MIN_TREND_RUNS if unit == "run" else len(known) >= 2 * levels.size
-        if levels.size >= 3 and enough:
-            break
-    else:
+    """Return the tests of a trend over concentration; none where too few have the quantity."""
+    unit = trend_unit(runs)
+    if unit == "pit" and not quantity.of_pits:
+        return []
+    values = runs if unit == "run" else pits
+    known = values[values["concentration_mM"].notna() & values[quantity.name].notna()]
+    levels = np.unique(known["concentration_mM"])
+    fewest = _MIN_TREND_RUNS if unit == "run" else 2 * levels.size
+    if levels.size < 3 or len(known) < fewest:
         return []
     x = known["concentration_mM"].to_numpy(dtype=np.float64)
     y = known[quantity.name].to_numpy(dtype=np.float64)

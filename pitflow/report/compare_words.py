@@ -56,7 +56,7 @@ def findings(runs: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
     return sentences + _lags(runs)
 
 
-def warnings(runs: pd.DataFrame, pits: pd.DataFrame) -> list[str]:
+def warnings(runs: pd.DataFrame, pits: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
     """Return what a reader must know before trusting the tests."""
     sizes = runs.groupby("label")["run"].nunique()
     told = []
@@ -67,6 +67,12 @@ def warnings(runs: pd.DataFrame, pits: pd.DataFrame) -> list[str]:
             f"{'has' if len(single) == 1 else 'have'} one run only. Tests between groups take "
             "pits for replicates, but pits of one run share sample, solution and camera: a small p "
             "may tell two runs apart, not two concentrations. Repeat each concentration to know."
+        )
+    if ((tests["unit"] == "pit") & (tests["test"] == "Spearman")).any():
+        told.append(
+            "Pseudo-replication: the trends over concentration take pits for replicates, since "
+            "there are fewer than four runs with a concentration. A small p may tell single runs "
+            "apart. Add runs to know."
         )
     if len(sizes) > 1 and not single:
         least = _least_p(list(sizes))
@@ -168,7 +174,8 @@ def _trends(tests: pd.DataFrame) -> list[str]:
         return [
             (
                 "No quantity rises or falls steadily with concentration (smallest "
-                f"{p_value(float(trends['p_adjusted'].min()), 'q')}, Spearman)."
+                f"{p_value(float(trends['p_adjusted'].min()), 'q')}, Spearman; units of the tests: "
+                f"{trends['unit'].iloc[0]}s)."
             )
         ]
     named = [
@@ -183,27 +190,21 @@ def _trends(tests: pd.DataFrame) -> list[str]:
 
 
 def _directions(tests: pd.DataFrame) -> list[str]:
-    pairs = tests[(tests["test"] == "Watson U2") & tests["p"].notna()]
+    pairs = tests[(tests["test"] == "Watson-Williams") & tests["p"].notna()]
     if pairs.empty:
         return []
+    unit = f"{pairs['unit'].iloc[0]}s"
+    note = (
+        f"units of the test: {unit}; directions are those of the image, so this holds for samples "
+        "mounted alike"
+    )
     found = pairs[pairs["p_adjusted"] <= ALPHA]
-    note = "directions are those of the image, so this holds for samples mounted alike"
     if found.empty:
-        least = f"smallest {p_value(float(pairs['p_adjusted'].min()))}"
-        means = tests[(tests["test"] == "Watson-Williams") & (tests["p_adjusted"] <= ALPHA)]
-        if len(means):
-            apart = means.iloc[0]
-            return [
-                (
-                    f"Mean directions of ejection differ between {apart['groups']} "
-                    f"({p_value(float(apart['p_adjusted']))}, Watson-Williams), but Watson's U², "
-                    f"which assumes no law of them, sees no difference ({least}, Holm); {note}."
-                )
-            ]
+        least = p_value(float(pairs["p_adjusted"].min()))
         return [
             (
-                "There is no evidence that pits of different groups eject in different directions "
-                f"({least}, Watson's U², Holm); {note}."
+                "There is no evidence that different groups eject in different directions "
+                f"(smallest {least}, Watson-Williams, Holm); {note}."
             )
         ]
     named = [
@@ -228,6 +229,7 @@ def _lags(runs: pd.DataFrame) -> list[str]:
     return [
         (
             f"In {len(evident)} of {count(len(tested), 'run')} the directions of growth and "
-            f"ejection go together, with a lag of {span}; positive: ejection is later."
+            f"ejection go together (q ≤ {ALPHA:g}, p adjusted over the runs), with a lag of {span};"
+            " positive: ejection is later."
         )
     ]

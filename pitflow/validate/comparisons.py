@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import lfilter
 
 from pitflow.config import CorrelationConfig
-from pitflow.measure.compare import QUANTITIES, compare_groups
+from pitflow.measure.compare import QUANTITIES, compare_directions, compare_groups
 from pitflow.measure.current import correlate_current
 from pitflow.measure.focus import compute_ballistics
 from pitflow.measure.trend import jonckheere_test, spearman_test
@@ -36,6 +36,9 @@ _TESTS = {
     "jonckheere": "Jonckheere-Terpstra test of a trend over concentration, there is none",
     "spearman": "Spearman test of a trend over concentration, there is none",
 }
+_PITS_EACH = 6
+_SCATTER_DEG = (0.0, 20.0, 40.0)
+"""Of the runs' directions about the one that is common to all."""
 
 
 def observe(rng: np.random.Generator) -> pd.DataFrame:
@@ -55,6 +58,9 @@ def observe(rng: np.random.Generator) -> pd.DataFrame:
             ("jonckheere", jonckheere_test([value[mm == level] for level in _MM], seed=seed)[1])
         )
         rows.append(("spearman", spearman_test(mm, value, seed=seed)[1]))
+        for scatter in _SCATTER_DEG:
+            alike = compare_directions(_one_direction(rng, scatter), ["a", "b"], unit="run")
+            rows.append(("directions", float(alike["p_adjusted"].min())))
         tests = compare_groups(runs, runs)
         between = tests.loc[tests["test"] == "Kruskal-Wallis", "p_adjusted"]
         rows.append(("any_quantity", float(between.min())))
@@ -71,6 +77,14 @@ def judge(trials: pd.DataFrame) -> list[Finding]:
             f"any of {len(QUANTITIES)} quantities called different between concentrations "
             "(Kruskal-Wallis, Benjamini-Hochberg), none is",
             p["any_quantity"] <= 0.05,
+            level=0.05,
+        )
+    )
+    findings.append(
+        judge_at_most(
+            "Watson-Williams test between concentrations, by runs that scatter 0 to 40 degrees "
+            "about one direction",
+            p["directions"] <= 0.05,
             level=0.05,
         )
     )
@@ -125,6 +139,19 @@ def _alike(rng: np.random.Generator) -> pd.DataFrame:
     drawn = np.exp(rng.normal(0.0, 0.5, (len(QUANTITIES), mm.size)))
     columns = [quantity.name for quantity in QUANTITIES]
     return runs.assign(**dict(zip(columns, drawn, strict=True)))
+
+
+def _one_direction(rng: np.random.Generator, scatter_deg: float) -> pd.DataFrame:
+    """Return pits of two groups of runs, each run's about a direction near the common one."""
+    return pd.DataFrame(
+        [
+            {"run": f"{label}{number}", "label": label, "mean_angle_deg": angle, "n_ejected": 20}
+            for label in "ab"
+            for number in range(_RUNS_EACH)
+            for turn in [rng.normal(0.0, scatter_deg)]
+            for angle in (turn + np.degrees(rng.vonmises(0.0, 4.0, _PITS_EACH))) % 360.0
+        ]
+    )
 
 
 CLAIM: Claim[np.random.Generator] = Claim("comparisons", observe, judge)

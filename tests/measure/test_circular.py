@@ -17,7 +17,6 @@ from pitflow.measure.circular import (
     rao_spacing,
     rao_test,
     rayleigh_test,
-    watson_u2_test,
     watson_williams_test,
     wrap_angle,
     wrap_difference,
@@ -222,13 +221,16 @@ def test_two_clear_directions_are_two(apart, n):
 def test_groups_with_other_directions_differ():
     near = [von_mises(4, 30, 1), von_mises(4, 30, 2)]
     far = [von_mises(4, 30, 1), von_mises(4, 30, 2, 110.0)]
-    assert watson_williams_test(near) > 0.01 > watson_williams_test(far)
-    assert watson_u2_test(*near) > 0.01 > watson_u2_test(*far)
-    assert np.isnan(watson_williams_test([near[0]]))
-    assert np.isnan(watson_u2_test(near[0][:2], near[1]))
+    assert watson_williams_test(*near) > 0.01 > watson_williams_test(*far)
+    assert np.isnan(watson_williams_test(near[0][:1], near[1]))
 
 
-def test_watson_u2_holds_its_level():
+def test_watson_williams_is_exact_where_angles_are_few():
+    """Of the 70 divisions of eight angles in fours, two put each cluster in a sample."""
+    assert watson_williams_test(np.arange(4.0), np.arange(4.0) + 90.0) == pytest.approx(2 / 70)
+
+
+def test_watson_williams_holds_its_level():
     rng = np.random.default_rng(3)
-    p = [watson_u2_test(*rng.uniform(0, 360, (2, 15)), draws=99) for _ in range(300)]
+    p = [watson_williams_test(*rng.uniform(0, 360, (2, 15)), draws=99) for _ in range(300)]
     assert stats.binomtest(int((np.array(p) <= 0.05).sum()), 300, 0.05).pvalue > 0.001

@@ -11,7 +11,6 @@ from scipy import stats
 
 from pitflow.holm import holm
 from pitflow.measure import compare, trend
-from pitflow.measure.circular import watson_williams_test
 from pitflow.measure.compare import (
     RunTables,
     compare_directions,
@@ -140,7 +139,8 @@ def test_taking_pits_for_runs_is_what_the_warning_is_about():
 def test_one_group_or_nothing_to_compare_gives_no_tests():
     runs, pits = world([10], 2, 3, np.random.default_rng(0))
     assert compare_groups(runs, pits).empty
-    assert compare_directions(pits.assign(mean_angle_deg=np.nan, n_ejected=9), ["10 mM"]).empty
+    pits = pits.assign(mean_angle_deg=np.nan, n_ejected=9)
+    assert compare_directions(pits, ["10 mM"], unit="run").empty
 
 
 def test_directions_that_differ_are_told_apart():
@@ -157,32 +157,66 @@ def test_directions_that_differ_are_told_apart():
             for label, centre in (("10 mM", 350), ("30 mM", 350), ("100 mM", 80))
         ]
     )
-    tests = compare_directions(pits, ["10 mM", "30 mM", "100 mM"]).set_index(["test", "groups"])
-    assert tests.loc[("Watson-Williams", "10 mM / 30 mM / 100 mM"), "p"] < 0.001
-    assert tests.loc[("Watson U2", "10 mM / 30 mM"), "p_adjusted"] > 0.05
-    row = tests.loc[("Watson U2", "30 mM / 100 mM")]
+    tests = compare_directions(pits, ["10 mM", "30 mM", "100 mM"], unit="pit").set_index("groups")
+    assert (tests["test"] == "Watson-Williams").all()
+    assert tests.loc["10 mM / 30 mM", "p_adjusted"] > 0.05
+    row = tests.loc["30 mM / 100 mM"]
     assert row["p_adjusted"] < 0.05
     assert row["effect"] == pytest.approx(90, abs=25)
 
 
-def test_groups_of_few_pits_are_not_named_where_they_are_not_tested():
-    rng = np.random.default_rng(6)
-    pits = pd.concat(
-        [
-            pd.DataFrame(
-                {"label": label, "mean_angle_deg": 90 + 20 * rng.normal(size=n), "n_ejected": 9}
-            )
-            for label, n in (("10 mM", 8), ("30 mM", 8), ("100 mM", 4))
-        ]
-    )
-    tests = compare_directions(pits, ["10 mM", "30 mM", "100 mM"]).set_index("test")
-    row = tests.loc["Watson-Williams"]
-    assert (row["groups"], row["n"]) == ("10 mM / 30 mM", 16)
-    assert row["p"] == watson_williams_test(
-        [own["mean_angle_deg"].to_numpy() for _, own in pits.groupby("label", sort=False)]
-    )
-    fewer = compare_directions(pits[pits["label"] != "30 mM"], ["10 mM", "100 mM"])
-    assert list(fewer["test"]) == ["Watson U2"]
+def replicated_directions(rng, spread_deg, apart_deg=0.0, runs_each=4):
+    """Two groups of runs of six pits, runs scattered about their group's direction."""
+    rows = [
+        {"label": label, "run": f"{label}-{number}", "mean_angle_deg": angle, "n_ejected": 20}
+        for label, centre in (("10 mM", 90.0), ("30 mM", 90.0 + apart_deg))
+        for number in range(runs_each)
+        for turn in [centre + rng.normal(0, spread_deg)]
+        for angle in (turn + np.degrees(rng.vonmises(0, 4, 6))) % 360
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("spread_deg", [0, 40])
+def test_runs_of_one_direction_are_not_told_apart_by_their_pits(spread_deg):
+    """By pits, a third of such comparisons find a difference where runs scatter by 40 degrees."""
+    found = 0
+    for seed in range(60):
+        pits = replicated_directions(np.random.default_rng(seed), spread_deg)
+        tests = compare_directions(pits, ["10 mM", "30 mM"], unit="run")
+        assert (tests["unit"].item(), tests["n"].item()) == ("run", 8)
+        found += (tests["p_adjusted"] <= 0.05).any()
+    assert found <= 7
+
+
+def test_runs_of_two_directions_are_told_apart():
+    pits = replicated_directions(np.random.default_rng(0), 20, apart_deg=120, runs_each=5)
+    row = compare_directions(pits, ["10 mM", "30 mM"], unit="run").iloc[0]
+    assert row["p_adjusted"] < 0.05
+    assert row["effect"] == pytest.approx(120, abs=35)
+
+
+def test_pits_do_not_stand_in_for_runs_that_lack_a_quantity():
+    runs, pits = world([10, 30, 100], 2, 6, np.random.default_rng(5))
+    lacking = runs["run"].str.endswith("-1")
+    runs.loc[lacking, "speed_um_s"] = np.nan
+    pits.loc[pits["run"].str.endswith("-1"), "speed_um_s"] = np.nan
+    tests = compare_groups(runs, pits)
+    assert set(tests["unit"]) == {"run"}
+    assert not ((tests["quantity"] == "speed_um_s") & (tests["test"] == "Spearman")).any()
+
+
+def test_lags_are_adjusted_over_the_runs():
+    """Twenty runs without a relation; one has p = 0.04 by chance."""
+    rng = np.random.default_rng(0)
+
+    def of(p):
+        return pd.DataFrame({"pit": -1, "lag": [6], "r": [0.4], "p": [p], "n_effective": [60.0]})
+
+    runs = [even_run(f"{k}", 10, 20, rng, of(0.04 if k == 0 else 0.5)) for k in range(20)]
+    summary = compute_run_summary(runs, compute_pit_summary(runs))
+    assert summary["lag_s"].isna().all()
+    assert summary["lag_q"].min() == pytest.approx(0.5)
 
 
 def test_pits_at_the_edge_of_the_frame_prefer_nothing():
@@ -197,5 +231,5 @@ def test_pits_at_the_edge_of_the_frame_prefer_nothing():
     summary = compute_run_summary([run], pits).iloc[0]
     assert (summary["n_preferring"], summary["n_seen_round"], summary["n_pits"]) == (1, 4, 6)
     other = pits.assign(label="30 mM")
-    tests = compare_directions(pd.concat([pits, other]), ["10 mM", "30 mM"])
-    assert list(tests.loc[tests["test"] == "Watson U2", "n"]) == [8]
+    tests = compare_directions(pd.concat([pits, other]), ["10 mM", "30 mM"], unit="pit")
+    assert list(tests["n"]) == [8]

@@ -46,14 +46,21 @@ def test_a_quantity_that_two_groups_have_is_told_beside_those_of_all() -> None:
     assert "area" not in told
 
 
-def test_tests_of_directions_that_disagree_are_both_told() -> None:
-    apart = ("mean_angle_deg", "Watson U2", "a / b", 0.17)
-    told = findings(
-        run_table([2, 2]), table_of(("mean_angle_deg", "Watson-Williams", "a / b", 0.015), apart)
-    )[-1]
-    assert "differ between a / b (p = 0.015, Watson-Williams)" in told
-    assert "smallest p = 0.17" in told
-    assert findings(run_table([2, 2]), table_of(apart))[-1].startswith("There is no evidence")
+def test_one_test_says_whether_directions_differ() -> None:
+    def told(p: float) -> str:
+        tests = table_of(("mean_angle_deg", "Watson-Williams", "a / b", p))
+        return findings(run_table([2, 2]), tests)[-1]
+
+    assert told(0.015).startswith("Directions of ejection differ between a / b (p = 0.015)")
+    assert told(0.17).startswith("There is no evidence that different groups")
+    assert "units of the test: runs" in told(0.17)
+
+
+def test_pits_as_units_of_a_trend_are_warned_of() -> None:
+    trend = table_of(("area_um2", "Spearman", "5 to 100 mM", 0.01))
+    for unit, warned in (("pit", True), ("run", False)):
+        told = warnings(run_table([2, 2, 2]), pd.DataFrame(), trend.assign(unit=unit))
+        assert any("trends over concentration take pits" in text for text in told) is warned
 
 
 @pytest.mark.parametrize(
@@ -62,13 +69,13 @@ def test_tests_of_directions_that_disagree_are_both_told() -> None:
 )
 def test_too_few_runs_for_any_evidence(sizes: list[int], least: str) -> None:
     """Two groups: 2 of all divisions of the runs. Three of two runs: H = 32 / 7, so p = 0.102."""
-    runs = run_table(sizes)
-    assert any(f"can give is {least}: too few" in text for text in warnings(runs, pd.DataFrame()))
+    told = warnings(run_table(sizes), pd.DataFrame(), table_of())
+    assert any(f"can give is {least}: too few" in text for text in told)
 
 
 @pytest.mark.parametrize("sizes", [[4, 4], [3, 3, 3]])
 def test_enough_runs_for_evidence(sizes: list[int]) -> None:
-    told = warnings(run_table(sizes), pd.DataFrame())
+    told = warnings(run_table(sizes), pd.DataFrame(), table_of())
     assert not any("too few runs" in text for text in told)
 
 
@@ -77,7 +84,8 @@ def test_pits_at_the_edge_of_the_frame_are_named() -> None:
         {"run": ["a", "a", "b"], "pit": [0, 1, 2], "n_ejected": [20, 20, 0],
          "visible_share": [1.0, 0.6, 0.5]}
     )  # fmt: skip
-    told = [text for text in warnings(run_table([4, 4]), pits) if "edge of the frame" in text]
+    told = warnings(run_table([4, 4]), pits, table_of())
+    told = [text for text in told if "edge of the frame" in text]
     assert len(told) == 1
     assert "a: 1." in told[0]
     runs = run_table([4, 4]).assign(n_pits=3, n_seen_round=2, n_preferring=1)
