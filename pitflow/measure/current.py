@@ -19,6 +19,7 @@ from scipy.signal import oaconvolve
 
 from pitflow.config import CorrelationConfig, CurrentConfig
 from pitflow.lag import ALPHA, find_clearest
+from pitflow.measure.growth import UNSETTLED_FRAMES
 from pitflow.measure.surrogates import value_surrogates
 from pitflow.schema import (
     CURRENT,
@@ -206,11 +207,16 @@ def growth_rate(
     """Return area that became pit per second, um^2/s, in every frame; onsets are not growth.
 
     Where frames are lost, damaged or repeated, the mean of those and the next sound one, in which
-    all that grew meanwhile is seen. NaN after the last sound frame.
+    all that grew meanwhile is seen. NaN from the last 4 sound frames on, in which most of what
+    becomes pit is not yet known.
     """
     grown = growth[growth["frame"] > growth.groupby("pit")["frame"].transform("min")]
     new = grown["new_px"].to_numpy(dtype=np.float64)
-    return _per_frame(grown["frame"], new, frames) * fps * um_per_px**2
+    rate = _per_frame(grown["frame"], new, frames) * fps * um_per_px**2
+    sound = np.flatnonzero(frames["quality"] == "ok")
+    settled = sound[: max(sound.size - UNSETTLED_FRAMES, 0)]
+    rate[settled[-1] + 1 if settled.size else 0 :] = np.nan
+    return rate
 
 
 def correlate_current(
