@@ -252,7 +252,7 @@ class CurrentConfig(Model):
     )
     area_cm2: float | None = Field(None, gt=0, description="area of the electrode, cm^2")
     baseline_s: float = Field(
-        10.0, gt=0, description="running median below which current is no transient, s"
+        10.0, gt=0, description="window over which the level under the transients is followed, s"
     )
     threshold: float = Field(
         5.0, gt=0, description="height of a transient above its baseline, noise sigmas"

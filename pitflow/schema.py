@@ -167,14 +167,15 @@ GROWTH = Table(
         pit       | int64   |      | pit number
         frame     | int64   |      | index in the recording
         area_px   | float64 | px^2 | area in this frame
-        new_px    | float64 | px^2 | pixels that became pit in this frame
+        new_px    | float64 | px^2 | pixels that became pit in this frame; too few in the last 4 frames, for they must be seen to stay
         angle_deg | float64 | deg  | circular mean direction of the new pixels about the onset; empty without any
         """
     ),
     _columns(
         """
         resultant_length | float64 |      | 0 new pixels in all directions alike, 1 in one direction
-        area_err_px      | float64 | px^2 | standard error of the area
+        area_err_px      | float64 | px^2 | standard error of the area, that of the outline as a whole (0.2 px) included
+        area_noise_px    | float64 | px^2 | standard error of the area from frame to frame, with which its changes are compared
         current_a        | float64 | A    | current that dissolves the pit, by its area and an assumed shape; empty without one
         """
     ),
@@ -381,7 +382,7 @@ CURRENT = Table(
     _columns(
         """
         ejections_per_s | float64 | 1/s    | particles that left a pit; the mean of frames lost, damaged or repeated and the next sound one; empty after the last sound one
-        growth_um2_s    | float64 | um^2/s | area that became pit, onsets apart; likewise
+        growth_um2_s    | float64 | um^2/s | area that became pit, onsets apart; likewise, and empty in the last 4 sound frames, in which it is not yet known
         """
     ),
 )

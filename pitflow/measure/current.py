@@ -14,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import fft
-from scipy.ndimage import gaussian_filter1d, median_filter
+from scipy.ndimage import gaussian_filter1d, median_filter, percentile_filter
 from scipy.signal import oaconvolve
+from scipy.stats import norm
 
 from pitflow.config import CorrelationConfig, CurrentConfig
-from pitflow.lag import ALPHA, find_clearest
+from pitflow.lag import find_clearest
+from pitflow.measure.growth import UNSETTLED_FRAMES
 from pitflow.measure.surrogates import value_surrogates
 from pitflow.schema import (
     CURRENT,
@@ -35,13 +37,21 @@ _LONGEST_GAP = 10.0
 """Between samples further apart than this many sampling intervals nothing is interpolated."""
 _BLOCKS = 50
 """The baseline's window is divided into this many blocks, whose medians are filtered."""
+_LOW = 0.15
+"""Share of a window in which no transient may be seen that the baseline is still found."""
+_NORMAL_MAD = 1.4826
+"""Standard deviation of a normal law over the median of its distance from the middle."""
 _MIN_PAIRS = 20
 _LARGEST_LAG = 0.25
 """Largest lag as a share of the recording; beyond, too little overlaps."""
 _DRIFT = 3.0
 """What is slower than this many times the range of lags is drift."""
+_OFFSET_ALPHA = 0.01
+"""Largest p at which an offset of the clocks is suggested."""
 _REACH = 4.0
 """Weights end at this many standard deviations."""
+_LEAST_AMPLITUDE = 0.1
+"""Share of the amplitude of a whole series."""
 _VALUES_AT_ONCE = 1_000_000
 """Of surrogates, that many values are treated at a time."""
 _VARIANCE_WINDOW = 5.0
@@ -103,10 +113,13 @@ def signal_of(table: pd.DataFrame) -> str:
 
 
 def running_baseline(time_s: Floats, value: Floats, window_s: float) -> Floats:
-    """Return the running median of a series over a window, at each of its times.
+    """Return the level under the transients of a series over a window, at each of its times.
 
-    Medians of 1/50 of the window are filtered, so that the cost does not grow with the window. At
-    either end the series is continued by its mirror image about its end, so a slope is no step.
+    First the running median, which follows slopes and steps, then the running quantile of 15 % of
+    what is left, for decays may fill more than half of the window. By chance that quantile of noise
+    is 1.04 deviations low, which is added. Both are of the medians of 1/50 of the window, so that
+    the cost does not grow with it. At either end the series is continued by its mirror image about
+    its end, so a slope is no step.
     """
     usual = float(np.median(np.diff(time_s))) if time_s.size > 1 else 1.0
     step = max(window_s / _BLOCKS, usual, 1e-9)
@@ -120,6 +133,10 @@ def running_baseline(time_s: Floats, value: Floats, window_s: float) -> Floats:
         return np.full(time_s.shape, float(np.median(value)))
     padded = np.pad(level, reach, mode="reflect", reflect_type="odd")
     filtered = median_filter(padded, size=2 * reach + 1, mode="nearest")[reach:-reach]
+    rest = level - filtered
+    low = percentile_filter(rest, 100.0 * _LOW, size=2 * reach + 1, mode="reflect")
+    noise = max(_noise_between(level), _noise_beyond(low - rest))
+    filtered = filtered + low - float(norm.ppf(_LOW)) * noise
     return np.asarray(np.interp(time_s, middle, filtered), dtype=np.float64)
 
 
@@ -128,7 +145,8 @@ def find_transients(
 ) -> pd.DataFrame:
     """Return the ``transients`` table: rises of the current and their decay, as metastable pits.
 
-    The noise is that of the current below its running median, where no transient reaches. A
+    The noise is that of the current below its baseline, where no transient reaches, or that between
+    successive samples if it is larger. A
     transient rises above ``threshold`` times it, and lasts from where the current leaves the noise
     to where it comes back. Its charge is the area above the baseline.
 
@@ -149,7 +167,7 @@ def find_transients(
     if time.size < 10:
         return empty_table(TRANSIENTS)
     rest = value - running_baseline(time, value, config.baseline_s)
-    noise = _noise_below(rest, value)
+    noise = _noise(rest, value)
     # Single samples in the noise do not break a decay, nor make an onset.
     calm = median_filter(rest, size=3, mode="nearest")
     above = calm > noise
@@ -206,11 +224,16 @@ def growth_rate(
     """Return area that became pit per second, um^2/s, in every frame; onsets are not growth.
 
     Where frames are lost, damaged or repeated, the mean of those and the next sound one, in which
-    all that grew meanwhile is seen. NaN after the last sound frame.
+    all that grew meanwhile is seen. NaN from the last 4 sound frames on, in which most of what
+    becomes pit is not yet known.
     """
     grown = growth[growth["frame"] > growth.groupby("pit")["frame"].transform("min")]
     new = grown["new_px"].to_numpy(dtype=np.float64)
-    return _per_second(grown["frame"], new, frames, fps) * um_per_px**2
+    rate = _per_second(grown["frame"], new, frames, fps) * um_per_px**2
+    sound = np.flatnonzero(frames["quality"] == "ok")
+    settled = sound[: max(sound.size - UNSETTLED_FRAMES, 0)]
+    rate[settled[-1] + 1 if settled.size else 0 :] = np.nan
+    return rate
 
 
 def correlate_current(
@@ -226,10 +249,12 @@ def correlate_current(
     Pearson's correlation of what varies within the range of lags: both are averaged over a Gaussian
     window of ``smooth_frames``, since an event is seen a frame early or late, and the line through
     ``max_lag`` frames around is taken off, for anything slower cannot tell a lag and would make any
-    two series that drift go together. The null law comes from surrogates of the current with its
-    values and its autocorrelation (`pitflow.measure.surrogates`), treated in the same way: the line
-    follows a series more closely where it begins and ends. ``p`` is for the largest ``|r|`` over
-    all lags, each relative to its own band. Further column: ``n_effective`` (worth that many
+    two series that drift go together. What is left is divided by its running amplitude, or the
+    stretch in which both vary most would decide. The null law comes from surrogates that have the
+    values and the autocorrelation of the current without its drift and over its amplitude
+    (`pitflow.measure.surrogates`). They are treated in the same way: the line follows a series more
+    closely where it begins and ends. ``p`` is for the largest ``|r|`` over all lags, each relative
+    to its own band. Further column: ``n_effective`` (worth that many
     independent pairs: ``1 / variance`` of ``r`` over the surrogates).
 
     Parameters
@@ -249,7 +274,9 @@ def correlate_current(
         return empty_table(CURRENT_CORRELATION)
     lags = np.arange(-reach, reach + 1)
     # A drift is no part of the null law: surrogates that have its values in another order wander.
+    # Nor is how much it varies around, for surrogates vary the same all along.
     value = np.where(known, value - _lines(value, known, _DRIFT * reach), 0.0)
+    value = _evened(value, known, reach)
     fast = _fast_part(value, known, config.smooth_frames, reach)
     drawn = value_surrogates(value, known, config.surrogates, np.random.default_rng([seed, 7]))
     for first in range(0, len(drawn), at_once := max(1, _VALUES_AT_ONCE // value.size)):
@@ -301,13 +328,15 @@ def estimate_offset(
     """Return the clock offset by which growth goes together with current; None where it does not.
 
     Metal that dissolves is current at once (Faraday), so a lag between the two is the clocks'. Lags
-    up to a quarter of the recording are searched. It is a suggestion: nothing is shifted by it.
+    up to a quarter of the recording are searched. It is a suggestion: nothing is shifted by it. It
+    is made at p of 0.01 or less, for it is acted upon, and series of few transients, each unlike
+    the others, are called related more often than p says.
     """
     table = correlate_current(
         current, {"growth": growth_um2_s}, config=config, seed=seed, max_lag=len(current)
     )
     best = find_clearest(table[table["r"] > 0])
-    if best is None or not best["p"] <= ALPHA:
+    if best is None or not best["p"] <= _OFFSET_ALPHA:
         return None
     shift = float(best["lag"]) / fps
     return OffsetEstimate(offset_s + shift, shift, float(best["r"]), float(best["p"]))
@@ -317,13 +346,25 @@ def _nearest(time: Floats, at: float) -> int:
     return int(np.argmin(np.abs(time - at)))
 
 
-def _noise_below(rest: Floats, value: Floats) -> float:
-    """Return the standard deviation of the current below its baseline, at least half a step."""
+def _noise(rest: Floats, value: Floats) -> float:
+    """Return the standard deviation of the current about its baseline, at least half a step."""
     below = np.abs(rest[rest < 0])
-    noise = 1.4826 * float(np.median(below)) if below.size else 0.0
+    noise = _NORMAL_MAD * float(np.median(below)) if below.size else 0.0
     steps = np.diff(np.unique(value))
     rounding = float(steps.min()) / 2.0 if steps.size else 1.0
-    return max(noise, rounding)
+    return max(noise, _noise_between(value), rounding)
+
+
+def _noise_between(value: Floats) -> float:
+    """Return the standard deviation of noise that is independent from value to value."""
+    return _NORMAL_MAD * float(np.median(np.abs(np.diff(value)))) / math.sqrt(2.0)
+
+
+def _noise_beyond(depth: Floats) -> float:
+    """Return the standard deviation of noise from how far it lies below its low quantile."""
+    below = depth[depth > 0]
+    usual = norm.ppf(_LOW) - norm.ppf(_LOW / 2.0)
+    return float(np.median(below) / usual) if below.size else 0.0
 
 
 def _per_area(value: pd.Series, is_current: bool, area_cm2: float | None) -> pd.Series:
@@ -355,7 +396,9 @@ def _per_second(frame: pd.Series, weight: Floats, frames: pd.DataFrame, fps: flo
 
 
 def _fast_part(value: Floats, known: Bools, smooth: float, width: float) -> Floats:
-    """Return series smoothed, less their lines over ``width`` frames; 0 where unknown.
+    """Return series smoothed, less their lines, over their amplitude; 0 where unknown.
+
+    Lines and amplitude are those of ``width`` frames.
 
     Frames are on the last axis; what is known is so in every series.
     """
@@ -364,7 +407,23 @@ def _fast_part(value: Floats, known: Bools, smooth: float, width: float) -> Floa
         total = gaussian_filter1d(np.where(known, value, 0.0), smooth, mode="reflect")
         share = gaussian_filter1d(known.astype(np.float64), smooth, mode="reflect")
         near = total / np.maximum(share, 1e-9)
-    return np.where(known, near - _lines(near, known, width), 0.0)
+    fast = np.where(known, near - _lines(near, known, width), 0.0)
+    return _evened(fast, known, width)
+
+
+def _evened(value: Floats, known: Bools, width: float) -> Floats:
+    """Return series over their root mean square in a Gaussian window of ``width`` frames.
+
+    Otherwise those stretches decide in which a series varies most, and of two that both come to
+    vary more a recording holds fewer than surrogates, which vary the same all along, have it. A
+    tenth of the overall root mean square is added, so that what hardly varies stays small.
+    """
+    there = known.astype(np.float64)
+    near = gaussian_filter1d(there, width, mode="reflect")
+    square = gaussian_filter1d(np.where(known, value, 0.0) ** 2, width, mode="reflect")
+    overall = np.sum(there * value**2, axis=-1, keepdims=True) / max(float(there.sum()), 1.0)
+    local = square / np.maximum(near, 1e-9) + _LEAST_AMPLITUDE**2 * overall
+    return np.asarray(value / np.sqrt(np.maximum(local, 1e-300)))
 
 
 def _lines(value: Floats, known: Bools, width: float) -> Floats:

@@ -11,6 +11,9 @@ from pitflow.lag import ALPHA, find_clearest
 from pitflow.report.data import ReportData, floats
 from pitflow.report.words import count, delay, listing, p_value, signed
 
+_CROWDED = 0.5
+"""Share of the time above which transients hide the baseline."""
+
 WHAT = {"ejections": ("ejection of particles", "Ejection"), "growth": ("growth of pits", "Growth")}
 
 
@@ -72,6 +75,7 @@ def current_findings(data: ReportData) -> list[str]:
     transients = data.tables["transients"]
     if len(transients):
         sentences.append(f"{_transients(transients)}.")
+        sentences += _crowding(current, transients)
     return sentences
 
 
@@ -83,6 +87,23 @@ def _transients(transients: pd.DataFrame) -> str:
     elif np.isfinite(density).any():
         parts.append(f"with {quantity(float(np.nansum(density)), 'C/cm²')} of charge in all")
     return f"There {'is' if len(transients) == 1 else 'are'} {listing([' '.join(parts)])}"
+
+
+def _crowding(current: pd.DataFrame, transients: pd.DataFrame) -> list[str]:
+    """Return what it means that transients fill most of the time; nothing where they do not."""
+    known = current[["current_a", "current_density_a_cm2"]].notna().any(axis=1)
+    time = current.loc[known, "time_s"].to_numpy(dtype=np.float64)
+    inside = np.zeros(time.size, dtype=bool)
+    for onset, end in zip(floats(transients, "onset_s"), floats(transients, "end_s"), strict=True):
+        inside |= (time >= onset) & (time <= end)
+    if not inside.size or inside.mean() <= _CROWDED:
+        return []
+    return [
+        (
+            f"They fill {100 * inside.mean():.0f} % of the time, so the baseline between them is "
+            "hardly seen: their heights and charges may be too small."
+        )
+    ]
 
 
 def quantity(value: float, unit: str) -> str:

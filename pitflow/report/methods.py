@@ -238,12 +238,13 @@ def _current(data: ReportData) -> list[tuple[str, str]]:
             (
                 "Mean of the potentiostat's samples around each frame, with "
                 f"{measure.current.offset_s:g} s added to its clock.{area} A transient rises "
-                f"above {measure.current.threshold:g} times the noise over the running median of "
-                f"{measure.current.baseline_s:g} s; its charge is the area above that median. "
+                f"above {measure.current.threshold:g} times the noise over a baseline, the "
+                f"low values of {measure.current.baseline_s:g} s around; its charge is the area "
+                "above that. "
                 "Ejections and growth are correlated with the current after averaging over "
                 f"{measure.correlation.smooth_frames:g} frames and without what varies more slowly "
-                "than the range of lags; the band and p come from surrogates of the current that "
-                "keep its values and its memory."
+                "than the range of lags, relative to how they vary around; the band and p come "
+                "from surrogates of the current that keep its values and its memory."
             ),
         )
     ]

@@ -11,6 +11,7 @@ from pitflow.config import CorrelationConfig
 from pitflow.measure.compare import QUANTITIES, compare_directions, compare_groups
 from pitflow.measure.current import correlate_current
 from pitflow.measure.focus import compute_ballistics
+from pitflow.measure.tracks import Floats
 from pitflow.measure.trend import jonckheere_test, spearman_test
 from pitflow.validate.claim import Claim, Finding
 from pitflow.validate.judge import judge_at_most, judge_level
@@ -33,6 +34,7 @@ _BENDS = {
 }
 _TESTS = {
     "current": "current against ejections over all lags, unrelated",
+    "growth": "current against growth over all lags, unrelated, both come to vary fourfold",
     "jonckheere": "Jonckheere-Terpstra test of a trend over concentration, there is none",
     "spearman": "Spearman test of a trend over concentration, there is none",
 }
@@ -50,6 +52,7 @@ def observe(rng: np.random.Generator) -> pd.DataFrame:
     ]
     for n in _FRAMES * _ROUNDS:
         rows.append(("current", _unrelated_current(n, rng)))
+        rows.append(("growth", _unrelated_growth(n, rng)))
     for _ in range(_COMPARISONS):
         seed = int(rng.integers(1 << 30))
         runs = _alike(rng)
@@ -107,23 +110,38 @@ def _unrelated_current(n: int, rng: np.random.Generator) -> float:
     """Return p of the clearest lag of a current that knows nothing of the ejections."""
     memory = rng.uniform(2.0, 8.0)
     noise = gaussian_filter1d(rng.normal(0.0, 1.0, n), memory)
+    wanders = gaussian_filter1d(rng.normal(0.0, 1.0, n), memory)
+    counts = rng.poisson(np.exp(wanders / wanders.std() - 0.5)).astype(np.float64)
+    return _clearest(np.exp(noise / noise.std()), counts, rng)
+
+
+def _unrelated_growth(n: int, rng: np.random.Generator) -> float:
+    """Return the same of growth, where transients and bursts of growth become larger with time."""
+    larger = np.linspace(1.0, 4.0, n)
+    current = larger * _decays(n, rng) + 0.02 * rng.normal(0.0, 1.0, n)
+    growth = rng.poisson(larger * (3.0 + 15.0 * _decays(n, rng))).astype(np.float64)
+    return _clearest(current, growth, rng)
+
+
+def _decays(n: int, rng: np.random.Generator) -> Floats:
+    """Return events of random size, one in 20 frames in the mean, that decay within 6 frames."""
+    sizes = rng.exponential(1.0, n) * (rng.random(n) < 0.05)
+    return np.asarray(lfilter([1.0], [1.0, -np.exp(-1.0 / 6.0)], sizes))
+
+
+def _clearest(current_a: Floats, other: Floats, rng: np.random.Generator) -> float:
+    """Return p of the clearest lag of a series against the current."""
+    n = current_a.size
     current = pd.DataFrame(
         {
             "frame": np.arange(n),
             "time_s": np.arange(n) / 15.0,
-            "current_a": 1e-7 * np.exp(noise / noise.std()),
+            "current_a": 1e-7 * current_a,
             "current_density_a_cm2": np.nan,
         }
     )
-    wanders = gaussian_filter1d(rng.normal(0.0, 1.0, n), memory)
-    counts = rng.poisson(np.exp(wanders / wanders.std() - 0.5)).astype(np.float64)
-    table = correlate_current(
-        current,
-        {"ejections": counts},
-        config=CorrelationConfig(surrogates=199),
-        seed=int(rng.integers(1 << 30)),
-    )
-    return float(table["p"].min())
+    config, seed = CorrelationConfig(surrogates=199), int(rng.integers(1 << 30))
+    return float(correlate_current(current, {"other": other}, config=config, seed=seed)["p"].min())
 
 
 def _alike(rng: np.random.Generator) -> pd.DataFrame:

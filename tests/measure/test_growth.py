@@ -66,11 +66,30 @@ def test_pits_that_stop_are_not_stable():
     assert list(find_stable(growth)) == [True, False, True]
 
 
+def test_the_last_frames_do_not_tell_whether_a_pit_grows():
+    """What becomes pit there is not known."""
+    pixels = disc_pit(0, 40, 40, 15, onset=189, grows_until=200)
+    _, growth = grow(pixels[pixels["frame"] <= 196])
+    assert list(find_stable(growth)) == [True]
+    pixels = disc_pit(0, 40, 40, 15, grows_until=180)
+    sudden = pixels.assign(frame=pixels["frame"].where(pixels["frame"] < 90, 199))
+    _, growth = grow(sudden)
+    assert list(find_stable(growth)) == [False]
+
+
+def test_the_error_of_an_area_holds_an_outline_that_is_off_as_a_whole():
+    _, growth = grow(disc_pit(0, 60, 60, 30, grows_until=180))
+    final = growth.iloc[-1]
+    off = np.pi * (30.3**2 - 30.0**2)
+    assert off < 1.96 * final["area_err_px"] < 2 * off
+    assert final["area_noise_px"] == pytest.approx(np.sqrt(2 * np.pi * 30 / 12), rel=0.05)
+
+
 def test_no_pits():
     geometry, growth = grow(disc_pit(0, 9, 9, 3).iloc[:0])
     assert geometry.empty
     assert growth.empty
-    assert {"resultant_length", "area_err_px"} <= set(growth.columns)
+    assert {"resultant_length", "area_err_px", "area_noise_px"} <= set(growth.columns)
     assert find_stable(growth).empty
 
 

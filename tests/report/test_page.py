@@ -124,6 +124,17 @@ def test_a_calibrated_run_prints_them(make, tmp_path):
     assert re.search(r"Half of all positions lie below [\d.]+ µm", html)
 
 
+def test_transients_that_fill_most_of_the_time_are_told(make):
+    data = make()
+    words = "their heights and charges may be too small"
+    assert not any(words in sentence for sentence in findings(data))
+    long = data.tables["transients"].assign(
+        onset_s=0.0, end_s=data.tables["current"]["time_s"].max()
+    )
+    crowded = dataclasses.replace(data, tables={**data.tables, "transients": long})
+    assert any(words in sentence for sentence in findings(crowded))
+
+
 def test_flights_count_by_what_is_left_of_p_over_all_of_them(make):
     data = make(calibrated=True)
     p = np.array([0.001, 0.03, 0.04, 0.6])

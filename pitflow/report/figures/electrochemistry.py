@@ -89,7 +89,7 @@ def make(data: ReportData) -> Panel | str:
         ax.set_title(TITLES[answer.series], loc="left")
     words = " ".join(answer.in_words(data.even_fps) for answer in answers)
     shaded = (
-        " Shaded: transients of the current, rises above its running median and their decay."
+        " Shaded: transients of the current, rises above its baseline and their decay."
         if drawn["transients"]
         else ""
     )
