@@ -150,7 +150,9 @@ def _fit_fall(r: Floats, speed: Floats, rng: np.random.Generator) -> tuple[float
     v0, half = _fit_falls(mean_r, mean_speed, weight)
     if not half[0] <= _FURTHEST * np.nanmax(r):
         return nothing
-    spread = [np.subtract(*np.quantile(of[1:], _ONE_SIGMA[::-1])) / 2.0 for of in (v0, half)]
+    # A half distance is infinite in fits without a fall.
+    with np.errstate(invalid="ignore"):
+        spread = [np.subtract(*np.quantile(of[1:], _ONE_SIGMA[::-1])) / 2.0 for of in (v0, half)]
     if not np.isfinite(spread).all():
         return nothing
     # Of n tracks drawn from n, the variance is a share 1 / n too small.
