@@ -26,7 +26,7 @@ _MOLAR = re.compile(
     r"(?<![\d.,])(\d+(?:[.,]\d+)?)[ _-]?(mmol(?:/l|l-1|_l)?|mM|uM|µM|μM|M)(?=NaCl|[^A-Za-z0-9]|$)"
 )
 _TO_MM = {"M": 1e3, "u": 1e-3, "µ": 1e-3, "μ": 1e-3, "m": 1.0}
-_READ = ("pits", "growth", "ejections", "correlation")
+_READ = ("frames", "pits", "growth", "ejections", "correlation")
 
 
 @dataclass(frozen=True)

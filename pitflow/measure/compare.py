@@ -24,6 +24,7 @@ from pitflow.measure.circular import (
     unbiased_square,
     watson_williams_test,
 )
+from pitflow.measure.clock import Clock
 from pitflow.measure.pits import adjust_p
 from pitflow.measure.trend import jonckheere_test, spearman_test
 from pitflow.visible import seen_all_round
@@ -52,7 +53,7 @@ class RunTables:
     n_frames:
         Frames analysed.
     tables:
-        ``pits``, ``growth``, ``ejections``, ``correlation``.
+        ``pits``, ``growth``, ``ejections``, ``correlation``; ``frames`` where their rate varies.
     """
 
     run: str
@@ -63,6 +64,19 @@ class RunTables:
     area_mm2: float
     n_frames: int
     tables: Mapping[str, pd.DataFrame]
+
+    @property
+    def clock(self) -> Clock:
+        """When its frames were taken."""
+        frames = self.tables.get("frames")
+        return Clock.even() if frames is None else Clock.of(frames, self.fps)
+
+    @property
+    def duration_s(self) -> float:
+        """Length of what was analysed, s."""
+        clock = self.clock
+        span = self.n_frames - 1 if clock.is_even else clock.moment[-1] - clock.moment[0]
+        return float(span + 1) / self.fps
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +156,7 @@ def compute_run_summary(runs: Sequence[RunTables], pits: pd.DataFrame) -> pd.Dat
                 "concentration_mM": run.concentration_mm,
                 "fps": run.fps,
                 "um_per_px": run.um_per_px,
-                "duration_s": run.n_frames / run.fps,
+                "duration_s": run.duration_s,
                 "n_pits": len(own),
                 "n_ejected": int(own["n_ejected"].sum()),
                 "n_seen_round": len(seen),
@@ -267,8 +281,11 @@ def _pits_of(run: RunTables) -> pd.DataFrame:
     by_pit = growth.groupby("pit")
     # From a pit's first frame to the last: the area then less the area at onset.
     grown = (by_pit["area_px"].last() - by_pit["area_px"].first()).reindex(number)
-    frames = (by_pit["frame"].max() - by_pit["frame"].min()).reindex(number)
-    seconds = frames.where(frames > 0).to_numpy(dtype=np.float64) / run.fps
+    frame, clock = by_pit["frame"], run.clock
+    lasting = clock.moment_of(frame.max().reindex(number)) - clock.moment_of(
+        frame.min().reindex(number)
+    )
+    seconds = np.where(lasting > 0, lasting, np.nan) / run.fps
     speed = ejections.groupby("pit")["speed_um_s"].median().reindex(number)
     n_ejected = pits["n_ejected"].to_numpy(dtype=np.int64)
     # R of few angles is near 1 by chance.

@@ -9,6 +9,7 @@ from small_worlds import as_detections, disc_pit, still_frames
 
 from pitflow.config import MeasureConfig
 from pitflow.measure.clock import Clock
+from pitflow.measure.compare import RunTables
 from pitflow.measure.current import growth_rate
 from pitflow.measure.growth import UNSETTLED_FRAMES
 from pitflow.measure.measure import measure_all
@@ -105,3 +106,10 @@ def test_rates_are_per_second_of_the_time_stamps(uneven):
     apart = np.diff(uneven["time_s"])
     settled = slice(1, 200 - UNSETTLED_FRAMES)
     np.testing.assert_allclose(rate[settled], (6.0 / apart)[: 199 - UNSETTLED_FRAMES])
+
+
+def test_a_compared_run_lasts_as_long_as_its_time_stamps_say(uneven):
+    run = RunTables("one", "a", 1.0, FPS, 1.0, 1.0, 200, {"frames": uneven})
+    assert run.duration_s == pytest.approx(uneven["time_s"].iloc[-1] + 1 / FPS)
+    even = RunTables("one", "a", 1.0, FPS, 1.0, 1.0, 200, {})
+    assert even.duration_s == pytest.approx(200 / FPS)
