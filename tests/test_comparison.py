@@ -34,6 +34,11 @@ def make_run(folder: Path, *, pits: int = 3, per_pit: int = 12, seed: int = 0, *
     tables = {
         name: empty_table(TABLES[name]) for name in ("pits", "growth", "ejections", "correlation")
     }
+    frame = np.arange(60)
+    tables["frames"] = pd.DataFrame(
+        {"frame": frame, "time_s": frame / recording["fps"], "quality": "ok", "gain": 1.0,
+         "n_particles": 0, "shift_x_px": 0.0, "shift_y_px": 0.0}
+    )  # fmt: skip
     if pits:
         row = {column.name: np.zeros(pits) for column in TABLES["pits"]}
         tables["pits"] = pd.DataFrame(
