@@ -110,6 +110,8 @@ def list_items(paths: Sequence[Path], out: Path | None, *, separate: bool = Fals
     UserError
         If a path is missing or no image, or two images would share their labels.
     """
+    if out is not None and out.exists() and not out.is_dir():
+        raise UserError("is a file, not a folder for labels", where=out, hint="change --output")
     suffix = LABELS_SUFFIX if separate else MASK_SUFFIX
     items: dict[Path, Item] = {}
     for image in _images(paths):
@@ -147,6 +149,10 @@ def _images(paths: Sequence[Path]) -> list[Path]:
                 item for item in inside if not item.stem.endswith((MASK_SUFFIX, LABELS_SUFFIX))
             )
         elif path.is_file():
+            if path.suffix.lower() not in IMAGE_SUFFIXES:
+                raise UserError(
+                    "is no image", where=path, hint=f"give {', '.join(sorted(IMAGE_SUFFIXES))}"
+                )
             found.append(path)
         else:
             raise UserError("no such file or folder", where=path)

@@ -182,13 +182,14 @@ def _recording_facts(path: Path) -> dict[str, Any]:
 
     source = open_source(path)
     height, width = source.shape
+    time = source.index["time_s"]
     return {
         "recording": str(path),
         "frames": source.n_frames,
         "size": f"{width} x {height} px",
         "type": str(source.dtype),
         "fps": source.fps,
-        "seconds": source.n_frames / source.fps,
+        "seconds": float(time.max() - time.min()) + 1 / source.fps,
         "quality": source.index["quality"].value_counts().to_dict(),
         "notes": source.notes,
     }

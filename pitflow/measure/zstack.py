@@ -39,6 +39,8 @@ _LEAST_FOR_SIZE, _LEAST_MASS_RANGE = 5, 1.5
 """Fewest particles, and least range of their masses, that tell how their width grows with it."""
 _LEAST_CHANGE = 1.15
 """Widest blur of a particle over its narrowest, below which no fit is tried."""
+_OFF = 6.0
+"""So many standard errors away from where a stack has its focus, and by two steps, is elsewhere."""
 _ACCURACY = {"sigma0_px": 0.02, "k_px_per_um": 0.01, "focus_um": 0.0}
 """What the measure of blur itself is off by, as a share, whatever the number of particles: the
 outline's pixels decide in focus, the outline's cut out of focus. Seen on simulated stacks."""
@@ -200,8 +202,8 @@ def fit_stack(followed: pd.DataFrame, *, focus_um: float | None = None) -> Stack
     Raises
     ------
     UserError
-        If the stack does not allow a fit: too few steps, no change of blur, or a focus outside the
-        range of heights.
+        If the stack does not allow a fit: too few steps, no change of blur, a focus outside the
+        range of heights, or one that is given and is not where the stack has it.
     """
     heights = np.unique(followed["z_um"])
     if heights.size < MIN_HEIGHTS:
@@ -210,6 +212,8 @@ def fit_stack(followed: pd.DataFrame, *, focus_um: float | None = None) -> Stack
             where="the z-stack",
             hint=f"a fit needs {MIN_HEIGHTS} or more",
         )
+    if focus_um is not None:
+        _check_focus(followed, focus_um, float(np.median(np.diff(heights))))
     fits, parts = [], []
     still = 0
     for number, rows in followed.groupby("particle"):
@@ -283,6 +287,21 @@ def _crowded(place: Floats, blur: Floats) -> npt.NDArray[np.bool_]:
     distance, other = cKDTree(place).query(place, k=2)
     near: npt.NDArray[np.bool_] = distance[:, 1] < _ALONE * np.maximum(blur, blur[other[:, 1]])
     return near
+
+
+def _check_focus(followed: pd.DataFrame, focus_um: float, step_um: float) -> None:
+    """Refuse a focal plane that the particles say is elsewhere, if they say anything of it."""
+    try:
+        seen = fit_stack(followed).focus_um
+    except UserError:
+        return
+    if abs(focus_um - seen.value) > max(2.0 * step_um, _OFF * seen.error):
+        raise UserError(
+            f"the particles are sharpest at {seen.value:.4g} ± {seen.error:.2g} um, not at "
+            f"{focus_um:.4g} um",
+            where="--focus-um",
+            hint="leave it out, or check the order and step of the images",
+        )
 
 
 def _fit_one(

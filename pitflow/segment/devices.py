@@ -94,7 +94,7 @@ def choose_execution(device: str = "auto", precision: Precision = "auto") -> Exe
         precision = processor if where.type == "cpu" else "float16"
     if precision == "float16" and where.type == "cpu":
         raise UserError(
-            "float16 is not for the processor", where="--precision", hint="use bfloat16 or float32"
+            "float16 is not for the processor", where="precision", hint="use bfloat16 or float32"
         )
     return Execution(where, getattr(torch, precision))
 

@@ -149,13 +149,17 @@ def test_objects_keep_their_numbers(photos: Path) -> None:
         (lambda folder: [folder / "nothing"], "no such file"),
         (lambda folder: [folder / "a.png", folder / "a.jpg"], "share its labels"),
         (lambda folder: [folder / "empty"], "no image"),
+        (lambda folder: [folder / "clip.avi"], "is no image"),
     ],
 )
 def test_bad_input_is_refused(photos: Path, make: Any, says: str) -> None:
     (photos / "a.jpg").write_bytes((photos / "a.png").read_bytes())
     (photos / "empty").mkdir()
+    (photos / "clip.avi").write_bytes(b"x")
     with pytest.raises(UserError, match=says):
         list_items(make(photos), None)
+    with pytest.raises(UserError, match="not a folder"):
+        list_items([photos / "a.png"], photos / "clip.avi")
 
 
 def test_a_file_that_is_no_image_is_told_when_it_is_opened(photos: Path) -> None:

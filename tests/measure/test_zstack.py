@@ -105,6 +105,14 @@ def test_outliers_and_a_strange_particle_do_not_count():
     assert not fit.particles.set_index("particle").loc[9, "is_used"]
 
 
+def test_a_focus_that_is_elsewhere_is_refused():
+    table = blurs(np.arange(-15.0, 16.0, 1.5), noise=0.005)
+    assert fit_stack(table, focus_um=1.0).focus_um.value == 1.0
+    for wrong in (8.0, 500.0):
+        with pytest.raises(UserError, match="the particles are sharpest at"):
+            fit_stack(table, focus_um=wrong)
+
+
 def test_a_known_focus_serves_a_stack_on_one_side():
     z = np.arange(4.0, 20.0, 1.5)
     table = blurs(z, noise=0.005)
