@@ -151,7 +151,7 @@ def _differences(tests: pd.DataFrame) -> list[str]:
     if found.empty:
         return [
             (
-                f"No quantity differs between the groups (smallest "
+                f"No quantity is shown to differ between the groups (smallest "
                 f"{p_value(float(overall['p_adjusted'].min()), 'q')}; {by})."
             )
         ]
