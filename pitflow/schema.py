@@ -138,7 +138,7 @@ PITS = Table(
         resultant_length | float64 |      | 0 all directions alike, 1 one direction
         rayleigh_p       | float64 |      | p of the Rayleigh test against uniform ejection
         rayleigh_q       | float64 |      | rayleigh_p adjusted over pits (Benjamini-Hochberg)
-        n_modes          | int64   |      | preferred directions by BIC, 0 uniform or fewer than 8 particles
+        n_modes          | int64   |      | preferred directions, 0 uniform or fewer than 8 particles; several by BIC and with a dip between them deeper than chance
         mean_angle_lo_deg   | float64 | deg | lower end of the interval of the mean direction, 95 % unless set otherwise; NaN where any direction may be the mean one (R not told from 0, fewer than 5 particles)
         mean_angle_hi_deg   | float64 | deg | upper end, clockwise from the lower
         resultant_length_lo | float64 |     | lower end of its interval, likewise

@@ -13,6 +13,8 @@ from scipy.special import i0e, i1e
 from scipy.stats import norm
 from scipy.stats import t as student_t
 
+from pitflow.measure.dip import dip_test
+
 Floats = npt.NDArray[np.float64]
 
 _FULL = 360.0
@@ -22,6 +24,7 @@ _BINS = 180
 _FEWEST_PER_MODE = 8
 _GAIN_OF_ONE, _GAIN_OF_MORE = 3.0, 4.0
 """BIC that a first direction, and that more of them, have to gain."""
+_DIP_LEVEL = 0.05
 _RAO_DRAWS = 4999
 _LAW_DRAWS = 2000
 _MOST_DIVISIONS = 5000
@@ -291,7 +294,7 @@ def concentration(resultant_length: npt.ArrayLike) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class ModeFit:
-    """The von Mises mixture chosen by BIC for one sample of angles.
+    """The von Mises mixture chosen for one sample of angles.
 
     Parameters
     ----------
@@ -308,7 +311,7 @@ class ModeFit:
 
 
 def fit_modes(angles_deg: npt.ArrayLike, *, max_modes: int = 3) -> ModeFit:
-    """Choose the number of preferred directions by BIC over von Mises mixtures.
+    """Choose the number of preferred directions: von Mises mixtures by BIC, and dips between.
 
     Mixtures of one to ``max_modes`` components, each with and without a uniform background, are
     fitted by expectation maximisation to counts in bins of 2 degrees. Eight angles are asked for
@@ -316,7 +319,9 @@ def fit_modes(angles_deg: npt.ArrayLike, *, max_modes: int = 3) -> ModeFit:
 
     BIC alone is too generous with few angles and so many models: it has to gain 3 for a first
     direction, and 4 for more than a law of fewer. With these, at most some 5 % of uniform samples
-    have a direction, and of samples of one von Mises law several.
+    have a direction, and of samples of one von Mises law several. But a flat or skewed law of one
+    direction, too, is fitted better by several components: between directions that are told apart
+    there must be a dip deeper than chance makes it (`dip_test`, 5 %).
 
     References
     ----------
@@ -342,7 +347,8 @@ def fit_modes(angles_deg: npt.ArrayLike, *, max_modes: int = 3) -> ModeFit:
             if modes not in best or bic < best[modes][0]:
                 best[modes] = bic, ModeFit(modes, wrap_angle(np.degrees(mu)), kappa, weights)
     for modes, (bic, fit) in sorted(best.items(), key=lambda item: item[0]):
-        if chosen_bic - bic > (_GAIN_OF_ONE if modes == 1 else _GAIN_OF_MORE):
+        gains = chosen_bic - bic > (_GAIN_OF_ONE if modes == 1 else _GAIN_OF_MORE)
+        if gains and (modes == 1 or dip_test(angles, modes - 1) <= _DIP_LEVEL):
             chosen, chosen_bic = fit, bic
     return chosen
 

@@ -27,6 +27,10 @@ _UNSEEN_ERROR = 0.5
 """How well the time is known that a particle took before it was seen, as a share."""
 _BEND_ERROR = 0.5
 """How well the inclination of a path is known nearer to the pit than it was seen, as a share."""
+_UNSEEN_TURN = 0.2
+"""Inclination of the unseen way that the seen one does not tell, as a share of the spread that the
+recording's paths have about the outward direction. Set on rendered recordings, so that the error is
+true whatever the gap (docs/validation.md)."""
 
 _CENTRE_ERROR_PX = 0.5
 """Standard error, per axis, of the centre that angles refer to. A rim placed to within 1 px, with
@@ -126,10 +130,13 @@ def compute_ejections(
     angle = np.arctan2(first_y, first_x) - bend * way
     dx, dy = at_rim * np.cos(angle), at_rim * np.sin(angle)
     bend_err = np.hypot(heading_err / outward_part**2, _BEND_ERROR * bend)
+    unseen = np.log(np.maximum(first_r / at_rim, 1.0))
     angle_err = np.sqrt(
         (np.hypot(motion.middle_err_px[track], _CENTRE_ERROR_PX) / first_r) ** 2
         + (way * bend_err) ** 2
         + (bend * (_RIM_ERROR_PX / radius + _RIM_ERROR_SHARE)) ** 2
+        + (_UNSEEN_TURN * model.spread * unseen) ** 2
+        + np.where(missed, _passing_error(pairs.deviation[pair]), 0.0) ** 2
     )
     early = motion.frames_before(back, track)
     left_at = tracks.clock.frame_at(tracks.moment[tracks.start[track]] - early)
@@ -178,6 +185,16 @@ def _sources(
         pairs, n_rims=len(rims), reach_px=reach, field_px2=float(shape[0] * shape[1])
     )
     return motion, pairs, model, choose_source(pairs, probability, reach_px=reach)
+
+
+def _passing_error(deviation: Floats) -> Floats:
+    """Return the error of the angle of a path that passes its pit by, rad.
+
+    Its particle left the pit anywhere between the direction in which it was first seen and the one
+    in which the path came nearest, which lies ``deviation`` back: a uniform law, its deviation
+    taken about the former.
+    """
+    return np.asarray(np.minimum(np.abs(deviation), np.pi / 2.0) / np.sqrt(3.0))
 
 
 def _travel(tracks: Tracks) -> Floats:

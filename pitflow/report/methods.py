@@ -131,7 +131,9 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 "than 16 particles that of R is a von Mises law's, with 16 to 64 it reaches as far "
                 "as the wider of both at either end. The number of preferred directions is that "
                 "of a mixture of von Mises distributions chosen by BIC, which one direction has "
-                "to better by 3 and more by 4, so that few uniform pits have any; 0 means uniform, "
+                "to better by 3 and more by 4, so that few uniform pits have any. Between several, "
+                "a dip is asked for that is deeper than chance makes it in angles uniform over an "
+                "arc (p ≤ 0.05), so that a wide direction is not taken for two; 0 means uniform, "
                 "or fewer than 8 particles."
             ),
         ),

@@ -102,8 +102,8 @@ def _directions(data: ReportData) -> list[str]:
     if named:
         more = ["others (see the table)"] if len(named) > 5 else []
         sentences.append(
-            "Several separate directions describe the ejections better than one or none (by BIC) "
-            f"for {listing(named[:5] + more)}."
+            "Several separate directions, with dips between them deeper than chance makes, "
+            f"describe the ejections better than one or none for {listing(named[:5] + more)}."
         )
     return sentences
 

@@ -11,6 +11,7 @@ from pitflow.validate import (
     height,
     lag,
     levels,
+    modes,
     power,
     uniform,
     velocity,
@@ -32,6 +33,7 @@ STUDIES: tuple[AnyStudy, ...] = (
     Study("uniform", record_uniform, (uniform.CLAIM, lag.ABSENT), seeds=60, quick_seeds=4),
     power.STUDY,
     coverage.STUDY,
+    modes.STUDY,
     Study("growth", record_growth, _GROWTH, seeds=40, quick_seeds=4),
     velocity.STUDY,
 )

@@ -207,6 +207,29 @@ def test_one_direction_is_not_taken_for_several():
     assert np.mean(np.array(found) == 1) >= 0.9
 
 
+@pytest.mark.parametrize(("width", "n"), [(120.0, 40), (180.0, 100)])
+def test_a_wide_flat_direction_is_not_taken_for_several(width, n):
+    """By BIC alone a third of the first are, and nearly all of the second."""
+    rng = np.random.default_rng(n)
+    found = [fit_modes(rng.uniform(0, width, n)).n_modes for _ in range(30)]
+    assert np.mean(np.array(found) >= 2) <= 0.2
+    assert min(found) == 1
+
+
+def test_a_skewed_direction_is_not_taken_for_several():
+    rng = np.random.default_rng(5)
+    found = [fit_modes(30.0 * rng.gamma(2.0, 1.0, 100)).n_modes for _ in range(30)]
+    assert np.mean(np.array(found) >= 2) <= 0.1
+
+
+def test_two_opposed_directions_are_two():
+    found = [
+        fit_modes(np.concatenate([von_mises(4, 20, k), von_mises(4, 20, k + 99, 240.0)])).n_modes
+        for k in range(40)
+    ]
+    assert np.mean(np.array(found) == 2) >= 0.75
+
+
 @pytest.mark.parametrize(("apart", "n"), [(180.0, 24), (120.0, 40)])
 def test_two_clear_directions_are_two(apart, n):
     found = [

@@ -79,6 +79,45 @@ def test_the_angle_error_is_what_the_noise_makes(radial_world):
     assert 0.7 < np.std(np.concatenate(pulls)) < 1.2
 
 
+def scattered_starts(spread, distances):
+    """Particles from all round (200, 200) that head outwards to within ``spread`` (rad)."""
+    rng = np.random.default_rng(3)
+    starts = []
+    for k in range(120):
+        r, turn = distances[k % len(distances)], rng.uniform(0, 2 * np.pi)
+        heading = turn + rng.normal(0, spread)
+        starts.append(
+            (k, 210, 30, 200 + r * np.cos(turn), 200 + r * np.sin(turn),
+             3 * np.cos(heading), 3 * np.sin(heading))
+        )  # fmt: skip
+    return starts
+
+
+def test_the_angle_of_a_path_that_passes_its_pit_by_is_uncertain():
+    """Where it moves along the rim, the particle may have left anywhere on that side.
+
+    60 degrees off the outward direction, 28 px from the centre of a pit of 20 px: the path behind
+    comes as near as 24 px.
+    """
+    turn = np.radians(60.0)
+    starts = scattered_starts(0.5, (23.0,))
+    starts.append((200, 150, 25, 228.0, 200.0, 3.0 * np.cos(turn), 3.0 * np.sin(turn)))
+    found = eject(disc_pit(0, 200, 200, 20), straight_tracks(starts, noise=0.1))
+    error = found.set_index("particle")["angle_err_deg"]
+    assert error[200] == pytest.approx(60 / np.sqrt(3), rel=0.15)
+    assert error.median() < 5
+
+
+def test_the_way_that_was_not_seen_adds_to_the_angle_error():
+    """Straight paths about the outward direction, seen late: the longer the way, the worse."""
+    starts = scattered_starts(0.3, (23.0, 35.0, 47.0))
+    found = eject(disc_pit(0, 200, 200, 20), straight_tracks(starts, noise=0.1))
+    error = found.groupby(found["particle"] % 3)["angle_err_deg"].median()
+    # 0.2 of a spread of 17 degrees, over the logarithm of 35 and of 47 px to 20 px.
+    assert error[1] > 0.2 * 17 * np.log(35 / 20)
+    assert error[2] > 0.2 * 17 * np.log(47 / 20)
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 3))
 def test_turning_the_world_turns_the_angles(quarter_turns):
