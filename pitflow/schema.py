@@ -12,7 +12,7 @@ NaN for "not measured" in floats.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -578,9 +578,7 @@ def readable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def read_table(
-    path: Path, table: Table | None = None, columns: Sequence[str] | None = None
-) -> pd.DataFrame:
+def read_table(path: Path, table: Table | None = None) -> pd.DataFrame:
     """Read a parquet table; with ``table`` it is validated.
 
     Raises
@@ -591,8 +589,8 @@ def read_table(
     import pandas as pd
 
     with readable(path):
-        data = pd.read_parquet(path, columns=None if columns is None else list(columns))
-    if table is None or columns is not None:
+        data = pd.read_parquet(path)
+    if table is None:
         return data
     try:
         return validate_table(data, table)

@@ -14,8 +14,8 @@ Mask = npt.NDArray[np.bool_]
 Box = tuple[slice, slice]
 """Rows and columns."""
 
-NO_HINT, HINT_OBJECT, HINT_GROUND = 0, 1, 2
-"""What the user said of a pixel by hand: nothing, that it is object, that it is not."""
+HINT_OBJECT, HINT_GROUND = 1, 2
+"""What the user said of a pixel by hand: that it is object, that it is not; 0 nothing."""
 LARGEST_LABEL = np.iinfo(np.uint16).max
 
 _STATES_KEPT = 200

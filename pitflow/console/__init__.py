@@ -15,5 +15,10 @@ def this_command() -> str:
 
 def print_error(error: UserError) -> None:
     """Print the one line of a user error to standard error, whatever the file's name is."""
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))
+    print_note(str(error))
+
+
+def print_note(text: str) -> None:
+    """Print one line to standard error: what the user is to know of a command that goes on."""
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     sys.stderr.write(f"pitflow: {line}\n")

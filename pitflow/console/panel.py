@@ -90,7 +90,7 @@ def assess_with_progress(
     """
     import math
 
-    from pitflow.console import print_error
+    from pitflow.console import print_error, print_note
     from pitflow.domains.panels.assess import assess_panels, choose_method
     from pitflow.domains.panels.assessed import AssessConfig
     from pitflow.scribe import parse_scribe
@@ -113,7 +113,7 @@ def assess_with_progress(
             images,
             output,
             AssessConfig(scale, given, scribe_width),
-            choose_method(model, masks, device),
+            choose_method(model, masks, device, print_note),
             overwrite=overwrite,
             progress=bar,
             refused=tell,

@@ -94,10 +94,11 @@ def print_evaluation(
     model: str, data: Sequence[Path], device: str, *, flips: bool, as_json: bool
 ) -> None:
     """Print the scores of a model on labelled folders."""
+    from pitflow.console import print_note
     from pitflow.domains.particles.evaluate import evaluate, format_scores
 
     with Bar() as bar:
-        scores = evaluate(model, data, device=device, flips=flips, progress=bar)
+        scores = evaluate(model, data, device=device, flips=flips, progress=bar, note=print_note)
     text = json.dumps(scores, indent=2) if as_json else format_scores(scores)
     sys.stdout.write(text + "\n")
 
@@ -117,7 +118,7 @@ def segment_with_progress(
     -------
     0, or 2 if an image could not be read.
     """
-    from pitflow.console import print_error
+    from pitflow.console import print_error, print_note
     from pitflow.domains.particles.segment import segment_images
 
     refused: list[UserError] = []
@@ -131,6 +132,7 @@ def segment_with_progress(
             overwrite=overwrite,
             progress=bar,
             refused=refused.append,
+            note=print_note,
         )
     for error in refused:
         print_error(error)

@@ -15,6 +15,7 @@ from pitflow.domains.panels.pictures import read_panels
 from pitflow.domains.panels.recipes import read_recipe
 from pitflow.domains.panels.scores import dice_score
 from pitflow.domains.recipe import Recipe
+from pitflow.segment import dense
 from pitflow.segment.checkpoint import WEIGHTS
 from pitflow.segment.classical.rust import rust_mask
 from pitflow.simulate.panel import draw_panel, render_panel
@@ -61,3 +62,17 @@ def test_the_default_serves_a_photograph_of_many_hues(tmp_path: Path) -> None:
     mask, by = choose_method(None).segment(tmp_path / "a.png", image)
     assert by == PACKAGED_MODEL
     assert mask.shape == (90, 120)
+
+
+def test_what_it_had_to_adapt_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = dense.DensePredictor._do
+
+    def left(self: dense.DensePredictor, *what: object) -> None:
+        self.note("going on with the processor")
+        batch(self, *what)
+
+    monkeypatch.setattr(dense.DensePredictor, "_do", left)
+    notes: list[str] = []
+    method = choose_method(PACKAGED_MODEL, note=notes.append)
+    method.segment(tmp_path / "a.png", np.zeros((60, 80, 3), np.uint8))
+    assert notes == ["going on with the processor"]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from pitflow.cli import main
 from pitflow.domains import included
 from pitflow.domains.particles import evaluate as evaluation
 from pitflow.domains.particles import train
@@ -23,6 +24,7 @@ from pitflow.domains.particles.segment import segment_images
 from pitflow.domains.particles.train import train_particles
 from pitflow.domains.recipe import AugmentConfig, Recipe
 from pitflow.errors import UserError
+from pitflow.segment import dense
 from pitflow.segment.checkpoint import CARD, WEIGHTS, load_checkpoint, save_checkpoint
 from pitflow.segment.networks.smp import SmpConfig
 from pitflow.segment.networks.unet import UNetConfig
@@ -305,6 +307,30 @@ def test_a_recipe_may_be_a_file_that_says_what_differs(tmp_path: Path) -> None:
     assert recipe.training == SINGLE.training.model_copy(update={"epochs": 3})
     assert recipe.network == SmpConfig(encoder="resnet18")
     assert recipe.loss == SINGLE.loss
+
+
+def test_commands_say_what_had_to_be_adapted(
+    unseen: Path,
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    batch = dense.DensePredictor._do
+
+    def left(self: dense.DensePredictor, *what: object) -> None:
+        self.note("out of memory on cuda: going on with the processor")
+        batch(self, *what)
+
+    monkeypatch.setattr(dense.DensePredictor, "_do", left)
+    for command in (
+        ["evaluate", "--data", str(unseen)],
+        ["segment", str(unseen), "-o", str(tmp_path / "masks")],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main([*command, "--model", str(trained), "--device", "cpu"])
+        assert ended.value.code == 0
+        assert "pitflow: out of memory on cuda: going on with" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

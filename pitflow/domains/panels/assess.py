@@ -55,7 +55,12 @@ class ColourIfEven(Method):
         return self.mask(path, image), self.name
 
 
-def choose_method(model: str | None, masks: Path | None = None, device: str = "auto") -> Method:
+def choose_method(
+    model: str | None,
+    masks: Path | None = None,
+    device: str = "auto",
+    note: Callable[[str], None] = lambda _: None,
+) -> Method:
     """Return what segments: masks that are given, a model, or the colour.
 
     Parameters
@@ -65,6 +70,8 @@ def choose_method(model: str | None, masks: Path | None = None, device: str = "a
         else the model that comes with the program.
     masks:
         Folder that holds NAME_mask.png, such as masks that were put right by hand.
+    note:
+        Told what a model had to adapt, such as that it left the GPU.
 
     Raises
     ------
@@ -83,7 +90,7 @@ def choose_method(model: str | None, masks: Path | None = None, device: str = "a
         from pitflow.domains.panels.model import load_panel_model
         from pitflow.segment.devices import choose_execution
 
-        network = load_panel_model(name, execution=choose_execution(device))
+        network = load_panel_model(name, execution=choose_execution(device), note=note)
         return Method(network.card.name, lambda _, image: network.mask(image))
 
     if model == COLOUR:

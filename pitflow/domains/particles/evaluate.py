@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ def evaluate(
     device: str = "auto",
     flips: bool = True,
     progress: Progress | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Score a model on labelled folders; returns scores ready for JSON.
 
@@ -36,6 +37,8 @@ def evaluate(
     flips:
         Average single images over the eight symmetries of the square; frames of recordings are
         shown once, as in a run.
+    note:
+        Told what the model had to adapt, such as that it left the GPU.
 
     Raises
     ------
@@ -49,7 +52,9 @@ def evaluate(
     masks, names = [], []
     for stills, kind in itertools.groupby(pictures, lambda picture: picture.is_still):
         execution = choose_execution(device)
-        loaded = load_model(model, stills=stills, execution=execution, flips=flips and stills)
+        loaded = load_model(
+            model, stills=stills, execution=execution, flips=flips and stills, note=note
+        )
         names.append(loaded.card.name)
         for mask in loaded.masks(picture.views for picture in kind):
             masks.append(mask)

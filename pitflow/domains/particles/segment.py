@@ -29,6 +29,7 @@ def segment_images(
     overwrite: bool = False,
     progress: Progress | None = None,
     refused: Callable[[UserError], None] | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> list[Path]:
     """Write a particle mask for every image; returns their paths.
 
@@ -45,6 +46,8 @@ def segment_images(
     refused:
         Told of each image that cannot be read, when the others are. None: the first such error is
         raised.
+    note:
+        Told what the model had to adapt, such as that it left the GPU.
 
     Raises
     ------
@@ -55,7 +58,8 @@ def segment_images(
     paths = _listed(images)
     targets = [out / f"{path.stem}.png" for path in paths]
     _check(paths, targets, overwrite)
-    loaded = load_model(model, stills=True, execution=choose_execution(device), flips=flips)
+    execution = choose_execution(device)
+    loaded = load_model(model, stills=True, execution=execution, flips=flips, note=note)
     progress = progress or Silent()
     progress.start("segment", len(paths))
     # Images are read ahead of the network.

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pitflow.domains.sem.data_bar import find_data_bar
 from pitflow.errors import UserError
 from pitflow.frame import Image
 from pitflow.image_file import encoded, listed_images, natural
@@ -111,11 +110,6 @@ def list_micrographs(paths: Sequence[Path]) -> list[Path]:
     if not found:
         raise UserError("no images given")
     return found
-
-
-def without_data_bar(image: Image) -> Image:
-    """Return the rows above the data bar, as a view."""
-    return image[: find_data_bar(image)]
 
 
 def group_of(name: str) -> str:
