@@ -167,7 +167,7 @@ GROWTH = Table(
         pit       | int64   |      | pit number
         frame     | int64   |      | index in the recording
         area_px   | float64 | px^2 | area in this frame
-        new_px    | float64 | px^2 | pixels that became pit in this frame; too few in the last 4 frames, for they must be seen to stay
+        new_px    | float64 | px^2 | pixels that became pit in this frame; too few in the last 4 frames, for they must be seen to stay, and a quarter too many in the 4 before
         angle_deg | float64 | deg  | circular mean direction of the new pixels about the onset; empty without any
         """
     ),
