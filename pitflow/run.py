@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pitflow import stages
+from pitflow import schema, stages
 from pitflow.compute import Compute, Progress, Silent
 from pitflow.config import Config
 from pitflow.errors import UserError
@@ -102,7 +102,7 @@ STAGES = (
         "measure",
         needs=("link",),
         uses=("measure", "acquire.um_per_px", "acquire.fps", "seed"),
-        code=("measure", "acquire/current.py", "delimited.py", "holm.py", "lag.py"),
+        code=("measure", "acquire/current.py", "delimited.py", "holm.py", "lag.py", "visible.py"),
         files=tuple(f"tables/{name}.parquet" for name in stages.MEASURED_TABLES),
         function=stages.measure,
         reads=stages.current_file,
@@ -111,8 +111,8 @@ STAGES = (
         "report",
         needs=("measure",),
         uses=("report", "segment"),
-        code=("report", "baselines.py", "segmenters.py", "lag.py"),
-        files=("report.html",),
+        code=("report", "baselines.py", "segmenters.py", "lag.py", "visible.py"),
+        files=("report.html", "figures"),
         function=stages.report,
     ),
 )
@@ -239,13 +239,21 @@ def parse_frames(text: str | None) -> tuple[int | None, int | None]:
 
 def _do(stage: Stage, key: str, job: Job) -> None:
     target = job.run
-    if target.is_done(stage.name, key) and all(
-        (target.path / name).exists() for name in stage.files
-    ):
+    if target.is_done(stage.name, key) and _is_whole(stage, job):
         job.progress.start(stage.name, 1)
         job.progress.finish("unchanged")
     else:
         _perform(stage, key, job)
+
+
+def _is_whole(stage: Stage, job: Job) -> bool:
+    """Return whether all that a stage left is there, and its tables can be read."""
+    if stage.name == "acquire" and job.config.acquire.store_frames and not job.run.video.exists():
+        return False
+    for path in (job.run.path / name for name in stage.files):
+        if not path.exists() or (path.suffix == ".parquet" and not schema.is_parquet(path)):
+            return False
+    return True
 
 
 def _perform(stage: Stage, key: str, job: Job) -> None:

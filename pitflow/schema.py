@@ -167,7 +167,7 @@ GROWTH = Table(
         pit       | int64   |      | pit number
         frame     | int64   |      | index in the recording
         area_px   | float64 | px^2 | area in this frame
-        new_px    | float64 | px^2 | pixels that became pit in this frame; too few in the last 4 frames, for they must be seen to stay
+        new_px    | float64 | px^2 | pixels that became pit in this frame; too few in the last 4 frames, for they must be seen to stay, and a quarter too many in the 4 before
         angle_deg | float64 | deg  | circular mean direction of the new pixels about the onset; empty without any
         """
     ),
@@ -553,6 +553,20 @@ def arrow_schema(schema: pa.Schema, table: Table) -> pa.Schema:
         fields.append(field)
     metadata = dict(schema.metadata or {}) | {b"pitflow_table": table.name.encode()}
     return pa.schema(fields, metadata=metadata)
+
+
+_PARQUET = b"PAR1"
+"""Begins and ends a parquet file."""
+
+
+def is_parquet(path: Path) -> bool:
+    """Return whether a file is a parquet table that was written to its end."""
+    with path.open("rb") as file:
+        begins = file.read(len(_PARQUET))
+        if file.seek(0, 2) < 3 * len(_PARQUET):
+            return False
+        file.seek(-len(_PARQUET), 2)
+        return begins == file.read() == _PARQUET
 
 
 @contextmanager

@@ -150,18 +150,17 @@ def _fit_fall(r: Floats, speed: Floats, rng: np.random.Generator) -> tuple[float
     v0, half = _fit_falls(mean_r, mean_speed, weight)
     if not half[0] <= _FURTHEST * np.nanmax(r):
         return nothing
-    # A half distance is infinite in fits without a fall.
-    with np.errstate(invalid="ignore"):
-        spread = [np.subtract(*np.quantile(of[1:], _ONE_SIGMA[::-1])) / 2.0 for of in (v0, half)]
-    if not np.isfinite(spread).all():
+    # Between two infinite fits there is no quantile, so one of the fits is taken.
+    ends = [np.quantile(of[1:], _ONE_SIGMA, method="nearest") for of in (v0, half)]
+    if not np.isfinite(ends).all():
         return nothing
     # Of n tracks drawn from n, the variance is a share 1 / n too small.
-    v0_err, half_err = np.array(spread) * np.sqrt(n / (n - 1.0))
+    v0_err, half_err = np.diff(ends)[:, 0] / 2.0 * np.sqrt(n / (n - 1.0))
     return float(v0[0]), float(v0_err), float(half[0]), float(half_err)
 
 
 def _fit_falls(r: Floats, speed: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    """Return v0 and half of least squares for each row of bins; half is infinite without a fall.
+    """Return v0 and half of least squares for each row of bins, both infinite without a fall.
 
     In the slowness ``1 / v`` the model is a straight line, so Gauss and Newton's steps are straight
     lines through what the slowness would be if the speed were linear in it. ``speed`` has a bin
@@ -173,7 +172,7 @@ def _fit_falls(r: Floats, speed: Floats, weight: Floats) -> tuple[Floats, Floats
     for _ in range(_TURNS):
         slowness = (2.0 - speed / v) / v
         w = weight * v**4
-        total = w.sum(axis=1, keepdims=True)
+        total = np.maximum(w.sum(axis=1, keepdims=True), 1e-300)
         middle = (w * r).sum(axis=1, keepdims=True) / total
         away = r - middle
         slope = (w * away * slowness).sum(axis=1, keepdims=True) / np.maximum(
@@ -184,5 +183,5 @@ def _fit_falls(r: Floats, speed: Floats, weight: Floats) -> tuple[Floats, Floats
         v = 1.0 / np.maximum(level + slope * r, 0.1 / fastest)
     level, slope = level[:, 0], slope[:, 0]
     falls = (level > 0) & (slope > 0)
-    safe = np.where(falls, slope, 1.0)
-    return 1.0 / np.maximum(level, 1e-300), np.where(falls, level / safe, np.inf)
+    level, slope = np.where(falls, level, 1.0), np.where(falls, slope, 1.0)
+    return np.where(falls, 1.0 / level, np.inf), np.where(falls, level / slope, np.inf)

@@ -98,7 +98,8 @@ def test_a_speed_that_does_not_fall_or_is_hardly_known_has_no_fit():
     rising = tracks_from(lambda r: 10.0 + r / 20.0)
     few = falling[falling["distance_px"] < 50]
     pair = falling[falling["particle"] < 2]
-    for seen in (rising, few, pair):
+    hardly = tracks_from(lambda r: 10.0 - r / 1000.0, n=8)
+    for seen in (rising, few, pair, hardly):
         assert fit_radial_profile(seen).loc[2].isna().all()
     assert fit_radial_profile(falling.assign(pit=-1)).empty
     assert fit_radial_profile(falling.head(0)).empty
