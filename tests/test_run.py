@@ -301,6 +301,20 @@ def test_what_was_deleted_is_made_again(clip: Path, finished: Path, copied: Path
     assert_same(finished, copied)
 
 
+def test_what_was_damaged_is_made_again(clip: Path, finished: Path, copied: Path) -> None:
+    shutil.rmtree(copied / "figures")
+    (copied / "tables" / "pits.parquet").write_bytes(b"x")
+    progress = Recorded()
+    pipeline.run(clip, copied, CONFIG, Compute(2), progress)
+    assert [progress.said[name] for name in ("acquire", "segment", "link")] == ["unchanged"] * 3
+    assert len(list((copied / "figures").iterdir())) == len(list((finished / "figures").iterdir()))
+    assert_same(finished, copied)
+    shutil.rmtree(copied / "video.zarr")
+    pipeline.run(clip, copied, CONFIG, Compute(2))
+    assert (copied / "video.zarr").is_dir()
+    assert_same(finished, copied)
+
+
 @pytest.mark.parametrize("stage", ["acquire", "segment", "link", "measure", "report"])
 def test_a_stopped_run_goes_on_to_the_same_result(
     clip: Path,
