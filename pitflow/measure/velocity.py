@@ -77,9 +77,9 @@ def score_velocity(tracks: Tracks, contrast: Floats | None = None) -> VelocitySc
     by more than is usual: the camera or the detection did that, not one of them. A single misplaced
     detection makes two residuals that cancel, a real burst does not: so a step scores the least of
     itself and of its sums with either neighbour, each of which has the same variance (the position
-    between drops out), and nothing where those differ in sign. The last step of a track scores
-    nothing: no step after it could tell a burst from a misplaced detection, and tracks end where
-    detections are displaced, at the rim of another pit.
+    between drops out), and nothing where those differ in sign. The last step of a track has no
+    later one to undo it. It counts, for many bursts end a track, at the rim of the pit that draws
+    the particle; but of chance events more lie there than elsewhere, so no test rests on it.
 
     Parameters
     ----------
@@ -89,8 +89,7 @@ def score_velocity(tracks: Tracks, contrast: Floats | None = None) -> VelocitySc
     Returns
     -------
     VelocityScore
-        NaN at the first detection of a track and in tracks shorter than 6 detections; 0 at the
-        last.
+        NaN at the first detection of a track and in tracks shorter than 6 detections.
     """
     before, has_before = tracks.neighbours(-1)
     has_before &= tracks.count[tracks.track] >= _MIN_LENGTH
@@ -171,10 +170,8 @@ def _unrest(tracks: Tracks, score: Floats, known: npt.NDArray[np.bool_]) -> Floa
 
 
 def _lasting(tracks: Tracks, residual: Floats, known: npt.NDArray[np.bool_]) -> Floats:
-    """Return the part of each residual that a neighbouring one does not undo, 0 without a next."""
-    _, has_next = tracks.neighbours(1)
-    # Unknown ones stay so.
-    lasting = np.where(has_next, residual, 0.0 * residual)
+    """Return the part of each residual that a neighbouring one does not undo."""
+    lasting = residual
     for offset in (-1, 1):
         index, valid = tracks.neighbours(offset)
         together = np.where(valid & known & known[index], residual + residual[index], residual)
@@ -409,7 +406,7 @@ def foreign_pits_near(detections: pd.DataFrame, pits: pd.DataFrame) -> tuple[Int
 
 
 def can_hold_event(detections: pd.DataFrame) -> pd.Series:
-    """Return at which detections an event can be seen: three come before it and one after.
+    """Return at which detections an event can be tested: three come before it and one after.
 
     Of rows with ``particle``, in order of frame within each.
     """
@@ -428,9 +425,10 @@ def clustering_test(
     """Test whether velocity outliers lie nearer to foreign pits than chance.
 
     Under the null hypothesis an event happens at any moment of its own track at which one can be
-    seen, for which three detections come before it and one after. That keeps where particles fly,
-    how long they are seen, and that no event is found where they have only just left their source
-    or are seen for the last time. Events at other moments are left out.
+    tested, for which three detections come before it and one after. That keeps where particles fly,
+    how long they are seen, and that no event is found where they have only just left their source.
+    Events at other moments are left out: in its last detection, which tends to lie at the rim of
+    another pit, a misplaced position looks like a burst.
 
     Parameters
     ----------

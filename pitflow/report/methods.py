@@ -173,13 +173,13 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 "from the track's own smooth trend, and departs from it by more than "
                 f"{100 * measure.velocity.min_excess:g} % of it, forward and with the same mass. "
                 "A step counts for less where the particle is faint, and in a frame in which many "
-                "particles are off; the last step of a track, which no later one could undo, does "
-                "not count. "
+                "particles are off. "
                 "The score asked for rises until at most "
                 f"{100 * measure.velocity.false_share:g} % of the events would be false, judged by "
                 f"how many point to the other sides{_threshold(data)}. Whether they cluster at "
                 "foreign pits is tested against random moments of the same tracks at which one "
-                "could be seen."
+                "could be seen; the last detection of a track counts on neither side, for there no "
+                "later step tells a sudden one from a misplaced position."
             ),
         ),
         (

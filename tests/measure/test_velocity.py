@@ -102,15 +102,19 @@ def test_one_misplaced_detection_is_no_event():
     assert outliers["particle"].dtype == "int64"
 
 
-def test_a_misplaced_last_detection_is_no_event_and_a_burst_up_to_it_is_one():
-    """No step after it could undo its displacement, and tracks end at the rims of other pits."""
-    particles = bursting(factor=1.0)
-    last = (particles["particle"] == 3) & (particles["frame"] == 99)
-    misplaced, _ = outliers_of(particles.assign(x=particles["x"] + 8.0 * last))
-    assert misplaced.empty
+def test_a_burst_that_ends_a_track_is_an_event_and_in_no_test():
+    """No step after the last could undo it, and tracks end at the rims of other pits."""
     burst, _ = outliers_of(bursting(at=97))
     assert burst["particle"].tolist() == [7]
-    assert burst["frame"].between(97, 98).all()
+    particles = bursting(factor=1.0)
+    last = (particles["particle"] == 3) & (particles["frame"] == 99)
+    particles = particles.assign(x=particles["x"] + 8.0 * last, pit=0)
+    at_end, _ = outliers_of(particles)
+    assert at_end["frame"].tolist() == [99]
+    pits = pd.DataFrame({"pit": [0, 1], "x": [0.0, 900.0], "y": 0.0, "onset_frame": 0})
+    assert np.isnan(clustering_test(at_end, particles, pits)[2])
+    earlier = at_end.assign(frame=95)
+    assert np.isfinite(clustering_test(earlier, particles, pits)[2])
 
 
 def test_slowing_down_is_no_event():
