@@ -109,6 +109,7 @@ def export_tracks(run: Path, output: Path | None) -> Path:
                 path,
                 um_per_px=facts["um_per_px"],
                 fps=facts["fps"],
+                n_frames=facts["n_frames"],
                 source=results.manifest.input["path"],
             )
     except OSError as error:

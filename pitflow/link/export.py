@@ -43,7 +43,13 @@ def napari_tracks(particles: pd.DataFrame) -> npt.NDArray[np.float64]:
 
 
 def write_trackmate(
-    particles: pd.DataFrame, path: Path, *, um_per_px: float, fps: float, source: str = ""
+    particles: pd.DataFrame,
+    path: Path,
+    *,
+    um_per_px: float,
+    fps: float,
+    n_frames: int | None = None,
+    source: str = "",
 ) -> None:
     """Write the linked particles as a TrackMate file, which Fiji opens with "Load TrackMate file".
 
@@ -55,6 +61,8 @@ def write_trackmate(
         XML file to write; its folder is made.
     um_per_px, fps:
         Size of a pixel (um) and frames per second: TrackMate keeps positions in um and times in s.
+    n_frames:
+        Of the recording; None: up to the last with a particle.
     source:
         Path of the recording, which TrackMate offers to open.
     """
@@ -105,7 +113,7 @@ def write_trackmate(
         pixelheight=repr(um_per_px),
         voxeldepth="1.0",
         timeinterval=repr(1 / fps),
-        nframes=str(int(frame.max()) + 1 if n else 0),
+        nframes=str(n_frames or (int(frame.max()) + 1 if n else 0)),
         nslices="1",
     )
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -62,7 +62,9 @@ def test_trackmate(tmp_path, particles):
 
 
 def test_trackmate_without_tracks(tmp_path, particles):
-    write_trackmate(particles.iloc[:0], tmp_path / "none.xml", um_per_px=0.5, fps=10.0)
+    none = tmp_path / "none.xml"
+    write_trackmate(particles.iloc[:0], none, um_per_px=0.5, fps=10.0, n_frames=40)
+    assert 'nframes="40"' in none.read_text()
     root = ET.parse(tmp_path / "none.xml").getroot()
     assert not list(root.iter("Spot"))
     assert np.isclose(float(root.find("Settings/ImageData").get("timeinterval")), 0.1)
