@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from pitflow.clock import Clock
 from pitflow.holm import holm
 from pitflow.lag import ALPHA, find_lag
 from pitflow.measure.circular import (
@@ -24,7 +25,6 @@ from pitflow.measure.circular import (
     unbiased_square,
     watson_williams_test,
 )
-from pitflow.measure.clock import Clock
 from pitflow.measure.pits import adjust_p
 from pitflow.measure.trend import jonckheere_test, spearman_test
 from pitflow.visible import seen_all_round

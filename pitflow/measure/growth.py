@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.ndimage import correlate1d
 
+from pitflow.clock import Clock
 from pitflow.config import GrowthConfig
 from pitflow.measure.circular import direction_of
-from pitflow.measure.clock import Clock
 from pitflow.schema import GROWTH, empty_table, validate_table
 
 Floats = npt.NDArray[np.float64]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from pitflow.clock import Clock
 from pitflow.config import MeasureConfig
 from pitflow.measure.circular import direction_of
-from pitflow.measure.clock import Clock
 from pitflow.measure.correlation import compute_correlation
 from pitflow.measure.current import (
     align_current,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pitflow.measure.clock import Clock
+from pitflow.clock import Clock
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pitflow.clock import Clock
 from pitflow.config import Config, ReportConfig
 from pitflow.frame import Image
 from pitflow.report.window import Window
@@ -22,9 +23,6 @@ Ints = npt.NDArray[np.int64]
 
 Baselines = Callable[[int, Window], Mapping[str, ClassMap]]
 """Class maps of other segmenters by name, for a frame and a window of it in px of that frame."""
-
-_EVEN = 1e-3
-"""Frames this near to their place at an even rate, in frames, lie there but for rounding."""
 
 
 class Provenance(TypedDict, total=False):
@@ -113,9 +111,7 @@ class ReportData:
     @cached_property
     def even_fps(self) -> float | None:
         """Frames per second where all are equally far apart in time, None where they are not."""
-        frames = self.tables["frames"]
-        late = floats(frames, "time_s") * self.fps - ints(frames, "frame")
-        return self.fps if (np.abs(late) < _EVEN).all() else None
+        return self.fps if Clock.of(self.tables["frames"], self.fps).is_even else None
 
     @property
     def duration_s(self) -> float:

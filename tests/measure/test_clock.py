@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from small_worlds import as_detections, disc_pit, still_frames
 
+from pitflow.clock import Clock
 from pitflow.config import MeasureConfig
-from pitflow.measure.clock import Clock
 from pitflow.measure.compare import RunTables
 from pitflow.measure.current import growth_rate
 from pitflow.measure.growth import UNSETTLED_FRAMES
