@@ -19,15 +19,19 @@ from pitflow.config import CorrelationConfig
 from pitflow.lag import find_lag
 from pitflow.measure.circular import rayleigh_test, wrap_angle
 from pitflow.measure.pits import adjust_p
-from pitflow.measure.surrogates import Series, direction_surrogates, learn_memory
+from pitflow.measure.surrogates import (
+    Series,
+    direction_surrogates,
+    learn_memory,
+    p_over_lags,
+    variance_over_lags,
+)
 from pitflow.schema import CORRELATION, empty_table, validate_table
 
 Floats = npt.NDArray[np.float64]
 
 _MIN_PAIRS = 8
 """Fewest pairs of frames behind a correlation; below, it is empty."""
-_VARIANCE_WINDOW = 5.0
-"""Lags over which the variance of surrogates is smoothed (Gaussian)."""
 _LARGEST_LAG = 0.25
 """Largest lag as a share of a pit's life; beyond, too little of it overlaps, and r is empty."""
 
@@ -290,19 +294,13 @@ def _block(
     enough = pairs >= _MIN_PAIRS
     r = np.where(enough, _ratio(*observed), np.nan)
     drawn = np.where(enough[None, :], _ratio(*null), np.nan)
-    if not enough.any():
-        lo = hi = variance = p = np.full(lags.size, np.nan)
-    else:
-        lo, hi, variance = (np.full(lags.size, np.nan) for _ in range(3))
-        lo[enough], hi[enough] = np.quantile(drawn[:, enough], (0.025, 0.975), axis=0)
-        # It changes slowly with the lag, as pairs get fewer; the draws add noise to that.
-        variance[enough] = gaussian_filter1d(
-            np.mean(drawn[:, enough] ** 2, axis=0), _VARIANCE_WINDOW, mode="nearest"
-        )
+    lo, hi, variance, p = (np.full(lags.size, np.nan) for _ in range(4))
+    if enough.any():
+        known = drawn[:, enough]
+        lo[enough], hi[enough] = np.quantile(known, (0.025, 0.975), axis=0)
+        variance[enough] = variance_over_lags(known)
         deviation = np.sqrt(np.where(variance > 0, variance, np.inf))
-        largest = np.sort(np.nanmax(np.abs(drawn) / deviation, axis=1))
-        beyond = largest.size - np.searchsorted(largest, np.abs(r) / deviation - 1e-12)
-        p = np.where(enough, (1 + beyond) / (1 + largest.size), np.nan)
+        p[enough] = p_over_lags(r[enough], known, deviation[enough])
     return pd.DataFrame(
         {
             "pit": pit,

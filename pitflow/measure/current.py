@@ -21,7 +21,7 @@ from scipy.stats import norm
 from pitflow.config import CorrelationConfig, CurrentConfig
 from pitflow.lag import find_clearest
 from pitflow.measure.growth import UNSETTLED_FRAMES
-from pitflow.measure.surrogates import value_surrogates
+from pitflow.measure.surrogates import p_over_lags, value_surrogates, variance_over_lags
 from pitflow.schema import (
     CURRENT,
     CURRENT_CORRELATION,
@@ -54,8 +54,6 @@ _LEAST_AMPLITUDE = 0.1
 """Share of the amplitude of a whole series."""
 _VALUES_AT_ONCE = 1_000_000
 """Of surrogates, that many values are treated at a time."""
-_VARIANCE_WINDOW = 5.0
-"""Lags over which the variance of surrogates is smoothed (Gaussian)."""
 
 
 def align_current(samples: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
@@ -478,11 +476,9 @@ def _block(
     name: str, lags: npt.NDArray[np.int64], r: Floats, null: Floats, pairs: Floats
 ) -> pd.DataFrame:
     enough = pairs >= _MIN_PAIRS
-    # It changes slowly with the lag, as pairs get fewer; the draws add noise to that.
-    variance = gaussian_filter1d(np.mean(null**2, axis=0), _VARIANCE_WINDOW, mode="nearest")
-    deviation = np.sqrt(np.maximum(variance, 1e-300))
-    largest = np.sort(np.max(np.abs(null[:, enough]) / deviation[enough], axis=1, initial=0.0))
-    beyond = largest.size - np.searchsorted(largest, np.abs(r) / deviation - 1e-12)
+    deviation = np.sqrt(np.maximum(variance_over_lags(null), 1e-300))
+    p = np.full(lags.size, np.nan)
+    p[enough] = p_over_lags(r[enough], null[:, enough], deviation[enough])
     low, high = np.quantile(null, (0.025, 0.975), axis=0)
     empty = np.where(enough, 1.0, np.nan)
     return pd.DataFrame(
@@ -492,7 +488,7 @@ def _block(
             "r": r * empty,
             "r_lo": low * empty,
             "r_hi": high * empty,
-            "p": (1 + beyond) / (1 + largest.size) * empty,
+            "p": p,
             "n_effective": empty / deviation**2,
         }
     )

@@ -15,9 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import fft
+from scipy.ndimage import gaussian_filter1d
 
 Floats = npt.NDArray[np.float64]
 
+_VARIANCE_WINDOW = 5.0
+"""Lags over which the variance of surrogates is smoothed (Gaussian)."""
 _LEAST_KNOWN = 8
 """A series known at fewer places is left as it is."""
 _LEAST_PAIRS = 1e-3
@@ -149,6 +152,31 @@ def value_surrogates(
         seen = _lagged(draw_some(_round_draws(draws, n)) - middle, n)
         power *= _lacking(target, _power(_correlation(seen, pairs) * fading, 2 * n))
     return np.concatenate([draw_some(size) for size in _blocks(draws, n)])
+
+
+def variance_over_lags(drawn: Floats) -> Floats:
+    """Return the variance about 0 over surrogates (draws, lags), smoothed over the lags.
+
+    It changes slowly with the lag, as pairs get fewer; the draws add noise to that.
+    """
+    return np.asarray(
+        gaussian_filter1d(np.mean(drawn**2, axis=0), _VARIANCE_WINDOW, mode="nearest")
+    )
+
+
+def p_over_lags(r: Floats, drawn: Floats, deviation: Floats) -> Floats:
+    """Return the chance of a correlation as large at any lag, for that at each.
+
+    Parameters
+    ----------
+    r, deviation:
+        (lags,) correlation, and its standard deviation without a relation.
+    drawn:
+        (draws, lags) correlation of surrogates.
+    """
+    largest = np.sort(np.max(np.abs(drawn) / deviation, axis=1, initial=0.0))
+    beyond = largest.size - np.searchsorted(largest, np.abs(r) / deviation - 1e-12)
+    return np.asarray((1 + beyond) / (1 + largest.size))
 
 
 def _round_draws(draws: int, n: int) -> int:
