@@ -1,4 +1,4 @@
-"""Where Dask lives: the same tasks on local threads or on a cluster, with progress.
+"""Where Dask lives: the same tasks on local threads and processes or on a cluster, with progress.
 
 Tasks are independent, write their pixels themselves and return small tables, so what is in flight
 is bounded by the number of workers, never by the length of the recording.
@@ -6,17 +6,27 @@ is bounded by the number of workers, never by the length of the recording.
 
 from __future__ import annotations
 
+import itertools
+import logging
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pitflow.errors import UserError
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+THREADS_PER_PROCESS = 4
+"""Of tasks that spend a fifth of their time in Python itself, which is for one thread at a time, so
+many share a process before they wait for one another."""
 
 
 class Progress(Protocol):
@@ -57,8 +67,8 @@ class Compute:
     workers:
         Tasks at a time. The default is one per core.
     cluster:
-        Address of a Dask scheduler, such as "tcp://host:8786"; None: threads of this process. The
-        workers of a cluster must see the same file system.
+        Address of a Dask scheduler, such as "tcp://host:8786"; None: this machine. The workers of a
+        cluster must see the same file system.
     """
 
     workers: int = os.cpu_count() or 1
@@ -69,19 +79,36 @@ class Compute:
         function: Callable[[Item], Result],
         items: Sequence[Item],
         done: Callable[[Item, Result], None],
+        *,
+        in_python: bool = False,
     ) -> None:
         """Run ``function`` on every item; call ``done`` in this process as each one ends.
 
-        The first exception of a task is raised here; no further task is begun. On threads the tasks
-        in flight have ended by then; what runs on a cluster then is not waited for.
+        The first exception of a task is raised here; no further task is begun. On this machine the
+        tasks in flight have ended by then; what runs on a cluster then is not waited for.
+
+        Parameters
+        ----------
+        function, items:
+            What is to be done.
+        done:
+            Called with an item and what came of it.
+        in_python:
+            Whether tasks are long and spend a good part of it in Python's own code. More than
+            ``THREADS_PER_PROCESS`` workers are then shared out among processes.
 
         Raises
         ------
         UserError
             If the cluster cannot be reached.
         """
+        at_once = min(self.workers, len(items))
         if self.cluster is not None:
-            self._map_on_cluster(function, items, done)
+            with _cluster_at(self.cluster) as client:
+                _map_on(client, function, items, done)
+        elif in_python and at_once > THREADS_PER_PROCESS and _can_start_processes():
+            with _processes(at_once) as client:
+                _map_on(client, function, items, done)
         else:
             self._map_on_threads(function, items, done)
 
@@ -109,35 +136,108 @@ class Compute:
                     dask.compute(*tasks, scheduler="threads", pool=pool)
         return_freed_memory()
 
-    def _map_on_cluster(
-        self,
-        function: Callable[[Item], Result],
-        items: Sequence[Item],
-        done: Callable[[Item, Result], None],
-    ) -> None:
-        try:
-            from distributed import Client, as_completed
-        except ImportError as error:
-            raise UserError(
-                "a cluster needs dask.distributed",
-                where="--cluster",
-                hint="pip install 'pitflow[cluster]'",
-            ) from error
-        try:
-            client: Any = Client(self.cluster, timeout="20s")
-        except (OSError, TimeoutError, ValueError) as error:
-            raise UserError(
-                f"no Dask scheduler answers ({error})",
-                where=f"--cluster {self.cluster}",
-                hint="start one with `dask scheduler`, or leave --cluster out",
-            ) from error
-        with client:
-            # Once to each worker: it may hold images of the whole scene.
-            sent = client.scatter(function, broadcast=True)
-            futures = {client.submit(_called, sent, item, pure=False): item for item in items}
-            for future in as_completed(list(futures)):
-                # What a task returned is held no longer than it takes to keep it.
-                done(futures.pop(future), future.result())
+
+def _map_on(
+    client: Client,
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    done: Callable[[Item, Result], None],
+) -> None:
+    from distributed import as_completed
+
+    # Once to each worker: it may hold images of the whole scene.
+    sent = client.scatter(function, broadcast=True)
+    futures = {client.submit(_called, sent, item, pure=False): item for item in items}
+    for future in as_completed(list(futures)):
+        # What a task returned is held no longer than it takes to keep it.
+        done(futures.pop(future), future.result())
+
+
+@contextmanager
+def _cluster_at(address: str) -> Iterator[Client]:
+    """Give a client of the Dask scheduler at an address."""
+    from distributed import Client
+
+    try:
+        client: Any = Client(address, timeout="20s")
+    except (OSError, TimeoutError, ValueError) as error:
+        raise UserError(
+            f"no Dask scheduler answers ({error})",
+            where=f"--cluster {address}",
+            hint="start one with `dask scheduler`, or leave --cluster out",
+        ) from error
+    with client:
+        yield client
+
+
+def _can_start_processes() -> bool:
+    """Return whether this system has what ``_processes`` needs."""
+    return os.name == "posix"
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[Client]:
+    """Give a client of new processes of this machine that have ``workers`` threads together.
+
+    The scheduler is part of this process, so the others end with it whatever ends it. They are new
+    interpreters, not copies of this one: programs need no guard of their main module.
+    """
+    from distributed import Client, Scheduler, SpecCluster
+    from distributed.deploy.subprocess import SubprocessWorker
+
+    counts = _shares(workers)
+    # A page that shows the tasks is served in any case; nobody else is to use its usual port.
+    own: dict[str, Any] = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    quiet = {"silence_logs": logging.CRITICAL, "memory_limit": 0}
+    plan = {
+        number: {
+            "cls": SubprocessWorker,
+            "options": {
+                "worker_class": "distributed.Worker",
+                "worker_kwargs": own | quiet | {"nthreads": count},
+            },
+        }
+        for number, count in enumerate(counts)
+    }
+    scheduler = {"cls": Scheduler, "options": own | {"port": 0}}
+    with (
+        SpecCluster(workers=plan, scheduler=scheduler, silence_logs=logging.CRITICAL) as cluster,
+        Client(cluster) as client,
+    ):
+        client.wait_for_workers(len(counts))
+        first = 0
+        for address, threads in client.nthreads().items():
+            client.run(_prepare_process, first, workers=[address])
+            first += threads
+        yield client
+
+
+def _shares(workers: int) -> list[int]:
+    """Return how many threads each process has, as even as can be."""
+    processes = -(-workers // THREADS_PER_PROCESS)
+    return [(workers + number) // processes for number in range(processes)]
+
+
+def _prepare_process(first_thread: int) -> None:
+    """Make a new process like the one that asked for it."""
+    import cv2
+
+    global _numbers
+    cv2.setNumThreads(1)
+    keep_freed_memory()
+    _numbers = itertools.count(first_thread)
+
+
+_numbers = itertools.count()
+_own = threading.local()
+
+
+def thread_number() -> int:
+    """Return a number of the calling thread: 0 of the first that asks, counted over processes."""
+    if not hasattr(_own, "number"):
+        _own.number = next(_numbers)
+    number: int = _own.number
+    return number
 
 
 def _called(function: Callable[[Item], Result], item: Item) -> Result:

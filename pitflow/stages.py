@@ -401,7 +401,7 @@ def segment(job: Job) -> str:
         tasks = plan_tasks(blocks, job.opened)
     else:
         tasks = _even_tasks(job, reader, scene)
-    spans = _in_parts(job, "segment", task, tasks)
+    spans = _in_parts(job, "segment", task, tasks, in_python=True)
     detections = _read_parts(parts, "blocks", spans)
     detections.to_parquet(job.table("segment", "detections"), index=False)
     glimpses = _read_parts(parts, "glimpses", spans)
@@ -653,6 +653,8 @@ def _in_parts(
     stage: str,
     task: Callable[[tuple[Block, ...]], pd.DataFrame],
     tasks: list[tuple[Block, ...]],
+    *,
+    in_python: bool = False,
 ) -> list[str]:
     """Run tasks that are not done yet; each leaves ``blocks-START-STOP.parquet``.
 
@@ -680,7 +682,7 @@ def _in_parts(
             count(blocks)
         else:
             todo.append(blocks)
-    job.compute.map(task, todo, keep)
+    job.compute.map(task, todo, keep, in_python=in_python)
     return [_span(blocks) for blocks in tasks]
 
 

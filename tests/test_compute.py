@@ -1,12 +1,14 @@
 """Tasks give the same results wherever they run."""
 
+import os
 import threading
 import time
 
 import cv2
+import psutil
 import pytest
 
-from pitflow.compute import Compute, single_threaded_opencv
+from pitflow.compute import Compute, single_threaded_opencv, thread_number
 from pitflow.errors import UserError
 
 
@@ -86,3 +88,53 @@ def test_a_cluster_that_does_not_answer_is_one_clear_line() -> None:
     pytest.importorskip("distributed")
     with pytest.raises(UserError, match="no Dask scheduler answers"):
         Compute(1, "nonsense://127.0.0.1:1").map(square, [1], lambda item, result: None)
+
+
+def test_work_in_python_is_shared_out_among_processes_from_five_workers_on(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Where Python's lock would have them wait for one another."""
+
+    def where_and_square(number: int) -> tuple[int, int]:
+        time.sleep(0.05)
+        return os.getpid(), number * number
+
+    results: dict[int, tuple[int, int]] = {}
+    Compute(6).map(where_and_square, range(12), results.__setitem__, in_python=True)
+    squares = {number: square for number, (_, square) in results.items()}
+    assert squares == {number: number * number for number in range(12)}
+    processes = {process for process, _ in results.values()}
+    assert len(processes) == 2
+    assert os.getpid() not in processes
+    assert not any(map(psutil.pid_exists, processes))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_few_workers_are_threads() -> None:
+    results: dict[int, int] = {}
+    Compute(4).map(lambda _: os.getpid(), range(8), results.__setitem__, in_python=True)
+    assert set(results.values()) == {os.getpid()}
+
+
+def test_an_error_in_a_process_reaches_the_caller_and_no_process_is_left(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def fail(number: int) -> None:
+        if number == 2:
+            raise UserError("frame 2 is bad")
+
+    before = psutil.Process().children()
+    with pytest.raises(UserError, match="frame 2"):
+        Compute(5).map(fail, range(6), lambda item, result: None, in_python=True)
+    assert psutil.Process().children() == before
+    assert capfd.readouterr() == ("", "")
+
+
+def test_threads_of_all_processes_have_numbers_of_their_own() -> None:
+    def number_of(_: int) -> int:
+        time.sleep(0.02)
+        return thread_number()
+
+    results: dict[int, int] = {}
+    Compute(5).map(number_of, range(60), results.__setitem__, in_python=True)
+    assert set(results.values()) == {0, 1, 2, 3, 4}

@@ -19,7 +19,7 @@ import zarr
 
 from pitflow import run as pipeline
 from pitflow import schema, stages
-from pitflow.compute import Compute, Silent
+from pitflow.compute import THREADS_PER_PROCESS, Compute, Silent
 from pitflow.config import ClaheConfig, Config, SegmentConfig, UNetConfig
 from pitflow.domains.included import find_model
 from pitflow.errors import UserError
@@ -127,9 +127,9 @@ def test_blocks_are_cut_where_workers_would_be_idle(
     quick = CONFIG.model_copy(update={"segment": SegmentConfig(segmenter="change")})
     keep, tasks = Compute.map, []
 
-    def recorded(self: Compute, function, items, done) -> None:  # type: ignore[no-untyped-def]
+    def recorded(self: Compute, function, items, done, **how) -> None:  # type: ignore[no-untyped-def]
         tasks.append([sum(map(len, item)) for item in items])
-        keep(self, function, items, done)
+        keep(self, function, items, done, **how)
 
     def found(name: str) -> pd.DataFrame:
         return pd.read_parquet(tmp_path / name / "parts" / "segment" / "detections.parquet")
@@ -171,6 +171,12 @@ def test_a_cluster_gives_the_same_result(clip: Path, finished: Path, tmp_path: P
         n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
     ) as cluster:
         pipeline.run(clip, tmp_path / "run", CONFIG, Compute(2, cluster.scheduler_address))
+    assert_same(finished, tmp_path / "run")
+
+
+def test_processes_give_the_same_result(clip: Path, finished: Path, tmp_path: Path) -> None:
+    """Which many workers are shared out among."""
+    pipeline.run(clip, tmp_path / "run", CONFIG, Compute(THREADS_PER_PROCESS + 1))
     assert_same(finished, tmp_path / "run")
 
 

@@ -16,7 +16,7 @@ from torch import nn
 from pitflow.errors import UserError
 from pitflow.segment import tiles
 from pitflow.segment.checkpoint import Card
-from pitflow.segment.devices import CPU, Execution
+from pitflow.segment.devices import CPU, Execution, fetched
 from pitflow.segment.networks import fold_batch_norm
 from pitflow.segment.networks.packed import placed
 from pitflow.segment.networks.quantised import QuantisedUNet, Ranges, can_quantise
@@ -249,7 +249,7 @@ class DensePredictor:
                 blend = work.blend
         if blend is None:
             return np.zeros((1, *shape), np.float32)
-        array: Floats = blend.cpu().numpy()
+        array: Floats = fetched(blend).numpy()
         if number is None:
             return np.clip(array, 0, 1, out=array)
         several = np.flatnonzero(number > 1)

@@ -44,6 +44,25 @@ class Execution:
 CPU = Execution(torch.device("cpu"))
 
 
+def fetched(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor of the device, or of one that was left, where the processor reads it.
+
+    CUDA writes by itself into memory that is kept in place; the thread sleeps until it has.
+    """
+    if tensor.device.type != "cuda":
+        return tensor.cpu()
+    try:
+        here = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    except RuntimeError:
+        # There is a limit to such memory; any other is only slower.
+        return tensor.cpu()
+    here.copy_(tensor, non_blocking=True)
+    arrived = torch.cuda.Event(blocking=True)
+    arrived.record(torch.cuda.current_stream(tensor.device))
+    arrived.synchronize()
+    return here
+
+
 def choose_device(name: str = "auto") -> torch.device:
     """Return the device called ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 

@@ -1,11 +1,13 @@
 """The channels of a whole frame, made where the network is: on a GPU.
 
-There it costs next to nothing, and a third as much is to be sent (of 8-bit recordings): the images
-instead of the channels. The same as ``pitflow.domains.particles.channels.make_channels``.
+There it costs next to nothing, and a tenth as much is to be sent (of 8-bit recordings): the images
+instead of the channels, and each frame once although seven see it. The same as
+``pitflow.domains.particles.channels.make_channels``.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -52,12 +54,12 @@ class DeviceChannels:
         seen: Mapping[str, Part],
     ) -> None:
         self._names, self._dtype = names, frame.dtype
-        self._frame = _staged(frame)
+        self._frame = _sent_once(frame)
         self._scales = {name: _staged(scale) for name, scale in scales.items()}
         self._others = {
             name: _staged(as_it_is(company[name])) for name in self._scales if name != "frame"
         }
-        self._neighbours = {name: _staged(as_it_is(company[name])) for name in light}
+        self._neighbours = {name: _sent_once(as_it_is(company[name])) for name in light}
         self._moves = {
             name: other.how if isinstance(other := company[name], Translated) else _NOT_MOVED
             for name in light
@@ -68,13 +70,13 @@ class DeviceChannels:
     def on(self, execution: Execution) -> torch.Tensor:
         """Return (channels, height, width) on a device, in its precision."""
         sent = execution.send
-        frame = _plain(sent(self._frame))
+        frame = _plain(self._frame.on(execution))
         scales = {
             name: _full_size(sent(scale), frame.shape) for name, scale in self._scales.items()
         }
         now = _relative(frame, scales["frame"])
         moved = {
-            name: _moved(_plain(sent(image)), self._moves[name], self._dtype)
+            name: _moved(_plain(image.on(execution)), self._moves[name], self._dtype)
             for name, image in self._neighbours.items()
         }
         shape = len(self._names), *frame.shape
@@ -95,6 +97,42 @@ class DeviceChannels:
                     lines[: part.start] = 0
                     lines[part.stop :] = 0
         return channels
+
+
+class _SentOnce:
+    """An image of a recording: to be sent when a frame first sees it, and kept for the next."""
+
+    def __init__(self, image: Image) -> None:
+        self._waiting: torch.Tensor | None = _staged(image)
+        self._there: torch.Tensor | None = None
+
+    def on(self, execution: Execution) -> torch.Tensor:
+        """Return it on a device."""
+        if self._there is None:
+            assert self._waiting is not None
+            self._there = execution.send(self._waiting)
+            self._waiting = None
+        return self._there.to(execution.device)
+
+
+_SENT: dict[int, tuple[weakref.ref[Image], _SentOnce]] = {}
+"""By identity, for arrays have no hash; an image leaves the GPU with the array."""
+
+
+def _sent_once(image: Image) -> _SentOnce:
+    number = id(image)
+    known = _SENT.get(number)
+    if known is not None and known[0]() is image:
+        return known[1]
+    sent = _SentOnce(image)
+    _SENT[number] = weakref.ref(image, lambda gone: _forget(number, gone)), sent
+    return sent
+
+
+def _forget(number: int, gone: weakref.ref[Image]) -> None:
+    # The number may be another image's by now.
+    if number in _SENT and _SENT[number][0] is gone:
+        del _SENT[number]
 
 
 def _staged(image: npt.NDArray[Any]) -> torch.Tensor:

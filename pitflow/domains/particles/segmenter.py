@@ -6,7 +6,6 @@ the darkening of the frame as for every other segmenter. The pits are those of t
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pitflow.compute import thread_number
 from pitflow.config import ChangeConfig, UNetConfig, UNetPrecision
 from pitflow.domains.particles.channels import TileChannels
 from pitflow.domains.particles.model import load_network, model_folder
@@ -371,14 +371,10 @@ def _models_of(
 
 
 _LOADING = threading.Lock()
-_NEXT = itertools.count()
-_THREAD = threading.local()
 
 
 def model_here(name: str, device: str, precision: UNetPrecision) -> RunningModel:
     """Return the model for the calling thread: several GPUs are shared out among the threads."""
     with _LOADING:
         models = models_on(name, device, precision)
-    if not hasattr(_THREAD, "number"):
-        _THREAD.number = next(_NEXT)
-    return models[int(_THREAD.number) % len(models)]
+    return models[thread_number() % len(models)]
