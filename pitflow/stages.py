@@ -8,7 +8,7 @@ goes on from there.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pitflow.acquire.blocks import Block
     from pitflow.acquire.frames import FrameReader
     from pitflow.acquire.source import Source
+    from pitflow.frame import Frame
     from pitflow.report.data import ReportData
     from pitflow.report.page import Shown
     from pitflow.segment.pits import PitMap
@@ -384,13 +385,9 @@ def segment(job: Job) -> str:
             image="../video.zarr" if job.config.acquire.store_frames else None,
         )
     tail = reader.last(TAIL_FRAMES, job.frames.stop)
-    pits = find_pits(scene, job.config.segment.pits, tail)
-    if pits.n_static:
-        spots = words.count(pits.n_static, "dark spot")
-        job.notes.append(
-            f"{spots} of {job.config.segment.pits.min_area_px:g} px² and more, there from the "
-            "start, did not grow by half: taken for dirt, not for pits"
-        )
+    frames_of = partial(_frames_of, reader, blocks)
+    pits = find_pits(scene, job.config.segment.pits, tail, frames_of, job.compute.map)
+    _note_no_pits(job, pits)
     segmenter = create_segmenter(job.config.segment, pits)
     masks = open_stack(job.run.masks, writable=True)
     task = partial(_segment_blocks, segmenter, pits, reader, scene, masks, parts)
@@ -631,6 +628,31 @@ def _even_tasks(job: Job, reader: FrameReader, scene: StoredScene) -> list[tuple
     done = {path.stem for path in _part_files(job.run.parts("segment"), "blocks")}
     begun = done <= {f"blocks-{_span(task)}" for task in first}
     return first if begun else second
+
+
+def _frames_of(reader: FrameReader, blocks: Sequence[Block], block: int) -> Iterator[Frame]:
+    """Give the frames of a block."""
+    return reader.read(blocks[block].start, blocks[block].stop)
+
+
+def _note_no_pits(job: Job, pits: PitMap) -> None:
+    """Note what is as dark as a pit, and was taken for none."""
+    area = f"of {job.config.segment.pits.min_area_px:g} px² and more"
+    if pits.n_static:
+        job.notes.append(
+            f"{words.count(pits.n_static, 'dark spot')} {area}, there from the start, did not grow "
+            "by half: taken for dirt, not for pits"
+        )
+    if pits.n_landed:
+        job.notes.append(
+            f"{words.count(pits.n_landed, 'dark spot')} {area} came at once and did not grow: "
+            "taken for landed particles, not for pits"
+        )
+    if pits.n_beside:
+        job.notes.append(
+            f"{words.count(pits.n_beside, 'dark part')} beside pits came at once and did not grow: "
+            "taken for landed particles, not for growth"
+        )
 
 
 def _note_searches(job: Job, files: list[Path]) -> None:

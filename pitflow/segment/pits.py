@@ -1,14 +1,16 @@
 """Pits: near-black regions of the steel that stay and grow.
 
 Moving particles are gone from the blocks' backgrounds, so what is near-black there and stays so is
-a pit or a static dark speck; specks do not grow. Where a pit's pixels lie is found from the
-backgrounds of the whole recording, when each becomes pit from the frames of its block.
+a pit, a static dark speck or a particle that has landed; those do not grow. Where dark pixels lie
+is found from the backgrounds of the whole recording, when each turns dark from the frames of its
+block, and by that growth is told from landing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
@@ -22,13 +24,20 @@ from pitflow.frame import CLASS_BACKGROUND, Frame, Image
 from pitflow.median import median_image
 from pitflow.scene import Scene
 from pitflow.schema import PIT_PIXELS, empty_table, validate_table
-from pitflow.segment.classical.window import DOUBT, Window, change_point
+from pitflow.segment.classical.window import DOUBT, Window, change_point, windows
+from pitflow.segment.landed import NOT_DARK, grown_pixels
 from pitflow.translation import translated
 
 Ints = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
+Frames = npt.NDArray[np.int64]
+"""Numbers of frames."""
+Turned = tuple[Ints, Frames]
+"""Pixels of a map, and the frame in which each turned dark."""
+FramesOf = Callable[[int], Iterable[Frame]]
+"""Gives the sound frames of a block, in order."""
 
-NEVER = np.iinfo(np.int64).max
+NEVER = NOT_DARK
 """Arrival of a pixel that has not become pit."""
 
 TAIL_FRAMES = 9
@@ -73,6 +82,14 @@ class PitMap:
     n_static:
         Number of dark spots large enough for a pit that are none, for they were there from the
         start and have not grown.
+    not_before:
+        (m,) frame before which a pixel is dark but no pit: what had landed there is part of the pit
+        from when the pit has grown around it. None: every pixel is pit once it is dark.
+    n_landed:
+        Number of dark spots large enough for a pit that are none, for they came at once and have
+        not grown since.
+    n_beside:
+        Number of dark parts beside pits that are none of them, for the same reason.
     """
 
     shape: tuple[int, int]
@@ -84,15 +101,33 @@ class PitMap:
     n_pits: int
     end: npt.NDArray[np.float32] | None = None
     n_static: int = 0
+    not_before: Frames | None = None
+    n_landed: int = 0
+    n_beside: int = 0
 
     def state(self, window: Window) -> Mask:
         """Return (window.n, m): which pixels are pit in each of the window's own frames."""
-        block = window.block
         state = np.zeros((window.n, self.row.size), np.bool_)
-        state[:, self.since < block] = True
+        state[:, self.since < window.block] = True
+        changing, arrival = self.turning(window)
+        state[:, changing] = np.arange(window.n)[:, None] >= arrival
+        if self.not_before is not None:
+            numbers = np.array([frame.index for frame in window.frames[: window.n]])
+            state &= numbers[:, None] >= self.not_before
+        return state
+
+    def turning(self, window: Window) -> tuple[Ints, Ints]:
+        """Return which pixels turn dark in the window's block, and when.
+
+        Returns
+        -------
+        (k,) indices of pixels of the map, and (k,) the frame of the window in which each turns
+        dark, from 0; ``window.n`` or more: in none of its own.
+        """
+        block = window.block
         changing = np.flatnonzero((self.since == block) | (self.since == block + 1))
         if not changing.size:
-            return state
+            return changing, changing
         evidence = np.zeros((len(window.frames), changing.size), np.float32)
         for i, frame in enumerate(window.frames):
             if frame.quality == "ok":
@@ -100,9 +135,8 @@ class PitMap:
                 seen = self._in_frame(frame, changing)[2]
                 evidence[i] = np.where(self._shown_by(frame, changing) < limit, 1, -1) * seen
         ahead = len(window.frames) > window.n
-        arrival = change_point(evidence, doubt=DOUBT if ahead else _SOON, earlier_is_sure=True)
-        state[:, changing] = np.arange(window.n)[:, None] >= arrival
-        return state
+        doubt = DOUBT if ahead else _SOON
+        return changing, change_point(evidence, doubt=doubt, earlier_is_sure=True)
 
     def draw(self, state: Mask, frame: Frame, shape: tuple[int, int]) -> Mask:
         """Return the (height, width) mask of the pixels with ``state``, in the frame's geometry."""
@@ -151,10 +185,25 @@ def no_pits(shape: tuple[int, int]) -> PitMap:
     return PitMap(shape, none, none, none, none, none.astype(np.float32), 0)
 
 
-def find_pits(scene: Scene, config: PitConfig, tail: Sequence[Frame] = ()) -> PitMap:
-    """Find every pit of a recording from its backgrounds.
+def one_by_one(
+    function: Callable[[int], Turned], blocks: Sequence[int], done: Callable[[int, Turned], None]
+) -> None:
+    """Call a function for one block after the other."""
+    for block in blocks:
+        done(block, function(block))
 
-    One pass over the backgrounds, in memory that does not grow with their number.
+
+def find_pits(
+    scene: Scene,
+    config: PitConfig,
+    tail: Sequence[Frame] = (),
+    frames_of: FramesOf | None = None,
+    over_blocks: Callable[..., None] = one_by_one,
+) -> PitMap:
+    """Find every pit of a recording.
+
+    One pass over the backgrounds, and one over the frames of the blocks in which something turns
+    dark, in memory that does not grow with their number.
 
     Parameters
     ----------
@@ -165,6 +214,12 @@ def find_pits(scene: Scene, config: PitConfig, tail: Sequence[Frame] = ()) -> Pi
     tail:
         The last good frames, about ``TAIL_FRAMES``. The last background shows the middle of the
         last block; with these, growth after it is not missed.
+    frames_of:
+        Gives the frames of a block. Without them growth is told by blocks only: a pit has to grow
+        over three, or be large, and what lands beside a pit counts as the pit's.
+    over_blocks:
+        Calls a function for many blocks, as ``one_by_one`` does; ``Compute.map`` does it in
+        parallel.
 
     Returns
     -------
@@ -178,7 +233,20 @@ def find_pits(scene: Scene, config: PitConfig, tail: Sequence[Frame] = ()) -> Pi
     end = _median_of([frame for frame in tail if frame.quality == "ok"])
     if end is not None:
         _record(since, scene.n_blocks, end < limit)
-    labels, n_static = _grouped(since, scene.first < limit, config.min_area_px)
+    at_start = (scene.first < limit) & (since == 0)
+    dark, n_static = _without_static(since != _NOT_YET, at_start, config.min_area_px)
+    since[~dark] = _NOT_YET
+    regions = _regions(dark, config.min_area_px)
+    arrival = None
+    if frames_of is not None:
+        row, column = np.nonzero(regions)
+        none = np.zeros(row.size, np.intp)
+        since_then = since[row, column].astype(np.intp)
+        candidates = PitMap(scene.shape, row, column, none, since_then, limit[row, column], 1)
+        arrival = np.full(scene.shape, NEVER, np.int64)
+        arrival[row, column] = _arrival(candidates, scene, frames_of, over_blocks)
+    sorted_out = _grouped(regions, since, arrival, _sound(scene), config.min_area_px)
+    labels = sorted_out.labels
     row, column = np.nonzero(labels)
     return PitMap(
         scene.shape,
@@ -190,7 +258,56 @@ def find_pits(scene: Scene, config: PitConfig, tail: Sequence[Frame] = ()) -> Pi
         int(labels.max(initial=0)),
         end,
         n_static,
+        None if arrival is None else sorted_out.not_before[row, column],
+        sorted_out.n_landed,
+        sorted_out.n_beside,
     )
+
+
+def _arrival(
+    candidates: PitMap, scene: Scene, frames_of: FramesOf, over_blocks: Callable[..., None]
+) -> Frames:
+    """Return (m,) the frame in which each pixel of a map turns dark, ``NEVER`` where none shows it.
+
+    Every block is looked at by itself.
+    """
+    arrival = np.full(candidates.row.size, NEVER, np.int64)
+    turns = np.unique(np.concatenate([candidates.since - 1, candidates.since]))
+    blocks = [int(block) for block in turns if 0 <= block < scene.n_blocks]
+    found: list[Turned] = []
+    over_blocks(
+        partial(turned_dark, candidates, scene, frames_of),
+        blocks,
+        lambda block, turned: found.append(turned),
+    )
+    for pixels, frames in found:
+        np.minimum.at(arrival, pixels, frames)
+    return arrival
+
+
+def turned_dark(candidates: PitMap, scene: Scene, frames_of: FramesOf, block: int) -> Turned:
+    """Return which pixels of a map turn dark in a block, and in which frame."""
+    pixels = np.flatnonzero((candidates.since == block) | (candidates.since == block + 1))
+    first = np.full(candidates.row.size, NEVER, np.int64)
+    last = NEVER
+    for window in windows(frames_of(block), scene):
+        changing, turn = candidates.turning(window)
+        numbers = np.array([frame.index for frame in window.frames[: window.n]] + [NEVER])
+        turned = numbers[np.minimum(turn, window.n)]
+        first[changing] = np.minimum(first[changing], turned)
+        last = int(numbers[-2])
+    # The background says that it is dark in this block, and no frame for sure: by its end it is.
+    late = (candidates.since == block) & (first == NEVER)
+    first[late] = last
+    pixels = pixels[first[pixels] != NEVER]
+    return pixels, first[pixels]
+
+
+def _sound(scene: Scene) -> Frames:
+    """Return (n,) the numbers of the frames that can be trusted."""
+    table = scene.frames
+    numbers: Frames = table.loc[table["quality"] == "ok", "frame"].to_numpy(np.int64)
+    return numbers
 
 
 def with_rim(pit: Mask) -> Mask:
@@ -295,16 +412,22 @@ def _quadratic(height: int, width: int) -> npt.NDArray[np.float64]:
     return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y])
 
 
-def _grouped(
-    since: npt.NDArray[np.uint16], at_start: Mask, min_area_px: float
-) -> tuple[npt.NDArray[np.int32], int]:
-    """Return the labels of pits, 1 to n in the order of their first block, 0 elsewhere.
+@dataclass(frozen=True, slots=True)
+class _Sorted:
+    """What the dark pixels are: (height, width) each, and what was left out."""
 
-    And how many dark spots as large as a pit do not grow.
+    labels: npt.NDArray[np.int32]
+    not_before: Frames
+    n_landed: int
+    n_beside: int
+
+
+def _regions(dark: Mask, min_area_px: float) -> npt.NDArray[np.int32]:
+    """Return the dark pixels labelled by regions of parts that may belong together, from 1.
+
+    Regions that have less area than the smallest pit are left out.
     """
-    dark = since != _NOT_YET
-    grown, n_static = _without_static(dark, at_start & (since == 0), min_area_px)
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(grown.view(np.uint8), connectivity=8)
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(dark.view(np.uint8), connectivity=8)
     # Parts that belong together overlap once each has grown by its reach.
     reach = _reach(stats[:, cv2.CC_STAT_AREA])
     near = np.zeros(dark.shape, np.uint8)
@@ -312,19 +435,46 @@ def _grouped(
         box = _box(stats[part], int(np.ceil(reach[part])) + 1, dark.shape)
         far = cv2.distanceTransform((parts[box] != part).view(np.uint8), cv2.DIST_L2, 3)
         near[box] |= far <= reach[part]
-    _, regions, boxes, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
-    labels = np.zeros(dark.shape, np.int32)
-    count = 0
-    for region in range(1, boxes.shape[0]):
-        box = _box(boxes[region], 1, dark.shape)
-        inside = grown[box] & (regions[box] == region)
+    _, regions = cv2.connectedComponents(near, connectivity=8)
+    regions[~dark] = 0
+    small = np.bincount(regions.ravel()) < min_area_px
+    regions[small[regions]] = 0
+    labels: npt.NDArray[np.int32] = regions
+    return labels
+
+
+def _grouped(
+    regions: npt.NDArray[np.int32],
+    since: npt.NDArray[np.uint16],
+    arrival: Frames | None,
+    sound: Frames,
+    min_area_px: float,
+) -> _Sorted:
+    """Tell pits from what has landed, and label them from 1 in the order of their first block."""
+    labels = np.zeros(since.shape, np.int32)
+    not_before = np.zeros(since.shape, np.int64)
+    count = n_landed = n_beside = 0
+    for region, box in enumerate(ndimage.find_objects(regions), start=1):
+        if box is None:
+            continue
+        inside = regions[box] == region
+        n_parts = 0
+        if arrival is not None:
+            dark_from = np.where(inside, arrival[box], NEVER)
+            growth = grown_pixels(dark_from, sound, min_area_px, _LARGE * min_area_px)
+            not_before[box][inside] = growth.not_before[inside]
+            inside = growth.pit
+            n_parts, n_landed = growth.n_landed, n_landed + growth.n_large_landed
         local = _split_in_time(np.where(inside, since[box], _NOT_YET), min_area_px)
+        before = count
         for pit in np.unique(local[local > 0]):
             here = local == pit
-            if _is_pit(since[box][here], min_area_px) and _has_core(here, min_area_px):
+            grows = arrival is not None
+            if _is_pit(since[box][here], min_area_px, grows) and _has_core(here, min_area_px):
                 count += 1
                 labels[box][here] = count
-    return _in_order(labels, since), n_static
+        n_beside += n_parts if count > before else 0
+    return _Sorted(_in_order(labels, since), not_before, n_landed, n_beside)
 
 
 def _without_static(dark: Mask, at_start: Mask, min_area_px: float) -> tuple[Mask, int]:
@@ -414,17 +564,19 @@ def _nearest_label(
     return distance, label_of[source]
 
 
-def _is_pit(since: npt.NDArray[np.uint16], min_area_px: float) -> bool:
+def _is_pit(since: npt.NDArray[np.uint16], min_area_px: float, grows: bool) -> bool:
     """Pits grow: a dark spot that came at once and stayed as it is has landed there.
 
     A small one must also have grown in most blocks from its first to its last: specks that land on
-    one another come at long intervals.
+    one another come at long intervals. Where it is not known from the frames that it ``grows``, it
+    must do so over three blocks.
     """
     if since.size < min_area_px:
         return False
     steps = np.unique(since).size
     steady = steps >= _STEADY * (int(since.max()) - int(since.min()) + 1)
-    return (steps >= 3 and steady) or since.size >= _LARGE * min_area_px / min(steps, 3)
+    seen_to_grow = grows or steps >= 3
+    return (seen_to_grow and steady) or since.size >= _LARGE * min_area_px / min(steps, 3)
 
 
 def _has_core(pit: Mask, min_area_px: float) -> bool:
