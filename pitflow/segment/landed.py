@@ -7,6 +7,7 @@ darkens all its pixels within a few frames, however far they lie from what was d
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,8 +26,17 @@ _FRONT_PX = 0.5
 or by Faraday's law 11 A/cm^2: about the highest current density measured in pits of steel."""
 _EDGE_PX = 1.0
 """How far from where it was the edge is seen, as pixels are whole."""
+_PAUSE_FRAMES = 5
+"""A pit that grows wins a pixel at least so often, or hardly grows at all."""
+_LASTING_FRAMES = 10
+"""Growth without a pause lasts longer than this; the landing of a particle, which takes less than
+a third of it, does not."""
+_FEW_PX = 2
+"""What is new between two pauses and no more than this is no particle that has landed."""
 _LEAST_GROWN = 0.5
 """Share of the smallest pit's area that what is to be a pit must have grown by."""
+_MOST = 0.9
+"""Share of what has come to a pit that must have grown steadily."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +81,18 @@ def grown_pixels(
     large_px:
         What has this area at once is no particle, px^2.
     """
-    labels, at_once, grown = _parts(arrival, seen)
+    labels, at_once = _parts(arrival, seen)
+    n_parts = int(labels.max(initial=0)) + 1
+    clump = np.bincount(labels[at_once], minlength=n_parts)
+    came = np.bincount(labels.ravel(), minlength=n_parts) - clump
+    rank = np.searchsorted(seen, arrival)
+    steady = _steadily_grown(labels, rank, (labels > 0) & ~at_once, n_parts)
     # The edge of what has landed is seen sooner or later by a pixel: one layer is no growth.
-    layer = 2 * np.sqrt(np.pi * at_once)
-    grows = (grown >= np.maximum(_LEAST_GROWN * min_area_px, layer)) | (at_once >= large_px)
+    least = np.maximum(_LEAST_GROWN * min_area_px, 2 * np.sqrt(np.pi * clump))
+    grows = (steady >= least) & (steady >= _MOST * came) & (clump + came >= min_area_px)
+    grows |= clump >= large_px
     grows[0] = False
-    body = grows[labels]
+    body = _with_first(grows[labels], at_once & (rank == 0))
     pit, not_before = body.copy(), np.zeros(arrival.shape, np.int64)
     n, apart, stats, _ = cv2.connectedComponentsWithStats(
         ((labels > 0) & ~body).view(np.uint8), connectivity=8
@@ -95,6 +111,16 @@ def grown_pixels(
     return Growth(pit, not_before, n_landed, n_large_landed)
 
 
+def _with_first(body: Mask, first: Mask) -> Mask:
+    """Add to what has grown what was there before the first frame, where it is one with it.
+
+    How that came was not seen: a pit may lie in several pieces under its cover.
+    """
+    _, parts = cv2.connectedComponents((body | first).view(np.uint8), connectivity=8)
+    whole: Mask = np.isin(parts, np.unique(parts[body]))
+    return whole
+
+
 def _taken_in(own: Mask, arrival: npt.NDArray[np.int64]) -> int:
     """Return the frame from which on the pit has half of what is around a landed part."""
     ring = (cv2.dilate(own.view(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~own
@@ -102,22 +128,44 @@ def _taken_in(own: Mask, arrival: npt.NDArray[np.int64]) -> int:
     return int(around[around.size // 2]) if around.size else NOT_DARK
 
 
-def _parts(
-    arrival: npt.NDArray[np.int64], seen: npt.NDArray[np.int64]
-) -> tuple[Labels, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _steadily_grown(
+    labels: Labels, rank: npt.NDArray[np.intp], growth: Mask, n: int
+) -> npt.NDArray[np.int64]:
+    """Return (n,) the area of each part that came by growth and not by one landing after another.
+
+    Between two pauses a growing pit wins pixels for long, or, where it hardly grows, few of them.
+    """
+    part, when = labels[growth], rank[growth]
+    order = np.lexsort((when, part))
+    part, when = part[order], when[order]
+    if not part.size:
+        return np.zeros(n, np.int64)
+    begins = np.diff(part, prepend=-1) != 0
+    begins[1:] |= np.diff(when) > _PAUSE_FRAMES
+    first = np.flatnonzero(begins)
+    area = np.diff(np.append(first, part.size))
+    lasts = when[first + area - 1] - when[first] + 1
+    counts = (lasts >= _LASTING_FRAMES) | (area <= _FEW_PX)
+    steady = np.zeros(n, np.int64)
+    np.add.at(steady, part[first], np.where(counts, area, 0))
+    return steady
+
+
+def _parts(arrival: npt.NDArray[np.int64], seen: npt.NDArray[np.int64]) -> tuple[Labels, Mask]:
     """Follow the dark pixels in time: each patch of new ones is growth of a part, or a new part.
 
     Returns
     -------
-    (height, width) labels of the parts, 0 where it is not dark; and of each label the area it came
-    with at once and the area it has grown by since, px^2.
+    (height, width) labels of the parts, 0 where it is not dark; and which pixels are those that a
+    part began with.
     """
     row, column = np.nonzero(arrival != NOT_DARK)
     rank = np.searchsorted(seen, arrival[row, column])
     order = np.argsort(rank, kind="stable")
     row, column, rank = row[order], column[order], rank[order]
     labels = np.zeros(arrival.shape, np.int32)
-    at_once, grown = [0], [0]
+    at_once = np.zeros(arrival.shape, np.bool_)
+    area = [0]
     steps = np.unique(rank)
     first = np.searchsorted(rank, steps)
     last = np.searchsorted(rank, steps + AT_ONCE_FRAMES)
@@ -132,8 +180,8 @@ def _parts(
         lapse = seen[end] - seen[max(int(step) - 1, 0)]
         reach = _EDGE_PX + _FRONT_PX * max(float(lapse), AT_ONCE_FRAMES)
         for box, patch in _patches(rows, columns, new, now, int(np.ceil(reach)) + 1, labels.shape):
-            _assign(labels[box], patch, reach, at_once, grown)
-    return labels, np.array(at_once), np.array(grown)
+            _assign(labels[box], at_once[box], patch, reach, area)
+    return labels, at_once
 
 
 def _patches(
@@ -162,33 +210,40 @@ def _patches(
     return patches
 
 
-def _assign(
-    labels: Labels, patch: Mask, reach: float, at_once: list[int], grown: list[int]
-) -> None:
+def _assign(labels: Labels, at_once: Mask, patch: Mask, reach: float, area: list[int]) -> None:
     """Give a patch to the largest part that may have grown by it; the rest is a new part."""
     patch = patch & (labels == 0)
-    distance = cv2.distanceTransform((labels == 0).view(np.uint8), cv2.DIST_L2, 5)
-    beyond = patch & (distance > reach)
-    came = patch
-    if not beyond.any():
-        came = beyond
-    elif (labels > 0).any():
-        far = cv2.distanceTransform((~beyond).view(np.uint8), cv2.DIST_L2, 5)
-        came = patch & (far <= reach)
+    depth = _distance(labels > 0) if (labels > 0).any() else np.full(labels.shape, np.inf)
+    came = _beyond(patch, depth, reach)
     growth = patch & ~came
-    if growth.any():
-        near = cv2.distanceTransform((~growth).view(np.uint8), cv2.DIST_L2, 5)
-        others = np.unique(labels[(labels > 0) & (near <= reach)])
-        if others.size:
-            part = max(others.tolist(), key=lambda label: at_once[label] + grown[label])
-            labels[growth] = part
-            grown[part] += int(growth.sum())
-        else:
-            came = patch
+    near = labels[(labels > 0) & (_distance(growth) <= reach)] if growth.any() else labels[:0]
+    if near.size:
+        label = max(np.unique(near).tolist(), key=area.__getitem__)
+        labels[growth] = label
+        area[label] += int(growth.sum())
+    else:
+        came = patch
     if came.any():
-        labels[came] = len(at_once)
-        at_once.append(int(came.sum()))
-        grown.append(0)
+        labels[came] = len(area)
+        at_once[came] = True
+        area.append(int(came.sum()))
+
+
+def _beyond(patch: Mask, depth: npt.NDArray[Any], reach: float) -> Mask:
+    """Return what of a patch is deeper than ``reach``, px, with what is as near as that to it."""
+    beyond = patch & (depth > reach)
+    if not beyond.any():
+        return beyond
+    clump: Mask = patch & (_distance(beyond) <= reach)
+    return clump
+
+
+def _distance(mask: Mask) -> npt.NDArray[np.float32]:
+    """Return the distance of every pixel from a mask, px."""
+    distance: npt.NDArray[np.float32] = cv2.distanceTransform(
+        (~mask).view(np.uint8), cv2.DIST_L2, 5
+    )
+    return distance
 
 
 def _around(
