@@ -8,7 +8,7 @@ goes on from there.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from pitflow.acquire.blocks import Block
     from pitflow.acquire.frames import FrameReader
     from pitflow.acquire.source import Source
-    from pitflow.frame import Frame
     from pitflow.report.data import ReportData
     from pitflow.report.page import Shown
     from pitflow.segment.pits import PitMap
@@ -369,6 +368,7 @@ def segment(job: Job) -> str:
     import numpy as np
 
     from pitflow.acquire.blocks import plan_tasks
+    from pitflow.acquire.frames import frames_of_block
     from pitflow.acquire.store import create_masks, image_marks, open_stack
     from pitflow.segment.block import combine_arrivals
     from pitflow.segment.pits import TAIL_FRAMES, find_pits, pit_pixels
@@ -385,7 +385,7 @@ def segment(job: Job) -> str:
             image="../video.zarr" if job.config.acquire.store_frames else None,
         )
     tail = reader.last(TAIL_FRAMES, job.frames.stop)
-    frames_of = partial(_frames_of, reader, blocks)
+    frames_of = partial(frames_of_block, reader, scene)
     pits = find_pits(scene, job.config.segment.pits, tail, frames_of, job.compute.map)
     _note_no_pits(job, pits)
     segmenter = create_segmenter(job.config.segment, pits)
@@ -630,11 +630,6 @@ def _even_tasks(job: Job, reader: FrameReader, scene: StoredScene) -> list[tuple
     return first if begun else second
 
 
-def _frames_of(reader: FrameReader, blocks: Sequence[Block], block: int) -> Iterator[Frame]:
-    """Give the frames of a block."""
-    return reader.read(blocks[block].start, blocks[block].stop)
-
-
 def _note_no_pits(job: Job, pits: PitMap) -> None:
     """Note what is as dark as a pit, and was taken for none."""
     area = f"of {job.config.segment.pits.min_area_px:g} px² and more"
@@ -645,12 +640,12 @@ def _note_no_pits(job: Job, pits: PitMap) -> None:
         )
     if pits.n_landed:
         job.notes.append(
-            f"{words.count(pits.n_landed, 'dark spot')} {area} came at once and did not grow: "
-            "taken for landed particles, not for pits"
+            f"{words.count(pits.n_landed, 'dark spot')} {area} came at once or in clumps, and did "
+            "not grow steadily: taken for landed particles, not for pits"
         )
     if pits.n_beside:
         job.notes.append(
-            f"{words.count(pits.n_beside, 'dark part')} beside pits came at once and did not grow: "
+            f"{words.count(pits.n_beside, 'dark part')} beside pits came at once or in clumps: "
             "taken for landed particles, not for growth"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ import zarr
 from pitflow.acquire.source import Source
 from pitflow.acquire.store import read_frame
 from pitflow.frame import SOUND, Frame, Image
+from pitflow.scene import Scene
 
 
 class FrameReader:
@@ -72,3 +74,12 @@ class FrameReader:
             for number, image, _ in self._source.read(int(numbers[0]), int(numbers[-1]) + 1):
                 if number in wanted and image is not None:
                     yield number, image
+
+
+def frames_of_block(reader: FrameReader, scene: Scene, block: int) -> Iterator[Frame]:
+    """Yield the sound frames of a block, in order."""
+    numbers = scene.frames["frame"].tolist()
+    first, beyond = (bisect_left(numbers, edge, key=scene.block_of) for edge in (block, block + 1))
+    if first == beyond:
+        return iter(())
+    return reader.read(numbers[first], numbers[beyond - 1] + 1)

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 Mask = npt.NDArray[np.bool_]
 Labels = npt.NDArray[np.int32]
@@ -32,9 +33,10 @@ _LASTING_FRAMES = 10
 """Growth without a pause lasts longer than this; the landing of a particle, which takes less than
 a third of it, does not."""
 _FEW_PX = 2
-"""What is new between two pauses and no more than this is no particle that has landed."""
+"""What is new at one place and no more than this is no particle that has landed."""
 _LEAST_GROWN = 0.5
 """Share of the smallest pit's area that what is to be a pit must have grown by."""
+_CORE_SHARE = 0.8
 _MOST = 0.9
 """Share of what has come to a pit that must have grown steadily."""
 
@@ -65,6 +67,7 @@ class Growth:
 def grown_pixels(
     arrival: npt.NDArray[np.int64],
     seen: npt.NDArray[np.int64],
+    start: Labels,
     min_area_px: float,
     large_px: float,
 ) -> Growth:
@@ -76,23 +79,31 @@ def grown_pixels(
         (height, width) frame in which each pixel turned dark, ``NOT_DARK`` for none.
     seen:
         (n,) numbers of the frames looked at, rising.
+    start:
+        (height, width) labels, from 1, of what was dark in the first frame: how it came was not
+        seen, so pieces that lie together, as under a cover, are one part. 0: what was not dark.
     min_area_px:
         Area of the smallest pit, px^2.
     large_px:
         What has this area at once is no particle, px^2.
     """
-    labels, at_once = _parts(arrival, seen)
+    labels, at_once, single = _parts(arrival, seen, start)
     n_parts = int(labels.max(initial=0)) + 1
     clump = np.bincount(labels[at_once], minlength=n_parts)
     came = np.bincount(labels.ravel(), minlength=n_parts) - clump
     rank = np.searchsorted(seen, arrival)
-    steady = _steadily_grown(labels, rank, (labels > 0) & ~at_once, n_parts)
+    grown = (labels > 0) & ~at_once
+    steady = _steadily_grown(labels[grown], rank[grown], single[grown], n_parts)
     # The edge of what has landed is seen sooner or later by a pixel: one layer is no growth.
     least = np.maximum(_LEAST_GROWN * min_area_px, 2 * np.sqrt(np.pi * clump))
     grows = (steady >= least) & (steady >= _MOST * came) & (clump + came >= min_area_px)
     grows |= clump >= large_px
     grows[0] = False
-    body = _with_first(grows[labels], at_once & (rank == 0))
+    for part in np.flatnonzero(grows).tolist():
+        grows[part] = has_core(ndimage.binary_fill_holes(labels == part), min_area_px)
+    body = grows[labels]
+    # Part of a lacy cover, if a pit takes it in; what lands on one another does so in clumps.
+    gradual = ((steady >= _MOST * came) & (came >= clump))[labels]
     pit, not_before = body.copy(), np.zeros(arrival.shape, np.int64)
     n, apart, stats, _ = cv2.connectedComponentsWithStats(
         ((labels > 0) & ~body).view(np.uint8), connectivity=8
@@ -107,18 +118,18 @@ def grown_pixels(
             n_large_landed += int(own.sum() >= min_area_px)
             continue
         pit[box] |= own
-        not_before[box][own] = taken
+        not_before[box][own & ~gradual[box]] = taken
     return Growth(pit, not_before, n_landed, n_large_landed)
 
 
-def _with_first(body: Mask, first: Mask) -> Mask:
-    """Add to what has grown what was there before the first frame, where it is one with it.
+def has_core(pit: Mask, min_area_px: float) -> bool:
+    """Tell whether a disc nearly as large as the smallest pit fits in.
 
-    How that came was not seen: a pit may lie in several pieces under its cover.
+    Specks that land side by side grow together over time as a pit does, but stay thin.
     """
-    _, parts = cv2.connectedComponents((body | first).view(np.uint8), connectivity=8)
-    whole: Mask = np.isin(parts, np.unique(parts[body]))
-    return whole
+    padded = np.pad(pit, 1).view(np.uint8)
+    core = float(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
+    return core >= _CORE_SHARE * float(np.sqrt(min_area_px / np.pi))
 
 
 def _taken_in(own: Mask, arrival: npt.NDArray[np.int64]) -> int:
@@ -129,43 +140,50 @@ def _taken_in(own: Mask, arrival: npt.NDArray[np.int64]) -> int:
 
 
 def _steadily_grown(
-    labels: Labels, rank: npt.NDArray[np.intp], growth: Mask, n: int
+    part: Labels, rank: npt.NDArray[np.intp], single: Mask, n: int
 ) -> npt.NDArray[np.int64]:
     """Return (n,) the area of each part that came by growth and not by one landing after another.
 
-    Between two pauses a growing pit wins pixels for long, or, where it hardly grows, few of them.
+    A pit wins pixels without a pause for long, or, where it grows slowly, one here and one there.
+
+    Parameters
+    ----------
+    part, rank, single:
+        (m,) of each pixel won its part, when, and whether it came by itself.
+    n:
+        Number of labels.
     """
-    part, when = labels[growth], rank[growth]
-    order = np.lexsort((when, part))
-    part, when = part[order], when[order]
+    steady = np.zeros(n, np.int64)
     if not part.size:
-        return np.zeros(n, np.int64)
+        return steady
+    order = np.lexsort((rank, part))
+    part, rank, single = part[order], rank[order], single[order]
     begins = np.diff(part, prepend=-1) != 0
-    begins[1:] |= np.diff(when) > _PAUSE_FRAMES
+    begins[1:] |= np.diff(rank) > _PAUSE_FRAMES
     first = np.flatnonzero(begins)
     area = np.diff(np.append(first, part.size))
-    lasts = when[first + area - 1] - when[first] + 1
-    counts = (lasts >= _LASTING_FRAMES) | (area <= _FEW_PX)
-    steady = np.zeros(n, np.int64)
-    np.add.at(steady, part[first], np.where(counts, area, 0))
+    lasts = rank[first + area - 1] - rank[first] + 1
+    np.add.at(steady, part, np.repeat(lasts >= _LASTING_FRAMES, area) | single)
     return steady
 
 
-def _parts(arrival: npt.NDArray[np.int64], seen: npt.NDArray[np.int64]) -> tuple[Labels, Mask]:
+def _parts(
+    arrival: npt.NDArray[np.int64], seen: npt.NDArray[np.int64], start: Labels
+) -> tuple[Labels, Mask, Mask]:
     """Follow the dark pixels in time: each patch of new ones is growth of a part, or a new part.
 
     Returns
     -------
-    (height, width) labels of the parts, 0 where it is not dark; and which pixels are those that a
-    part began with.
+    (height, width) labels of the parts, 0 where it is not dark; which pixels are those that a part
+    began with; and which were won by themselves or with few others.
     """
     row, column = np.nonzero(arrival != NOT_DARK)
     rank = np.searchsorted(seen, arrival[row, column])
     order = np.argsort(rank, kind="stable")
     row, column, rank = row[order], column[order], rank[order]
-    labels = np.zeros(arrival.shape, np.int32)
-    at_once = np.zeros(arrival.shape, np.bool_)
-    area = [0]
+    labels = start.copy()
+    at_once, single = start > 0, np.zeros(arrival.shape, np.bool_)
+    area: list[int] = np.bincount(start.ravel()).tolist()
     steps = np.unique(rank)
     first = np.searchsorted(rank, steps)
     last = np.searchsorted(rank, steps + AT_ONCE_FRAMES)
@@ -180,8 +198,10 @@ def _parts(arrival: npt.NDArray[np.int64], seen: npt.NDArray[np.int64]) -> tuple
         lapse = seen[end] - seen[max(int(step) - 1, 0)]
         reach = _EDGE_PX + _FRONT_PX * max(float(lapse), AT_ONCE_FRAMES)
         for box, patch in _patches(rows, columns, new, now, int(np.ceil(reach)) + 1, labels.shape):
+            if patch.sum() <= _FEW_PX:
+                single[box] |= patch
             _assign(labels[box], at_once[box], patch, reach, area)
-    return labels, at_once
+    return labels, at_once, single
 
 
 def _patches(

@@ -25,7 +25,7 @@ from pitflow.median import median_image
 from pitflow.scene import Scene
 from pitflow.schema import PIT_PIXELS, empty_table, validate_table
 from pitflow.segment.classical.window import DOUBT, Window, change_point, windows
-from pitflow.segment.landed import NOT_DARK, grown_pixels
+from pitflow.segment.landed import NOT_DARK, grown_pixels, has_core
 from pitflow.translation import translated
 
 Ints = npt.NDArray[np.intp]
@@ -51,7 +51,6 @@ _SATELLITE_SHARE = 0.3
 _GROWN = 1.5
 _LARGE = 6.0
 _STEADY = 0.5
-_CORE_SHARE = 0.8
 _RIM_PX = 2
 _SPECK_AREA, _PAUSE_FRAMES = 30, 12
 _SOON = 0.5
@@ -86,8 +85,8 @@ class PitMap:
         (m,) frame before which a pixel is dark but no pit: what had landed there is part of the pit
         from when the pit has grown around it. None: every pixel is pit once it is dark.
     n_landed:
-        Number of dark spots large enough for a pit that are none, for they came at once and have
-        not grown since.
+        Number of dark spots large enough for a pit that are none, for they came at once, or one
+        landing after another.
     n_beside:
         Number of dark parts beside pits that are none of them, for the same reason.
     """
@@ -237,15 +236,15 @@ def find_pits(
     dark, n_static = _without_static(since != _NOT_YET, at_start, config.min_area_px)
     since[~dark] = _NOT_YET
     regions = _regions(dark, config.min_area_px)
-    arrival = None
-    if frames_of is not None:
+    arrival, sound = None, _sound(scene)
+    if frames_of is not None and sound.size:
         row, column = np.nonzero(regions)
         none = np.zeros(row.size, np.intp)
         since_then = since[row, column].astype(np.intp)
         candidates = PitMap(scene.shape, row, column, none, since_then, limit[row, column], 1)
         arrival = np.full(scene.shape, NEVER, np.int64)
         arrival[row, column] = _arrival(candidates, scene, frames_of, over_blocks)
-    sorted_out = _grouped(regions, since, arrival, _sound(scene), config.min_area_px)
+    sorted_out = _grouped(regions, since, arrival, sound, config.min_area_px)
     labels = sorted_out.labels
     row, column = np.nonzero(labels)
     return PitMap(
@@ -458,22 +457,30 @@ def _grouped(
         if box is None:
             continue
         inside = regions[box] == region
-        n_parts = 0
+        n_parts = n_large = 0
         if arrival is not None:
             dark_from = np.where(inside, arrival[box], NEVER)
-            growth = grown_pixels(dark_from, sound, min_area_px, _LARGE * min_area_px)
+            start = _regions(dark_from <= sound[0], 0)
+            growth = grown_pixels(dark_from, sound, start, min_area_px, _LARGE * min_area_px)
             not_before[box][inside] = growth.not_before[inside]
             inside = growth.pit
-            n_parts, n_landed = growth.n_landed, n_landed + growth.n_large_landed
+            n_parts, n_large = growth.n_landed, growth.n_large_landed
         local = _split_in_time(np.where(inside, since[box], _NOT_YET), min_area_px)
-        before = count
+        n_before = count
         for pit in np.unique(local[local > 0]):
             here = local == pit
-            grows = arrival is not None
-            if _is_pit(since[box][here], min_area_px, grows) and _has_core(here, min_area_px):
+            grows = arrival is not None or _grows_by_blocks(since[box][here], min_area_px)
+            if here.sum() < min_area_px:
+                continue
+            if grows and has_core(here, min_area_px):
                 count += 1
                 labels[box][here] = count
-        n_beside += n_parts if count > before else 0
+            else:
+                n_large += 1
+        if count > n_before:
+            n_beside += n_parts
+        else:
+            n_landed += n_large
     return _Sorted(_in_order(labels, since), not_before, n_landed, n_beside)
 
 
@@ -564,29 +571,15 @@ def _nearest_label(
     return distance, label_of[source]
 
 
-def _is_pit(since: npt.NDArray[np.uint16], min_area_px: float, grows: bool) -> bool:
+def _grows_by_blocks(since: npt.NDArray[np.uint16], min_area_px: float) -> bool:
     """Pits grow: a dark spot that came at once and stayed as it is has landed there.
 
     A small one must also have grown in most blocks from its first to its last: specks that land on
-    one another come at long intervals. Where it is not known from the frames that it ``grows``, it
-    must do so over three blocks.
+    one another come at long intervals.
     """
-    if since.size < min_area_px:
-        return False
     steps = np.unique(since).size
     steady = steps >= _STEADY * (int(since.max()) - int(since.min()) + 1)
-    seen_to_grow = grows or steps >= 3
-    return (seen_to_grow and steady) or since.size >= _LARGE * min_area_px / min(steps, 3)
-
-
-def _has_core(pit: Mask, min_area_px: float) -> bool:
-    """Tell whether a disc nearly as large as the smallest pit fits in.
-
-    Specks that land side by side grow together over time as a pit does, but stay thin.
-    """
-    padded = np.pad(pit, 1).view(np.uint8)
-    core = float(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
-    return core >= _CORE_SHARE * float(np.sqrt(min_area_px / np.pi))
+    return (steps >= 3 and steady) or since.size >= _LARGE * min_area_px / min(steps, 3)
 
 
 def _in_order(

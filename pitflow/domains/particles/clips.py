@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ import zarr
 from pitflow.acquire.acquire import acquire_blocks, first_good_frame
 from pitflow.acquire.background import StoredScene
 from pitflow.acquire.blocks import plan_blocks
-from pitflow.acquire.frames import FrameReader
+from pitflow.acquire.frames import FrameReader, frames_of_block
 from pitflow.acquire.quality import FrameCheck
 from pitflow.acquire.registration import Registration
 from pitflow.acquire.source import open_source
@@ -122,7 +123,8 @@ def _labelled(clip: Clip, wanted: set[int]) -> Iterator[Picture]:
     )
     scene = StoredScene(backgrounds, frames, reference, config.block_frames)
     reader = FrameReader(source, None, frames)
-    pits = find_pits(scene, PitConfig(), reader.last(TAIL_FRAMES, source.n_frames))
+    tail = reader.last(TAIL_FRAMES, source.n_frames)
+    pits = find_pits(scene, PitConfig(), tail, partial(frames_of_block, reader, scene))
     for window, i, ground in grounds(reader, scene, pits, wanted):
         truth, known = _truth(clip.world, window.frames[i].index)
         yield picture_in_run(window, i, ground, source.path.stem, truth, known)

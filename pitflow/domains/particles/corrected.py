@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from pitflow.acquire.background import StoredScene
-from pitflow.acquire.frames import FrameReader
+from pitflow.acquire.frames import FrameReader, frames_of_block
 from pitflow.compute import Progress
 from pitflow.config import PitConfig, build
 from pitflow.domains.particles.centres import centres_of
@@ -59,7 +60,8 @@ def corrected_pictures(
         If none of the frames is sound.
     """
     last = int(scene.frames["frame"].iloc[-1])
-    pits = find_pits(scene, config, reader.last(TAIL_FRAMES, last + 1))
+    tail = reader.last(TAIL_FRAMES, last + 1)
+    pits = find_pits(scene, config, tail, partial(frames_of_block, reader, scene))
     pictures = []
     for window, i, ground in grounds(reader, scene, pits, set(frames)):
         classes = mask_at(window.frames[i].index)
