@@ -28,17 +28,24 @@ or by Faraday's law 11 A/cm^2: about the highest current density measured in pit
 _EDGE_PX = 1.0
 """How far from where it was the edge is seen, as pixels are whole."""
 _PAUSE_FRAMES = 5
-"""A pit that grows wins a pixel at least so often, or hardly grows at all."""
+"""What grows wins a pixel at least so often, or else grows slowly."""
 _LASTING_FRAMES = 10
-"""Growth without a pause lasts longer than this; the landing of a particle, which takes less than
-a third of it, does not."""
+"""Growth without a pause lasts at least so long, three times as long as landing."""
 _FEW_PX = 2
 """What is new at one place and no more than this is no particle that has landed."""
-_LEAST_GROWN = 0.5
-"""Share of the smallest pit's area that what is to be a pit must have grown by."""
-_CORE_SHARE = 0.8
 _MOST = 0.9
-"""Share of what has come to a pit that must have grown steadily."""
+"""Share of what has come to a pit that must have grown without a pause, or by a few pixels."""
+_LEAST_GROWN = 0.5
+"""Share of the smallest pit's area by which a pit must have grown."""
+_ACTIVE = 2 / 3
+"""Share of the time of its growth that a satellite of a pit grows without a pause."""
+_ACTIVE_FRAMES = 15
+"""That time at least."""
+_LEAST_SATELLITE = 0.25
+"""Share of the smallest pit's area by which a satellite must have grown."""
+_TAILS = 0.05
+"""Share of its pixels before and after that time: the edge flickers."""
+_CORE_SHARE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +95,18 @@ def grown_pixels(
         What has this area at once is no particle, px^2.
     """
     labels, at_once, single = _parts(arrival, seen, start)
-    n_parts = int(labels.max(initial=0)) + 1
-    clump = np.bincount(labels[at_once], minlength=n_parts)
-    came = np.bincount(labels.ravel(), minlength=n_parts) - clump
     rank = np.searchsorted(seen, arrival)
-    grown = (labels > 0) & ~at_once
-    steady = _steadily_grown(labels[grown], rank[grown], single[grown], n_parts)
-    # The edge of what has landed is seen sooner or later by a pixel: one layer is no growth.
-    least = np.maximum(_LEAST_GROWN * min_area_px, 2 * np.sqrt(np.pi * clump))
-    grows = (steady >= least) & (steady >= _MOST * came) & (clump + came >= min_area_px)
-    grows |= clump >= large_px
-    grows[0] = False
-    for part in np.flatnonzero(grows).tolist():
-        grows[part] = has_core(ndimage.binary_fill_holes(labels == part), min_area_px)
-    body = grows[labels]
-    # Part of a lacy cover, if a pit takes it in; what lands on one another does so in clumps.
-    gradual = ((steady >= _MOST * came) & (came >= clump))[labels]
+    grows, gradual = np.zeros((2, int(labels.max(initial=0)) + 1), np.bool_)
+    for part, box in enumerate(ndimage.find_objects(labels), start=1):
+        own = labels[box] == part
+        won = own & ~at_once[box]
+        history = _History(int((own & at_once[box]).sum()), rank[box][won], single[box][won])
+        grows[part] = history.is_satellite(min_area_px) or (
+            (history.at_once >= large_px or history.is_pit(min_area_px))
+            and has_core(ndimage.binary_fill_holes(own), min_area_px)
+        )
+        gradual[part] = history.is_gradual
+    body, gradual = grows[labels], gradual[labels]
     pit, not_before = body.copy(), np.zeros(arrival.shape, np.int64)
     n, apart, stats, _ = cv2.connectedComponentsWithStats(
         ((labels > 0) & ~body).view(np.uint8), connectivity=8
@@ -122,6 +125,73 @@ def grown_pixels(
     return Growth(pit, not_before, n_landed, n_large_landed)
 
 
+@dataclass(frozen=True, slots=True)
+class _History:
+    """How one part has come.
+
+    Parameters
+    ----------
+    at_once:
+        Area that it began with, px^2.
+    rank:
+        (m,) when it won each further pixel, in frames that are not lost.
+    single:
+        (m,) whether that came with no more than a few others.
+    """
+
+    at_once: int
+    rank: npt.NDArray[np.intp]
+    single: Mask
+
+    @property
+    def _edge(self) -> float:
+        """The outline of what came at once, px: its pixels are seen to be dark sooner or later."""
+        return 2 * float(np.sqrt(np.pi * self.at_once))
+
+    @property
+    def _steady(self) -> int:
+        """Area won by growth, not by one landing after another, px^2.
+
+        A pit wins pixels for long without a pause, or, where it is slow, one here and one there.
+        """
+        order = np.argsort(self.rank, kind="stable")
+        rank, single = self.rank[order], self.single[order]
+        runs = np.split(np.arange(rank.size), np.flatnonzero(np.diff(rank) > _PAUSE_FRAMES) + 1)
+        lasts = [run.size and rank[run[-1]] - rank[run[0]] + 1 >= _LASTING_FRAMES for run in runs]
+        return sum(
+            run.size if long else int(single[run].sum())
+            for run, long in zip(runs, lasts, strict=True)
+        )
+
+    def is_pit(self, min_area_px: float) -> bool:
+        """Tell whether it grows as a pit does that stands alone."""
+        steady = self._steady
+        return (
+            self.at_once + self.rank.size >= min_area_px
+            and steady >= max(_LEAST_GROWN * min_area_px, self._edge)
+            and steady >= _MOST * self.rank.size
+        )
+
+    def is_satellite(self, min_area_px: float) -> bool:
+        """Tell whether it grows as a hole in a pit's cover does.
+
+        It is small, but grows on and on, while between landings there are pauses.
+        """
+        if self.rank.size < max(_LEAST_SATELLITE * min_area_px, self._edge):
+            return False
+        left_out = int(_TAILS * self.rank.size)
+        rank = np.sort(self.rank)[left_out : self.rank.size - left_out]
+        apart = np.diff(rank)
+        lasts = int(rank[-1] - rank[0]) + 1
+        active = int(apart[apart <= _PAUSE_FRAMES].sum()) + 1
+        return lasts >= _ACTIVE_FRAMES and active >= _ACTIVE * lasts
+
+    @property
+    def is_gradual(self) -> bool:
+        """Tell whether it is rather part of a pit that takes it in than a particle."""
+        return self.rank.size >= self.at_once and self._steady >= _MOST * self.rank.size
+
+
 def has_core(pit: Mask, min_area_px: float) -> bool:
     """Tell whether a disc nearly as large as the smallest pit fits in.
 
@@ -137,34 +207,6 @@ def _taken_in(own: Mask, arrival: npt.NDArray[np.int64]) -> int:
     ring = (cv2.dilate(own.view(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~own
     around = np.sort(arrival[ring])
     return int(around[around.size // 2]) if around.size else NOT_DARK
-
-
-def _steadily_grown(
-    part: Labels, rank: npt.NDArray[np.intp], single: Mask, n: int
-) -> npt.NDArray[np.int64]:
-    """Return (n,) the area of each part that came by growth and not by one landing after another.
-
-    A pit wins pixels without a pause for long, or, where it grows slowly, one here and one there.
-
-    Parameters
-    ----------
-    part, rank, single:
-        (m,) of each pixel won its part, when, and whether it came by itself.
-    n:
-        Number of labels.
-    """
-    steady = np.zeros(n, np.int64)
-    if not part.size:
-        return steady
-    order = np.lexsort((rank, part))
-    part, rank, single = part[order], rank[order], single[order]
-    begins = np.diff(part, prepend=-1) != 0
-    begins[1:] |= np.diff(rank) > _PAUSE_FRAMES
-    first = np.flatnonzero(begins)
-    area = np.diff(np.append(first, part.size))
-    lasts = rank[first + area - 1] - rank[first] + 1
-    np.add.at(steady, part, np.repeat(lasts >= _LASTING_FRAMES, area) | single)
-    return steady
 
 
 def _parts(
