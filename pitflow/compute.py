@@ -102,6 +102,28 @@ class Compute:
         UserError
             If the cluster cannot be reached.
         """
+        self._run(function, items, done, in_python=in_python)
+
+    def collect(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """Return what ``function`` gives for every item, in any order.
+
+        Raises
+        ------
+        UserError
+            If the cluster cannot be reached.
+        """
+        results: list[Result] = []
+        self._run(function, items, lambda item, result: results.append(result))
+        return results
+
+    def _run(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        done: Callable[[Item, Result], None],
+        *,
+        in_python: bool = False,
+    ) -> None:
         at_once = min(self.workers, len(items))
         if self.cluster is not None:
             with _cluster_at(self.cluster) as client:

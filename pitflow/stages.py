@@ -386,7 +386,7 @@ def segment(job: Job) -> str:
         )
     tail = reader.last(TAIL_FRAMES, job.frames.stop)
     frames_of = partial(frames_of_block, reader, scene)
-    pits = find_pits(scene, job.config.segment.pits, tail, frames_of, job.compute.map)
+    pits = find_pits(scene, job.config.segment.pits, tail, frames_of, job.compute.collect)
     _note_no_pits(job, pits)
     segmenter = create_segmenter(job.config.segment, pits)
     masks = open_stack(job.run.masks, writable=True)

@@ -34,6 +34,7 @@ Frames = npt.NDArray[np.int64]
 """Numbers of frames."""
 Turned = tuple[Ints, Frames]
 """Pixels of a map, and the frame in which each turned dark."""
+OverBlocks = Callable[[Callable[[int], Turned], Sequence[int]], Iterable[Turned]]
 FramesOf = Callable[[int], Iterable[Frame]]
 """Gives the sound frames of a block, in order."""
 
@@ -184,12 +185,9 @@ def no_pits(shape: tuple[int, int]) -> PitMap:
     return PitMap(shape, none, none, none, none, none.astype(np.float32), 0)
 
 
-def one_by_one(
-    function: Callable[[int], Turned], blocks: Sequence[int], done: Callable[[int, Turned], None]
-) -> None:
+def one_by_one(function: Callable[[int], Turned], blocks: Sequence[int]) -> list[Turned]:
     """Call a function for one block after the other."""
-    for block in blocks:
-        done(block, function(block))
+    return [function(block) for block in blocks]
 
 
 def find_pits(
@@ -197,7 +195,7 @@ def find_pits(
     config: PitConfig,
     tail: Sequence[Frame] = (),
     frames_of: FramesOf | None = None,
-    over_blocks: Callable[..., None] = one_by_one,
+    over_blocks: OverBlocks = one_by_one,
 ) -> PitMap:
     """Find every pit of a recording.
 
@@ -217,7 +215,7 @@ def find_pits(
         Gives the frames of a block. Without them growth is told by blocks only: a pit has to grow
         over three, or be large, and what lands beside a pit counts as the pit's.
     over_blocks:
-        Calls a function for many blocks, as ``one_by_one`` does; ``Compute.map`` does it in
+        Calls a function for many blocks, as ``one_by_one`` does; ``Compute.collect`` does it in
         parallel.
 
     Returns
@@ -264,7 +262,7 @@ def find_pits(
 
 
 def _arrival(
-    candidates: PitMap, scene: Scene, frames_of: FramesOf, over_blocks: Callable[..., None]
+    candidates: PitMap, scene: Scene, frames_of: FramesOf, over_blocks: OverBlocks
 ) -> Frames:
     """Return (m,) the frame in which each pixel of a map turns dark, ``NEVER`` where none shows it.
 
@@ -273,13 +271,7 @@ def _arrival(
     arrival = np.full(candidates.row.size, NEVER, np.int64)
     turns = np.unique(np.concatenate([candidates.since - 1, candidates.since]))
     blocks = [int(block) for block in turns if 0 <= block < scene.n_blocks]
-    found: list[Turned] = []
-    over_blocks(
-        partial(turned_dark, candidates, scene, frames_of),
-        blocks,
-        lambda block, turned: found.append(turned),
-    )
-    for pixels, frames in found:
+    for pixels, frames in over_blocks(partial(turned_dark, candidates, scene, frames_of), blocks):
         np.minimum.at(arrival, pixels, frames)
     return arrival
 
