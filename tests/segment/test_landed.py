@@ -81,7 +81,7 @@ def test_what_lands_beside_a_pit_is_no_growth_of_it():
 
 
 def test_a_satellite_that_grows_is_part_of_the_pit():
-    pit, hole = grows(50, 50, 0, 239, 14, begin=10), grows(70, 50, 60, 85, 3.2, begin=1)
+    pit, hole = grows(50, 50, 0, 239, 14, begin=10), grows(70.3, 50.2, 60, 85, 3.2, begin=1)
     growth = told(pit, hole)
     assert growth.pit[hole != NOT_DARK].all()
     assert (growth.not_before == 0).all()
