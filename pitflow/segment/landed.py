@@ -43,6 +43,8 @@ _ACTIVE_FRAMES = 15
 """That time at least."""
 _LEAST_SATELLITE = 0.25
 """Share of the smallest pit's area by which a satellite must have grown."""
+_SATELLITE_SHARE = 0.3
+"""Satellites are smaller than this share of their pit."""
 _TAILS = 0.05
 """Share of its pixels before and after that time: the edge flickers."""
 _CORE_SHARE = 0.8
@@ -96,7 +98,7 @@ def grown_pixels(
     """
     labels, at_once, single = _parts(arrival, seen, start)
     rank = np.searchsorted(seen, arrival)
-    grows, gradual = np.zeros((2, int(labels.max(initial=0)) + 1), np.bool_)
+    grows, gradual, doubtful = np.zeros((3, int(labels.max(initial=0)) + 1), np.bool_)
     for part, box in enumerate(ndimage.find_objects(labels), start=1):
         own = labels[box] == part
         won = own & ~at_once[box]
@@ -106,6 +108,8 @@ def grown_pixels(
             and has_core(ndimage.binary_fill_holes(own), min_area_px)
         )
         gradual[part] = history.is_gradual
+        doubtful[part] = history.at_once <= history.rank.size
+    grows |= doubtful & _is_lacy(np.bincount(labels.ravel()), grows, doubtful & ~grows)
     body, gradual = grows[labels], gradual[labels]
     pit, not_before = body.copy(), np.zeros(arrival.shape, np.int64)
     n, apart, stats, _ = cv2.connectedComponentsWithStats(
@@ -123,6 +127,19 @@ def grown_pixels(
         pit[box] |= own
         not_before[box][own & ~gradual[box]] = taken
     return Growth(pit, not_before, n_landed, n_large_landed)
+
+
+def _is_lacy(area: npt.NDArray[np.intp], grows: Mask, doubtful: Mask) -> bool:
+    """Tell whether small parts that came bit by bit are holes in a pit's cover, or heaps.
+
+    A pit whose satellites have surely grown has a lacy cover; heaps are many where much lands. So
+    what is in doubt is taken for the one while it has no more area than what is sure.
+    """
+    sure = area[grows]
+    if not sure.size:
+        return False
+    satellites = sure[sure < _SATELLITE_SHARE * sure.max()].sum()
+    return bool(area[doubtful].sum() <= satellites)
 
 
 @dataclass(frozen=True, slots=True)
