@@ -23,6 +23,10 @@ def test_every_item_is_done_once_whatever_the_number_of_workers() -> None:
         assert results == {number: number * number for number in range(20)}
 
 
+def test_results_are_collected() -> None:
+    assert sorted(Compute(3).collect(square, range(5))) == [0, 1, 4, 9, 16]
+
+
 def test_one_worker_keeps_the_order() -> None:
     done: list[int] = []
     Compute(1).map(square, [5, 3, 8, 1], lambda item, result: done.append(item))

@@ -85,8 +85,10 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 f"Regions darker than {100 * segment.pits.darkness:.0f} % of the steel around "
                 f"them that stay dark, grow, and end with at least {segment.pits.min_area_px:g} "
                 "px². What is dark from the start and does not grow by half is taken for dirt, "
-                f"unless it has {6 * segment.pits.min_area_px:g} px² and more. The centre is that "
-                "of the final pit."
+                f"unless it has {6 * segment.pits.min_area_px:g} px² and more. Growth is judged by "
+                "the frame in which each pixel turns dark: what comes within 3 frames, or in "
+                "clumps with pauses, has landed, and is part of a pit only from when the pit lies "
+                "around it. The centre is that of the final pit."
             ),
         ),
         (

@@ -273,6 +273,12 @@ def _arrival(
     blocks = [int(block) for block in turns if 0 <= block < scene.n_blocks]
     for pixels, frames in over_blocks(partial(turned_dark, candidates, scene, frames_of), blocks):
         np.minimum.at(arrival, pixels, frames)
+    # Of a block whose frames are all lost the next one shows what came meanwhile.
+    unseen = np.flatnonzero((arrival == NEVER) & (candidates.since < scene.n_blocks))
+    sound = _sound(scene)
+    block_of = np.array([scene.block_of(frame) for frame in sound.tolist()])
+    after = np.searchsorted(block_of, candidates.since[unseen], side="right")
+    arrival[unseen] = sound[np.minimum(after, sound.size - 1)]
     return arrival
 
 

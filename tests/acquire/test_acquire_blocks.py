@@ -8,9 +8,9 @@ import pytest
 from recordings import damage, scene_frames, write_imagej_avi, write_video
 
 from pitflow.acquire.acquire import acquire_blocks, checked_frames, first_good_frame
-from pitflow.acquire.background import median_background
+from pitflow.acquire.background import StoredScene, median_background
 from pitflow.acquire.blocks import plan_blocks
-from pitflow.acquire.frames import FrameReader
+from pitflow.acquire.frames import FrameReader, frames_of_block
 from pitflow.acquire.quality import FrameCheck
 from pitflow.acquire.registration import Registration
 from pitflow.acquire.source import Source, open_source
@@ -151,6 +151,13 @@ def test_stored_and_decoded_frames_are_the_same(acquired, frames) -> None:
             np.testing.assert_array_equal(one.image, other.image)
             assert (one.quality, one.shift, one.gain) == (other.quality, other.shift, other.gain)
             assert one.quality == ("duplicate" if one.index == 11 else "ok")
+
+
+def test_frames_of_a_block(acquired, frames) -> None:
+    reader = FrameReader(None, acquired.video, acquired.frames)
+    scene = StoredScene(acquired.background, acquired.frames, frames[0], block_frames=8)
+    numbers = [[frame.index for frame in frames_of_block(reader, scene, b)] for b in range(4)]
+    assert numbers == [[0, 1, 2, 5, 6, 7], [8, 9, 10, 11, 12, 14, 15], [*range(17, 26)], []]
 
 
 def test_reader_carries_pose(acquired) -> None:

@@ -135,6 +135,18 @@ def test_a_pit_that_grows_within_a_block_is_found():
     assert find_pits(scene, PitConfig()).n_pits == 0
 
 
+def test_what_grew_while_a_block_was_lost_is_pit():
+    pit = grows(60, 50, 0, 239, 18, begin=12)
+    scene = Recorded(pit)
+    scene.frames.loc[scene.frames["frame"].between(48, 143), "quality"] = "gap"
+    shown = (0, 0, 3, 3, 4)
+    background = scene.background
+    scene.background = lambda block: background(shown[block])
+    pits = find_pits(scene, PitConfig(), (), lambda b: [] if b in (1, 2) else scene.read(b))
+    assert pits.n_pits == 1
+    assert pits.row.size == (pit <= 216).sum()
+
+
 def test_what_has_landed_beside_a_pit_is_not_in_its_area():
     pit = grows(50, 50, 0, 239, 18, begin=15)
     particles = [lands(50 + 21.5 * np.cos(a), 50 + 21.5 * np.sin(a), 40 + 20 * a) for a in range(6)]
