@@ -24,7 +24,7 @@ AT_ONCE_FRAMES = 3
 """A particle's pixels turn dark within so many frames."""
 _FRONT_PX = 0.5
 """How far the rim of a pit moves in a frame at most. At 15 Hz and 0.48 um per px this is 3.6 um/s,
-or by Faraday's law 11 A/cm^2: about the highest current density measured in pits of steel."""
+or by Faraday's law 11 A/cm^2 for steel. A rim that is faster is pit once the pit lies around it."""
 _EDGE_PX = 1.0
 """How far from where it was the edge is seen, as pixels are whole."""
 _PAUSE_FRAMES = 5
