@@ -16,6 +16,8 @@ from scipy import ndimage
 
 Mask = npt.NDArray[np.bool_]
 Labels = npt.NDArray[np.int32]
+Frames = npt.NDArray[np.int64]
+"""Numbers of frames."""
 
 NOT_DARK = np.iinfo(np.int64).max
 """Arrival of a pixel that has not turned dark."""
@@ -48,6 +50,8 @@ _SATELLITE_SHARE = 0.3
 _TAILS = 0.05
 """Share of its pixels before and after that time: the edge flickers."""
 _CORE_SHARE = 0.8
+_COVER_PX = 6
+"""As near to a pit, holes in its cover open at once; a particle that lands there is soon taken in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +121,13 @@ def grown_pixels(
     )
     n_landed = n_large_landed = 0
     for part in range(1, n):
-        box = _around(stats[part], 1, arrival.shape)
+        box = _around(stats[part], _COVER_PX + 1, arrival.shape)
         own = apart[box] == part
-        taken = _taken_in(own, np.where(body[box], arrival[box], NOT_DARK))
+        of_pit = np.where(body[box], arrival[box], NOT_DARK)
+        if _is_under_cover(own, arrival[box], of_pit):
+            pit[box] |= own
+            continue
+        taken = _taken_in(own, of_pit)
         if taken == NOT_DARK:
             n_landed += 1
             n_large_landed += int(own.sum() >= min_area_px)
@@ -217,6 +225,12 @@ def has_core(pit: Mask, min_area_px: float) -> bool:
     padded = np.pad(pit, 1).view(np.uint8)
     core = float(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
     return core >= _CORE_SHARE * float(np.sqrt(min_area_px / np.pi))
+
+
+def _is_under_cover(own: Mask, arrival: Frames, of_pit: Frames) -> bool:
+    """Tell whether the pit was within ``_COVER_PX`` of a part when that came."""
+    there = of_pit <= np.median(arrival[own])
+    return bool(there.any() and _distance(there)[own].min() <= _COVER_PX)
 
 
 def _taken_in(own: Mask, arrival: npt.NDArray[np.int64]) -> int:
