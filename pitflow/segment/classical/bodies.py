@@ -1,8 +1,9 @@
-"""What lies on one wide, dark body with a particle that has been found is no second particle.
+"""What lies on one body with a particle that has been found is no second particle.
 
-The noise and the edge of a particle that is wide and in focus show blobs within it. Between two
-particles the darkening is less than in the fainter of them, or it is narrow there, where they
-touch; a body is as dark between two places as at them, and wide.
+The noise and the edge of a wide particle show blobs within it: of one in focus, and of one out of
+focus whose image is flat rather than a Gaussian. Between two particles the darkening is less than
+in the fainter of them; where they have run into one, they are longer along the line through both
+than across it. A body is as dark between two places as at them, and about as wide as it is long.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ Floats = npt.NDArray[np.float64]
 
 _REACH_PX = 16.0
 """Places further apart are not told to be on one body."""
-_DARK = 0.3
-"""A body in focus darkens the steel by this share. Two particles out of focus that overlap look
-like one, and are left to the network."""
 _EVEN = 0.9
 """On a body it is nowhere between two places fainter than this share of the fainter of them..."""
-_WIDE_PX, _WIDER = 10.0, 1.2
-"""...and half way at least this wide, and so many times as wide as they are apart."""
+_WIDE_PX, _WIDER = 7.0, 1.2
+"""...half way at least this wide, and so many times as wide as they are apart..."""
+_LONGER = 0.25
+"""...and along the line through both longer than that by less than this share of their distance:
+two equal Gaussians one sigma apart are longer than wide by a quarter of that."""
 _STEPS = 21
-_ACROSS_PX, _ACROSS_STEP_PX = 16.0, 0.5
+_ACROSS_PX, _ACROSS_STEP_PX = 24.0, 0.5
 
 
 def on_body_of(places: Floats, others: Floats, darkening: Darkening) -> npt.NDArray[np.bool_]:
@@ -49,21 +50,50 @@ def on_body_of(places: Floats, others: Floats, darkening: Darkening) -> npt.NDAr
         return within
     near = cKDTree(others).query_ball_point(places, _REACH_PX)
     which = np.repeat(np.arange(len(places)), [len(members) for members in near])
-    here, there = places[which], others[[member for members in near for member in members]]
-    smooth = darkening.pyramid.smooth[0]
-    at_both = np.stack([_at(smooth, here), _at(smooth, there)])
-    lit = _at(darkening.ground, here)
-    middle = (here + there) / 2
-    steps = np.linspace(0, 1, _STEPS)[:, None]
-    between = _at(smooth, here[:, None] + steps * (there - here)[:, None])
-    apart = np.hypot(*(there - here).T)
-    width = _width(smooth, middle, there - here)
-    one_body = (at_both.max(axis=0) > _DARK * lit) & (
-        between.min(axis=1) >= _EVEN * at_both.min(axis=0)
-    )
-    one_body &= (width >= _WIDE_PX) & (width >= _WIDER * apart)
-    within[which[one_body]] = True
+    there = np.concatenate([np.asarray(members, np.intp) for members in near])
+    within[which[_one_body(places[which], others[there], darkening)]] = True
     return within
+
+
+def one_of_each_body(places: Floats, darkening: Darkening) -> npt.NDArray[np.bool_]:
+    """Return which of some places lie on no body with one that comes before them and is kept.
+
+    Parameters
+    ----------
+    places:
+        (n, 2) x and y, px, the surest first.
+    darkening:
+        Of the frame.
+
+    Returns
+    -------
+    mask:
+        (n,).
+    """
+    kept = np.ones(len(places), np.bool_)
+    if len(places) < 2:
+        return kept
+    pairs = cKDTree(places).query_pairs(_REACH_PX, output_type="ndarray")
+    pairs = pairs[_one_body(places[pairs[:, 0]], places[pairs[:, 1]], darkening)]
+    for first, second in sorted(map(tuple, np.sort(pairs, axis=1).tolist())):
+        kept[second] &= not kept[first]
+    return kept
+
+
+def _one_body(here: Floats, there: Floats, darkening: Darkening) -> npt.NDArray[np.bool_]:
+    """Return which pairs of places, (n, 2) x and y each, lie on one body."""
+    smooth = darkening.pyramid.smooth[0]
+    middle, along = (here + there) / 2, there - here
+    steps = np.linspace(0, 1, _STEPS)[:, None]
+    between = _at(smooth, here[:, None] + steps * along[:, None])
+    apart = np.hypot(*along.T)
+    along = along / np.maximum(apart, 1e-9)[:, None]
+    across = np.column_stack([-along[:, 1], along[:, 0]])
+    even = between.min(axis=1) >= _EVEN * np.minimum(between[:, 0], between[:, -1])
+    width, length = (_width(smooth, middle, direction) for direction in (across, along))
+    wide = (width >= _WIDE_PX) & (width >= _WIDER * apart)
+    one: npt.NDArray[np.bool_] = even & wide & (length - width < _LONGER * apart)
+    return one
 
 
 def _at(image: npt.NDArray[np.float32], places: Floats) -> Floats:
@@ -74,14 +104,12 @@ def _at(image: npt.NDArray[np.float32], places: Floats) -> Floats:
     return found
 
 
-def _width(image: npt.NDArray[np.float32], middle: Floats, along: Floats) -> Floats:
-    """Return how far it is half as dark as in the middle or darker, across a direction, px."""
-    across = np.column_stack([-along[:, 1], along[:, 0]])
-    across /= np.maximum(np.hypot(*across.T), 1e-9)[:, None]
+def _width(image: npt.NDArray[np.float32], middle: Floats, direction: Floats) -> Floats:
+    """Return how far it is half as dark as in the middle or darker, in a direction, px."""
     steps = np.arange(_ACROSS_STEP_PX, _ACROSS_PX, _ACROSS_STEP_PX)[:, None]
     half = _at(image, middle)[:, None] / 2
     width = np.zeros(len(middle))
     for side in (-1, 1):
-        dark = _at(image, middle[:, None] + side * steps * across[:, None]) > half
+        dark = _at(image, middle[:, None] + side * steps * direction[:, None]) > half
         width += np.cumprod(dark, axis=1).sum(axis=1) * _ACROSS_STEP_PX
     return width

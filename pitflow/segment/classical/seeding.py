@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from pitflow.segment.centres import APART_PX, Centres
 from pitflow.segment.classical.blobs import Seeds, joined
-from pitflow.segment.classical.bodies import on_body_of
+from pitflow.segment.classical.bodies import on_body_of, one_of_each_body
 from pitflow.segment.classical.darkening import Darkening
 
 Floats = npt.NDArray[np.float32]
@@ -50,6 +50,7 @@ def seeds_of(
     clear:
         Least signal to noise of a blob that counts without a peak.
     """
+    peaks = peaks[one_of_each_body(peaks.place.astype(np.float64), darkening)]
     taken = _assigned(darkening, blobs, peaks.row, peaks.column)
     at_peaks = _seeds_at(darkening, blobs, taken, peaks.row, peaks.column)
     free = blobs.snr >= clear
