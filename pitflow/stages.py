@@ -422,6 +422,7 @@ def link(job: Job) -> str:
     """Join the detections into tracks, and drop what does not move."""
     import pandas as pd
 
+    from pitflow.link.crowding import CROWDED, NEIGHBOUR_PX, crowded_share
     from pitflow.link.glimpses import PitTimes, take_up_glimpses
     from pitflow.link.settle import drop_settled
     from pitflow.link.tracks import link_detections
@@ -459,6 +460,13 @@ def link(job: Job) -> str:
         moving = moving[moving["particle"] >= 0].reset_index(drop=True)
     particles = _moved(moving, frames, +1)
     job.notes += linked.notes
+    crowded = crowded_share(particles)
+    if crowded > CROWDED:
+        job.warnings.append(
+            f"crowded: {100 * crowded:.0f} % of the particles have another within "
+            f"{NEIGHBOUR_PX:g} px, where many are not told apart; numbers of particles and of "
+            f"ejections are too low, the more so the more there are"
+        )
     particles.to_parquet(job.table("link", "particles"), index=False)
     return words.count(particles["particle"].max() + 1 if len(particles) else 0, "track")
 

@@ -21,8 +21,11 @@ _REACH_PX = 16.0
 """Places further apart are not told to be on one body."""
 _EVEN = 0.9
 """On a body it is nowhere between two places fainter than this share of the fainter of them..."""
+_ALIKE = 0.7
+"""...and the fainter not fainter than this share of the other: what shows on the flank of a
+particle that is not flat is a neighbour;"""
 _WIDE_PX, _WIDER = 7.0, 1.2
-"""...half way at least this wide, and so many times as wide as they are apart..."""
+"""...and half way it is at least this wide, and so many times as wide as they are apart..."""
 _LONGER = 0.25
 """...and along the line through both longer than that by less than this share of their distance:
 two equal Gaussians one sigma apart are longer than wide by a quarter of that."""
@@ -89,10 +92,15 @@ def _one_body(here: Floats, there: Floats, darkening: Darkening) -> npt.NDArray[
     apart = np.hypot(*along.T)
     along = along / np.maximum(apart, 1e-9)[:, None]
     across = np.column_stack([-along[:, 1], along[:, 0]])
-    even = between.min(axis=1) >= _EVEN * np.minimum(between[:, 0], between[:, -1])
+    ends = np.sort(between[:, [0, -1]], axis=1)
+    even = (between.min(axis=1) >= _EVEN * ends[:, 0]) & (ends[:, 0] >= _ALIKE * ends[:, 1])
     width, length = (_width(smooth, middle, direction) for direction in (across, along))
     wide = (width >= _WIDE_PX) & (width >= _WIDER * apart)
-    one: npt.NDArray[np.bool_] = even & wide & (length - width < _LONGER * apart)
+    # How long it is beyond the border is not known.
+    height, across_px = smooth.shape
+    cut = (middle < width[:, None]) | (middle >= np.array([across_px, height]) - width[:, None])
+    round_ = (length - width < _LONGER * apart) | cut.any(axis=1)
+    one: npt.NDArray[np.bool_] = even & wide & round_
     return one
 
 
@@ -105,7 +113,7 @@ def _at(image: npt.NDArray[np.float32], places: Floats) -> Floats:
 
 
 def _width(image: npt.NDArray[np.float32], middle: Floats, direction: Floats) -> Floats:
-    """Return how far it is half as dark as in the middle or darker, in a direction, px."""
+    """Return how far in a direction it is half as dark as in the middle or darker, px."""
     steps = np.arange(_ACROSS_STEP_PX, _ACROSS_PX, _ACROSS_STEP_PX)[:, None]
     half = _at(image, middle)[:, None] / 2
     width = np.zeros(len(middle))
