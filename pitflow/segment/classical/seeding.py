@@ -50,9 +50,11 @@ def seeds_of(
     clear:
         Least signal to noise of a blob that counts without a peak.
     """
-    peaks = peaks[one_of_each_body(peaks.place.astype(np.float64), darkening)]
     taken = _assigned(darkening, blobs, peaks.row, peaks.column)
     at_peaks = _seeds_at(darkening, blobs, taken, peaks.row, peaks.column)
+    # What is taken by a peak that is no particle of its own is none either.
+    stands = one_of_each_body(peaks.place.astype(np.float64), darkening)
+    at_peaks, peaks = at_peaks[stands], peaks[stands]
     free = blobs.snr >= clear
     free[taken[taken >= 0]] = False
     others = blobs[free]
