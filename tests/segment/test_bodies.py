@@ -75,7 +75,7 @@ def test_gaussians_that_have_run_into_one_are_two_bodies():
 
 
 def test_a_faint_particle_on_the_flank_of_another_is_a_body():
-    image = gaussians((60, 48, 5, 60), (67, 48, 3, 15))
+    image = gaussians((60, 48, 5, 45), (67, 48, 3, 11))
     assert on_body_of(places((67, 48)), places((60, 48)), image).tolist() == [False]
 
 
