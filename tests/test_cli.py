@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pitflow import schema
+from pitflow import __version__, schema
 from pitflow.acquire.source import open_source
 from pitflow.cli import main
 from pitflow.config import load_config
@@ -148,6 +148,18 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "loaded []"
+
+
+def test_the_package_is_the_command_too(tmp_path: Path) -> None:
+    def call_package(*arguments: str) -> subprocess.CompletedProcess[str]:
+        called = [sys.executable, "-m", "pitflow", *arguments]
+        return subprocess.run(called, capture_output=True, text=True, check=False)
+
+    version = call_package("--version")
+    assert (version.returncode, version.stdout) == (0, f"pitflow {__version__}\n")
+    refused = call_package("info", str(tmp_path / "missing.avi"))
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("pitflow: ")
 
 
 def _write_text(path: Path) -> None:
