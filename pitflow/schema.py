@@ -109,7 +109,7 @@ PARTICLES = Table(
         blur_px         | float64 | px     | defocus blur (Gaussian sigma), rises with height
         z_um            | float64 | um     | height above the substrate; empty without calibration
         z_err_um        | float64 | um     | standard error of the height
-        is_outlier      | bool    |        | speed far from the track's own trend
+        is_outlier      | bool    |        | speed far from the track's own trend, in one or more frames of a velocity outlier
         """
     ),
     _columns(
@@ -230,7 +230,7 @@ CORRELATION = Table(
 
 OUTLIERS = Table(
     "outliers",
-    "one row per velocity outlier",
+    "one row per velocity outlier, an event of one or more frames",
     _columns(
         """
         particle    | int64   |          | track number
