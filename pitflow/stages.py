@@ -174,7 +174,7 @@ def check_segmenter(config: Config) -> None:
     Raises
     ------
     UserError
-        If there is no such segmenter, model or device.
+        If there is no such segmenter, model or device, or the model is for something else.
     """
     from pitflow.segmenters import check_segmenter
 

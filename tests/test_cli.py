@@ -250,6 +250,9 @@ def test_a_configuration_with_a_fault_is_refused(
         (["--um-per-px", "inf"], ["um_per_px", "finite"]),
         (["--fps", "0"], ["fps", "greater than 0"]),
         (["--segmenter", "magic"], ["'magic'", "known: ", "change"]),
+        (["--model", "nowhere"], ["nowhere", "no model"]),
+        (["--model", "panels"], ["is a model for panels, not for particles"]),
+        (["--model", "."], ["cannot read the model's card"]),
     ],
 )
 def test_a_bad_option_of_run_is_refused_before_any_work(
