@@ -523,8 +523,11 @@ def test_masks_of_tiles_by_a_model_trained_on_them(call: Call, tmp_path: Path) -
         "[network]\nwidths = [4, 8]\n"
         "[training]\nepochs = 2\nsamples_per_epoch = 16\n"
     )
-    trained = call("train", "particles", "--data", "tiles", "-o", "model", "--recipe", recipe)
+    command = ("train", "particles", "--data", "tiles", "-o", "model", "--recipe", recipe)
+    trained = call(*command, "--epochs", 1, "--seed", 7)
     assert trained.code == 0, trained.err
+    training = json.loads((tmp_path / "model" / "model.json").read_text())["recipe"]["training"]
+    assert (training["epochs"], training["seed"]) == (1, 7)
     scored = call("evaluate", "--model", "model", "--data", "tiles", "--json")
     assert scored.code == 0, scored.err
     assert json.loads(scored.out)

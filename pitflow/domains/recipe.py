@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -166,6 +166,24 @@ class InstanceRecipe(Model):
 AnyRecipe = Recipe | InstanceRecipe
 
 Known = TypeVar("Known", bound=AnyRecipe)
+
+
+def changed(recipe: Known, training: Mapping[str, Any], **values: Any) -> Known:
+    """Return a recipe with other values, and with other ones of its training.
+
+    Those that are None stay as they are.
+
+    Raises
+    ------
+    UserError
+        If a value is out of range.
+    """
+    over = _known(values) | {"training": _known(training)}
+    return build(type(recipe), merged(recipe.model_dump(mode="json"), over), where=recipe.name)
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def find_recipe(

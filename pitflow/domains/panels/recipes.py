@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pitflow.config import build, merged, read_toml
-from pitflow.domains.recipe import AugmentConfig, Recipe
+from pitflow.domains.recipe import AugmentConfig, Recipe, changed
 from pitflow.errors import UserError
 from pitflow.segment.networks.axial import MedTConfig
 from pitflow.segment.networks.edge import EdgeUNetConfig
@@ -172,11 +172,7 @@ def adapted(recipe: Recipe, *, size: int | None = None, **training: Any) -> Reci
     UserError
         If a value is out of range, or the network cannot take images of this size.
     """
-    values = recipe.model_dump(mode="json")
-    if size is not None:
-        values |= {"crop_px": size, "tile_px": size}
-    given = {name: value for name, value in training.items() if value is not None}
-    return checked(build(Recipe, merged(values, {"training": given}), where=recipe.name))
+    return checked(changed(recipe, training, crop_px=size, tile_px=size))
 
 
 def read_recipe(path: Path) -> Recipe:
