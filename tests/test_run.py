@@ -269,6 +269,15 @@ def test_the_path_of_a_model_means_the_same_from_elsewhere(
     assert open_run(tmp_path / "run").manifest.config["segment"]["unet"]["model"] == str(folder)
 
 
+def test_the_path_of_a_current_means_the_same_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = Config.model_validate({"measure": {"current": {"file": "f2.csv"}}})
+    assert stages.lasting(config).measure.current.file == str(tmp_path / "f2.csv")
+    assert stages.lasting(Config()) == Config()
+
+
 def test_what_the_code_of_a_stage_imports_is_in_its_key() -> None:
     root = Path(pipeline.__file__).parent
     harmless = {"config", "errors", "compute", "scribe"}

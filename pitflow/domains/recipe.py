@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
-from pitflow.config import Model, build, merged, read_toml
+from pitflow.config import Model, build, merged, read_toml, ready_file
 from pitflow.errors import UserError
 from pitflow.segment.networks import NetworkConfig
 from pitflow.segment.tiles import Beyond
@@ -189,7 +189,7 @@ def _known(values: Mapping[str, Any]) -> dict[str, Any]:
 def find_recipe(
     name: str, known: Mapping[str, Known], kind: type[Known] | None = None, base: str | None = None
 ) -> Known:
-    """Return the recipe of a name, or of a TOML file.
+    """Return the recipe of a name, or of a TOML file, which may be a ready one by its bare name.
 
     A file holds what differs from the recipe that it names as its ``base``::
 
@@ -218,7 +218,7 @@ def find_recipe(
             )
         return known[key]
 
-    path = Path(name)
+    path = Path(name) if name in known else ready_file(Path(name))
     if path.suffix != ".toml":
         return named(name)
     values = read_toml(path)

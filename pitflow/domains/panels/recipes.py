@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pitflow.config import build, merged, read_toml
+from pitflow.config import build, merged, read_toml, ready_file
 from pitflow.domains.recipe import AugmentConfig, Recipe, changed
 from pitflow.errors import UserError
 from pitflow.segment.networks.axial import MedTConfig
@@ -178,11 +178,14 @@ def adapted(recipe: Recipe, *, size: int | None = None, **training: Any) -> Reci
 def read_recipe(path: Path) -> Recipe:
     """Return the recipe of a TOML file: ``model`` and ``loss`` by name, and what differs from it.
 
+    A ready file may be given by its bare name.
+
     Raises
     ------
     UserError
         If it is none.
     """
+    path = ready_file(path)
     values = read_toml(path)
     loss = values.pop("loss") if isinstance(values.get("loss"), str) else "ftl"
     base = panel_recipe(str(values.pop("model", "s-guided-et-unet")), loss)
