@@ -384,9 +384,9 @@ def test_parts_that_are_done_are_not_computed_twice(
     done: list[int] = []
     keep = Compute.map
 
-    def count(self: Compute, function, items, finish) -> None:  # type: ignore[no-untyped-def]
+    def count(self: Compute, function, items, finish, **how: bool) -> None:  # type: ignore[no-untyped-def]
         done.append(len(items))
-        keep(self, function, items, finish)
+        keep(self, function, items, finish, **how)
 
     monkeypatch.setattr(Compute, "map", count)
     pipeline.run(clip, folder, CONFIG, Compute(2))
