@@ -341,14 +341,14 @@ def test_a_stopped_run_goes_on_to_the_same_result(
     """The run is stopped when a stage leaves its first part, or where it has none, at its start."""
     folder, keep = tmp_path / "run", Compute.map
 
-    def stop_after_first(self: Compute, function, items, done) -> None:  # type: ignore[no-untyped-def]
+    def stop_after_first(self: Compute, function, items, done, **how: bool) -> None:  # type: ignore[no-untyped-def]
         def stop(item, result) -> None:  # type: ignore[no-untyped-def]
             done(item, result)
             if open_run(folder).manifest.stages[stage]["state"] == "running":
                 raise KeyboardInterrupt
 
         at_work = open_run(folder).manifest.stages
-        keep(self, function, items, stop if stage in at_work else done)
+        keep(self, function, items, stop if stage in at_work else done, **how)
 
     def stop_at_once(job: stages.Job) -> str:
         raise KeyboardInterrupt
