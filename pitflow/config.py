@@ -321,6 +321,12 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> C
     values: dict[str, Any] = {}
     if path is not None:
         path = ready_file(path)
+        if not path.suffix and not path.is_file():
+            raise UserError(
+                "no configuration of this name or path",
+                where=path,
+                hint=f"ready ones: {', '.join(ready_pipelines())}",
+            )
         values = read_toml(path)
         _look_beside(path.parent, values)
     for dotted, value in (overrides or {}).items():
@@ -379,11 +385,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise UserError(
-            f"cannot read the configuration ({error.strerror})",
-            where=path,
-            hint="" if path.suffix else f"ready ones: {', '.join(ready_pipelines())}",
-        ) from error
+        raise UserError(f"cannot read the configuration ({error.strerror})", where=path) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"not a TOML file ({error})", where=path) from error
 
