@@ -160,7 +160,7 @@ def _cluster_at(address: str) -> Iterator[Client]:
     from distributed import Client
 
     try:
-        client: Any = Client(address, timeout="20s")
+        client: Any = Client(address, timeout="20s", set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise UserError(
             f"no Dask scheduler answers ({error})",
@@ -203,7 +203,7 @@ def _processes(workers: int) -> Iterator[Client]:
     scheduler = {"cls": Scheduler, "options": own | {"port": 0}}
     with (
         SpecCluster(workers=plan, scheduler=scheduler, silence_logs=logging.CRITICAL) as cluster,
-        Client(cluster) as client,
+        Client(cluster, set_as_default=False) as client,
     ):
         client.wait_for_workers(len(counts))
         first = 0

@@ -174,7 +174,7 @@ def check_segmenter(config: Config) -> None:
     Raises
     ------
     UserError
-        If there is no such segmenter, model or device.
+        If there is no such segmenter, model or device, or the model is for something else.
     """
     from pitflow.segmenters import check_segmenter
 
@@ -182,12 +182,19 @@ def check_segmenter(config: Config) -> None:
 
 
 def lasting(config: Config) -> Config:
-    """Return parameters that mean the same model wherever they are read again."""
+    """Return parameters that mean the same model and file wherever they are read again."""
     from pitflow.domains.included import lasting_name
 
-    unet = config.segment.unet
+    unet, current = config.segment.unet, config.measure.current
     unet = unet.model_copy(update={"model": lasting_name(unet.model)})
-    return config.model_copy(update={"segment": config.segment.model_copy(update={"unet": unet})})
+    if current.file is not None:
+        current = current.model_copy(update={"file": str(Path(current.file).resolve())})
+    return config.model_copy(
+        update={
+            "segment": config.segment.model_copy(update={"unet": unet}),
+            "measure": config.measure.model_copy(update={"current": current}),
+        }
+    )
 
 
 def segmenter_read(config: Config) -> dict[str, Any]:
