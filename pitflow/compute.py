@@ -149,7 +149,7 @@ def _map_on(
     # Once to each worker: it may hold images of the whole scene.
     sent = client.scatter(function, broadcast=True)
     futures = {client.submit(_called, sent, item, pure=False): item for item in items}
-    for future in as_completed(list(futures)):
+    for future in as_completed(list(futures), loop=client.loop):
         # What a task returned is held no longer than it takes to keep it.
         done(futures.pop(future), future.result())
 
