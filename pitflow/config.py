@@ -14,6 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pitflow.errors import UserError
 
+_HERE = Path(__file__).parent
+_READY = (_HERE / "pipelines", _HERE.parent / "pipelines")
+"""Where ready files of parameters lie: in an installed package, or beside it in a checkout."""
+_PATHS = (("measure", "current", "file"), ("segment", "unet", "model"))
+"""Parameters that name a file or folder."""
+
 
 class Model(BaseModel):
     """Frozen, and refuses unknown keys and numbers that are none."""
@@ -298,14 +304,31 @@ class Config(Model):
 def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> Config:
     """Read a TOML file over the defaults, then dotted ``overrides`` over both.
 
-    ``overrides`` maps dotted names ("segment.segmenter") to values; None values are skipped.
+    A relative path in the file is looked for beside the file first, then in the working directory.
+
+    Parameters
+    ----------
+    path:
+        The file, or the bare name of a ready one; None: the defaults.
+    overrides:
+        Dotted names ("segment.segmenter") to values; None values are skipped.
 
     Raises
     ------
     UserError
         If the file is missing or not TOML, or a key is unknown or out of range.
     """
-    values = {} if path is None else read_toml(path)
+    values: dict[str, Any] = {}
+    if path is not None:
+        path = ready_file(path)
+        if not path.suffix and not path.is_file():
+            raise UserError(
+                "no configuration of this name or path",
+                where=path,
+                hint=f"ready ones: {', '.join(ready_pipelines())}",
+            )
+        values = read_toml(path)
+        _look_beside(path.parent, values)
     for dotted, value in (overrides or {}).items():
         if value is None:
             continue
@@ -315,6 +338,40 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> C
             target = target.setdefault(parent, {})
         target[name] = value
     return build(Config, values, where=path or "configuration")
+
+
+def ready_file(path: Path) -> Path:
+    """Return the ready file of parameters that a bare name means; a file of that name goes before.
+
+    What is no such name is returned as it is.
+    """
+    if path.name == str(path) and not path.is_file():
+        for folder in _READY:
+            if (found := folder / f"{path}.toml").is_file():
+                return found
+    return path
+
+
+def ready_pipelines() -> list[str]:
+    """Return the names of the ready configurations of a run."""
+    files = [file for folder in _READY for file in folder.glob("*.toml")]
+    known = Config.model_fields.keys()
+    return sorted(file.stem for file in files if read_toml(file).keys() <= known)
+
+
+def _look_beside(folder: Path, values: dict[str, Any]) -> None:
+    """Replace relative paths that lead to something from a folder by absolute ones."""
+    included = {model.name for model in (_HERE / "models").iterdir()}
+    for *parents, name in _PATHS:
+        table: Any = values
+        for parent in parents:
+            table = table.get(parent) if isinstance(table, dict) else None
+        given = table.get(name) if isinstance(table, dict) else None
+        # The bare name of an included model is always that model.
+        if isinstance(given, str) and given not in {"", *included}:
+            beside = folder / given
+            if beside.exists():
+                table[name] = str(beside.resolve())
 
 
 def read_toml(path: Path) -> dict[str, Any]:

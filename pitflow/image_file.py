@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,9 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
+import tifffile
 
 from pitflow.errors import UserError
 from pitflow.frame import Image
+
+# What it would print of a damaged file is told in one line.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})
 MASK_SUFFIX = "_mask"
@@ -52,17 +57,24 @@ def natural(path: Path) -> list[tuple[int, int, str]]:
 
 
 def encoded(path: Path) -> npt.NDArray[np.uint8]:
-    """Return the bytes of a file as OpenCV decodes them.
+    """Return the bytes of an image file as OpenCV decodes them.
 
     Raises
     ------
     UserError
-        If it cannot be read.
+        If it cannot be read, or is a stack of several images.
     """
     try:
-        return np.frombuffer(path.read_bytes(), np.uint8)
+        data = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})", where=path) from error
+    if _is_stack(path):
+        raise UserError(
+            "is a stack of images",
+            where=path,
+            hint="give its pages as files, or a recording to `pitflow run`",
+        )
+    return np.frombuffer(data, np.uint8)
 
 
 def read_image(path: Path, flags: int) -> Image:
@@ -74,10 +86,6 @@ def read_image(path: Path, flags: int) -> Image:
         If it cannot be read, is none, or is a stack of several.
     """
     data = encoded(path)
-    if _is_stack(path):
-        raise UserError(
-            "is a stack of images", where=path, hint="give its pages as files, or a stack to run"
-        )
     image: Image | None = cv2.imdecode(data, flags) if data.size else None
     if image is None or image.dtype not in (np.uint8, np.uint16):
         raise UserError("is not an image of 8 or 16 bits", where=path)
@@ -86,7 +94,11 @@ def read_image(path: Path, flags: int) -> Image:
 
 def _is_stack(path: Path) -> bool:
     """Return whether a TIFF file has a second page as large as its first: no thumbnail."""
-    if path.suffix.lower() not in (".tif", ".tiff") or cv2.imcount(str(path)) < 2:
+    if path.suffix.lower() not in (".tif", ".tiff"):
         return False
-    read, pages = cv2.imreadmulti(str(path), start=0, count=2, flags=cv2.IMREAD_UNCHANGED)
-    return read and len(pages) == 2 and pages[0].shape == pages[1].shape
+    try:
+        with tifffile.TiffFile(path) as file:
+            return len(file.pages) > 1 and file.pages[0].shape == file.pages[1].shape
+    except Exception:
+        # Of a damaged file, whoever decodes it says what is wrong.
+        return False

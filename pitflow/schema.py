@@ -5,9 +5,10 @@ the parquet schema, so a table explains itself wherever it is opened.
 
 Conventions: ``x`` is the column and ``y`` the row in px, origin at the centre of the top-left
 pixel, y down. Angles are degrees in [0, 360), 0 along +x, increasing clockwise on the screen.
-``frame`` is the frame's index in the recording, from 0. Particles stand where their frame shows
-them; everything else is in the geometry of the first good frame, stage drift removed. -1 stands for "none" in integer keys and
-NaN for "not measured" in floats.
+``frame`` is the frame's index in the recording, from 0. The ``x`` and ``y`` of particles are where
+their frame shows them; all else, their angles, distances and velocities too, is in the geometry of
+the first good frame: ``x - shift_x_px`` and ``y - shift_y_px``, stage drift removed. -1 stands for
+"none" in integer keys and NaN for "not measured" in floats.
 """
 
 from __future__ import annotations
@@ -99,16 +100,16 @@ PARTICLES = Table(
         sharpness       | float64 |        | steepest slope of the edge over peak darkening, 1/px; large when in focus
         score           | float64 |        | confidence of the detection, 0 to 1
         pit             | int64   |        | source pit, -1 none
-        angle_deg       | float64 | deg    | direction from the source pit's centre
-        distance_px     | float64 | px     | distance from the source pit's centre
-        vx_um_s         | float64 | um/s   | velocity to the right
-        vy_um_s         | float64 | um/s   | velocity down
+        angle_deg       | float64 | deg    | direction from the source pit's centre, stage drift removed: of x - shift_x_px, y - shift_y_px (frames)
+        distance_px     | float64 | px     | distance from the source pit's centre, stage drift removed likewise
+        vx_um_s         | float64 | um/s   | velocity to the right, stage drift removed
+        vy_um_s         | float64 | um/s   | velocity down, stage drift removed
         speed_px        | float64 | px/frame | speed (frames of the median rate where it varies)
         speed_um_s      | float64 | um/s   | speed
         blur_px         | float64 | px     | defocus blur (Gaussian sigma), rises with height
         z_um            | float64 | um     | height above the substrate; empty without calibration
         z_err_um        | float64 | um     | standard error of the height
-        is_outlier      | bool    |        | speed far from the track's own trend
+        is_outlier      | bool    |        | speed far from the track's own trend, in one or more frames of a velocity outlier
         """
     ),
     _columns(
@@ -229,7 +230,7 @@ CORRELATION = Table(
 
 OUTLIERS = Table(
     "outliers",
-    "one row per velocity outlier",
+    "one row per velocity outlier, an event of one or more frames",
     _columns(
         """
         particle    | int64   |          | track number

@@ -41,7 +41,7 @@ def create_segmenter(config: SegmentConfig, pits: PitMap) -> Segmenter:
 
 
 def check_segmenter(config: SegmentConfig) -> None:
-    """Refuse a segmenter, model or device that is not there.
+    """Refuse a segmenter, model or device that is not there, and a model for something else.
 
     Raises
     ------
@@ -50,10 +50,10 @@ def check_segmenter(config: SegmentConfig) -> None:
     """
     _check_name(config.segmenter)
     if config.segmenter == "unet":
-        from pitflow.domains.included import find_model
+        from pitflow.domains.particles.model import check_model
         from pitflow.segment.devices import choose_device
 
-        find_model(config.unet.model)
+        check_model(config.unet.model)
         choose_device(config.unet.device)
 
 

@@ -174,7 +174,7 @@ def check_segmenter(config: Config) -> None:
     Raises
     ------
     UserError
-        If there is no such segmenter, model or device.
+        If there is no such segmenter, model or device, or the model is for something else.
     """
     from pitflow.segmenters import check_segmenter
 
@@ -182,12 +182,19 @@ def check_segmenter(config: Config) -> None:
 
 
 def lasting(config: Config) -> Config:
-    """Return parameters that mean the same model wherever they are read again."""
+    """Return parameters that mean the same model and file wherever they are read again."""
     from pitflow.domains.included import lasting_name
 
-    unet = config.segment.unet
+    unet, current = config.segment.unet, config.measure.current
     unet = unet.model_copy(update={"model": lasting_name(unet.model)})
-    return config.model_copy(update={"segment": config.segment.model_copy(update={"unet": unet})})
+    if current.file is not None:
+        current = current.model_copy(update={"file": str(Path(current.file).resolve())})
+    return config.model_copy(
+        update={
+            "segment": config.segment.model_copy(update={"unet": unet}),
+            "measure": config.measure.model_copy(update={"current": current}),
+        }
+    )
 
 
 def segmenter_read(config: Config) -> dict[str, Any]:
@@ -419,6 +426,7 @@ def link(job: Job) -> str:
     """Join the detections into tracks, and drop what does not move."""
     import pandas as pd
 
+    from pitflow.link.crowding import CROWDED, NEIGHBOUR_PX, crowded_share
     from pitflow.link.glimpses import PitTimes, take_up_glimpses
     from pitflow.link.settle import drop_settled
     from pitflow.link.tracks import link_detections
@@ -456,6 +464,13 @@ def link(job: Job) -> str:
         moving = moving[moving["particle"] >= 0].reset_index(drop=True)
     particles = _moved(moving, frames, +1)
     job.notes += linked.notes
+    crowded = crowded_share(particles)
+    if crowded > CROWDED:
+        job.warnings.append(
+            f"crowded: {100 * crowded:.0f} % of the particles have another within "
+            f"{NEIGHBOUR_PX:g} px, where many are not told apart; numbers of particles and of "
+            f"ejections are too low, the more so the more there are"
+        )
     particles.to_parquet(job.table("link", "particles"), index=False)
     return words.count(particles["particle"].max() + 1 if len(particles) else 0, "track")
 

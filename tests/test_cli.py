@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pitflow import schema
+from pitflow import __version__, schema
 from pitflow.acquire.source import open_source
 from pitflow.cli import main
 from pitflow.config import load_config
@@ -150,6 +150,18 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert done.stdout.splitlines()[-1] == "loaded []"
 
 
+def test_the_package_is_the_command_too(tmp_path: Path) -> None:
+    def call_package(*arguments: str) -> subprocess.CompletedProcess[str]:
+        called = [sys.executable, "-m", "pitflow", *arguments]
+        return subprocess.run(called, capture_output=True, text=True, check=False)
+
+    version = call_package("--version")
+    assert (version.returncode, version.stdout) == (0, f"pitflow {__version__}\n")
+    refused = call_package("info", str(tmp_path / "missing.avi"))
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("pitflow: ")
+
+
 def _write_text(path: Path) -> None:
     path.write_text("These are my notes on the recording of Tuesday.\n")
 
@@ -238,6 +250,9 @@ def test_a_configuration_with_a_fault_is_refused(
         (["--um-per-px", "inf"], ["um_per_px", "finite"]),
         (["--fps", "0"], ["fps", "greater than 0"]),
         (["--segmenter", "magic"], ["'magic'", "known: ", "change"]),
+        (["--model", "nowhere"], ["nowhere", "no model"]),
+        (["--model", "panels"], ["is a model for panels, not for particles"]),
+        (["--model", "."], ["cannot read the model's card"]),
     ],
 )
 def test_a_bad_option_of_run_is_refused_before_any_work(
@@ -508,8 +523,11 @@ def test_masks_of_tiles_by_a_model_trained_on_them(call: Call, tmp_path: Path) -
         "[network]\nwidths = [4, 8]\n"
         "[training]\nepochs = 2\nsamples_per_epoch = 16\n"
     )
-    trained = call("train", "particles", "--data", "tiles", "-o", "model", "--recipe", recipe)
+    command = ("train", "particles", "--data", "tiles", "-o", "model", "--recipe", recipe)
+    trained = call(*command, "--epochs", 1, "--seed", 7)
     assert trained.code == 0, trained.err
+    training = json.loads((tmp_path / "model" / "model.json").read_text())["recipe"]["training"]
+    assert (training["epochs"], training["seed"]) == (1, 7)
     scored = call("evaluate", "--model", "model", "--data", "tiles", "--json")
     assert scored.code == 0, scored.err
     assert json.loads(scored.out)

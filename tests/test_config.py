@@ -1,13 +1,24 @@
 """Parameters are read, refused and written without loss."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from pitflow.config import Config, LinkConfig, SegmentConfig, dump_config, load_config, read_toml
+from pitflow.config import (
+    Config,
+    LinkConfig,
+    SegmentConfig,
+    dump_config,
+    load_config,
+    read_toml,
+    ready_file,
+    ready_pipelines,
+)
 from pitflow.errors import UserError
 
-PIPELINES = Path(__file__).resolve().parents[1] / "pipelines"
+ROOT = Path(__file__).resolve().parents[1]
+PIPELINES = ROOT / "pipelines"
 
 
 def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
@@ -84,3 +95,61 @@ def test_every_pipeline_that_ships_is_valid(path: Path) -> None:
 def test_the_default_pipeline_shows_the_defaults() -> None:
     assert load_config(PIPELINES / "default.toml") == Config()
     assert (PIPELINES / "default.toml").read_text() == dump_config(Config())
+
+
+def test_a_ready_pipeline_is_called_by_its_bare_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ready_pipelines() == [path.stem for path in RUNS]
+    for path in RUNS:
+        assert load_config(Path(path.stem)) == load_config(path)
+    # A file of one's own goes before; a folder is none.
+    Path("fast").write_text("seed = 5\n")
+    Path("classical").mkdir()
+    assert load_config(Path("fast")) == Config(seed=5)
+    assert load_config(Path("classical")).segment.segmenter == "clahe"
+    with pytest.raises(UserError, match=r"report-2024.*ready ones: .*report-2025"):
+        load_config(Path("report-2024"))
+    assert ready_file(Path("else/fast")) == Path("else/fast")
+
+
+def test_ready_pipelines_are_in_the_installed_package() -> None:
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    assert build["targets"]["wheel"]["force-include"] == {"pipelines": "pitflow/pipelines"}
+
+
+def test_on_a_cluster_no_node_computes_in_its_own_way() -> None:
+    unet = load_config(PIPELINES / "slurm.toml").segment.unet
+    assert (unet.device, unet.precision) == ("cpu", "float32")
+
+
+def test_paths_in_a_file_are_looked_for_beside_it_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    for folder in (home, elsewhere):
+        folder.mkdir()
+        (folder / "f2.csv").touch()
+    for name in ("mine", "particles"):
+        (home / name).mkdir()
+    (elsewhere / "only-here.csv").touch()
+    monkeypatch.chdir(elsewhere)
+    path = home / "run.toml"
+
+    def read(file: str, model: str) -> tuple[str | None, str]:
+        path.write_text(f"[measure.current]\nfile = '{file}'\n[segment.unet]\nmodel = '{model}'\n")
+        config = load_config(Path("../home/run.toml"))
+        return config.measure.current.file, config.segment.unet.model
+
+    assert read("f2.csv", "mine") == (str(home / "f2.csv"), str(home / "mine"))
+    # Where it is not beside the file, and by the names that are no paths, all is as it was.
+    assert read("only-here.csv", "particles") == ("only-here.csv", "particles")
+    assert read("nowhere.csv", "./particles") == ("nowhere.csv", str(home / "particles"))
+    assert read(str(elsewhere / "f2.csv"), "nowhere") == (str(elsewhere / "f2.csv"), "nowhere")
+    # What is given beside the file is from the working directory.
+    own = load_config(path, {"measure.current.file": "f2.csv"})
+    assert own.measure.current.file == "f2.csv"
+    path.write_text("measure = 1\n[segment]\nunet = 2\n")
+    with pytest.raises(UserError):
+        load_config(path)

@@ -107,6 +107,15 @@ def test_named_frames_are_learned_as_they_are(untouched: Path, model: Path, tmp_
     assert [entry["frame"] for entry in card.data] == ["run.pitflow frame 4", "run.pitflow frame 5"]
 
 
+def test_epochs_and_seed_may_be_asked_for(untouched: Path, model: Path, tmp_path: Path) -> None:
+    given = ("--frames", "4:5", "--initial", model, "-o", tmp_path / "new")
+    with pytest.raises(SystemExit):
+        train("--from", untouched, *given, "--epochs", 2, "--seed", 5)
+    _, card = load_checkpoint(tmp_path / "new")
+    training = card.recipe["training"]
+    assert (training["epochs"], training["seed"]) == (2, 5)
+
+
 def test_a_network_for_single_images_is_not_taken_for_its_own_companion(
     untouched: Path, model: Path, tmp_path: Path
 ) -> None:

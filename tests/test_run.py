@@ -269,6 +269,15 @@ def test_the_path_of_a_model_means_the_same_from_elsewhere(
     assert open_run(tmp_path / "run").manifest.config["segment"]["unet"]["model"] == str(folder)
 
 
+def test_the_path_of_a_current_means_the_same_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = Config.model_validate({"measure": {"current": {"file": "f2.csv"}}})
+    assert stages.lasting(config).measure.current.file == str(tmp_path / "f2.csv")
+    assert stages.lasting(Config()) == Config()
+
+
 def test_what_the_code_of_a_stage_imports_is_in_its_key() -> None:
     root = Path(pipeline.__file__).parent
     harmless = {"config", "errors", "compute", "scribe"}
@@ -332,14 +341,14 @@ def test_a_stopped_run_goes_on_to_the_same_result(
     """The run is stopped when a stage leaves its first part, or where it has none, at its start."""
     folder, keep = tmp_path / "run", Compute.map
 
-    def stop_after_first(self: Compute, function, items, done) -> None:  # type: ignore[no-untyped-def]
+    def stop_after_first(self: Compute, function, items, done, **how: bool) -> None:  # type: ignore[no-untyped-def]
         def stop(item, result) -> None:  # type: ignore[no-untyped-def]
             done(item, result)
             if open_run(folder).manifest.stages[stage]["state"] == "running":
                 raise KeyboardInterrupt
 
         at_work = open_run(folder).manifest.stages
-        keep(self, function, items, stop if stage in at_work else done)
+        keep(self, function, items, stop if stage in at_work else done, **how)
 
     def stop_at_once(job: stages.Job) -> str:
         raise KeyboardInterrupt
@@ -375,9 +384,9 @@ def test_parts_that_are_done_are_not_computed_twice(
     done: list[int] = []
     keep = Compute.map
 
-    def count(self: Compute, function, items, finish) -> None:  # type: ignore[no-untyped-def]
+    def count(self: Compute, function, items, finish, **how: bool) -> None:  # type: ignore[no-untyped-def]
         done.append(len(items))
-        keep(self, function, items, finish)
+        keep(self, function, items, finish, **how)
 
     monkeypatch.setattr(Compute, "map", count)
     pipeline.run(clip, folder, CONFIG, Compute(2))

@@ -49,6 +49,15 @@ def test_the_columns_of_the_specification_are_there() -> None:
     assert schema.PARTICLES.names[:24] == particles.split()
 
 
+def test_what_particles_are_measured_from_is_told() -> None:
+    """A reader who takes x and y of a drifting recording as they are gets other angles."""
+    meanings = {column.name: column.meaning for column in schema.PARTICLES}
+    assert "in the frame itself (stage drift included)" in meanings["x"]
+    assert "x - shift_x_px, y - shift_y_px" in meanings["angle_deg"]
+    for name in ("angle_deg", "distance_px", "vx_um_s", "vy_um_s"):
+        assert "stage drift removed" in meanings[name], name
+
+
 def test_a_missing_column_is_named() -> None:
     with pytest.raises(ValueError, match="'flow' lacks the columns vx_um_s"):
         schema.validate_table(schema.empty_table(schema.FLOW).drop(columns="vx_um_s"), schema.FLOW)

@@ -51,6 +51,12 @@ def train_on_particles(
             "each trained without one part.",
         ),
     ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs, instead of those of the recipe.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of all chance, instead of the recipe's (0).")
+    ] = None,
     device: Device = "auto",
     workers: Workers = None,
     overwrite: Annotated[bool, typer.Option(help="Start anew in a folder that is used.")] = False,
@@ -68,10 +74,21 @@ def train_on_particles(
         raise UserError("give either --data or --from", where="pitflow train particles")
     if from_run is not None:
         span = None if frames is None else parse_frames(frames)
-        adapt_with_progress(from_run, output, span, initial, device, workers, overwrite=overwrite)
+        adapt_with_progress(
+            from_run, output, span, initial, epochs, seed, device, workers, overwrite=overwrite
+        )
     else:
         train_with_progress(
-            data or [], output, recipe, initial, folds, device, workers, overwrite=overwrite
+            data or [],
+            output,
+            recipe,
+            initial,
+            folds,
+            epochs,
+            seed,
+            device,
+            workers,
+            overwrite=overwrite,
         )
 
 

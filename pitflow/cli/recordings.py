@@ -24,7 +24,13 @@ def run(
             help="Run directory (default VIDEO.pitflow here); with several videos, their parent.",
         ),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file of parameters.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file of parameters, or a ready one by name: classical, default, fast, "
+            "report-2025 or slurm."
+        ),
+    ] = None,
     segmenter: Annotated[
         str | None,
         typer.Option(help="unet (the network), change, clahe or report (the paper's chain)."),

@@ -25,7 +25,7 @@ def validate(
     """Test every claim about the measurements on simulated truth.
 
     Error rates of the tests, power, coverage of the intervals, source pits, angles, lags: each
-    beside what is asked of it. Exits with 1 if a target is missed.
+    beside what is asked of it. Exits with 1 if a target is missed; one without data is not.
 
     Example:  pitflow validate --quick -o validation
     """

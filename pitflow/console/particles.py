@@ -18,12 +18,15 @@ def train_with_progress(
     recipe: str | None,
     initial: str | None,
     folds: int | None,
+    epochs: int | None,
+    seed: int | None,
     device: str,
     workers: int | None,
     *,
     overwrite: bool,
 ) -> None:
     """Train a particle model and print where it is."""
+    from pitflow.console import print_note
     from pitflow.domains.particles.recipes import find_recipe
     from pitflow.domains.particles.train import train_particles
 
@@ -33,12 +36,15 @@ def train_with_progress(
             output,
             None if recipe is None else find_recipe(recipe),
             folds=folds,
+            epochs=epochs,
+            seed=seed,
             initial=initial,
             device=device,
             workers=workers or 1,
             overwrite=overwrite,
             command=this_command(),
             progress=bar,
+            note=print_note,
         )
     sys.stdout.write(f"{output}\n")
 
@@ -48,6 +54,8 @@ def adapt_with_progress(
     output: Path,
     span: tuple[int | None, int | None] | None,
     initial: str | None,
+    epochs: int | None,
+    seed: int | None,
     device: str,
     workers: int | None,
     *,
@@ -81,6 +89,8 @@ def adapt_with_progress(
             ),
             initial or segment.unet.model,
             output,
+            epochs=epochs,
+            seed=seed,
             device=device,
             workers=workers or 1,
             overwrite=overwrite,

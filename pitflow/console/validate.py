@@ -24,7 +24,7 @@ _WIDTH = 118
 def validate_with_progress(
     output: Path | None, *, quick: bool, seeds: int | None, workers: int | None, as_json: bool
 ) -> bool:
-    """Run all studies, print what they found and return whether every target is met."""
+    """Run all studies, print what they found and return whether no target is missed."""
     compute = Compute(workers or os.cpu_count() or 1)
     if output is not None:
         # A folder that cannot be written should say so before the work, not after.
@@ -54,12 +54,18 @@ def _print(found: Validation) -> None:
             f"{_number(finding, finding.measured)} {finding.unit}".strip(),
             f"{_number(finding, finding.low)} to {_number(finding, finding.high)}",
             f"{finding.n}",
-            {None: "", True: "pass", False: "[bold red]FAIL[/]"}[finding.passed],
+            "no data"
+            if finding.lacks_data
+            else {None: "", True: "pass", False: "[bold red]FAIL[/]"}[finding.passed],
         )
     console.print(table)
     asked = [finding for finding in found.findings if finding.passed is not None]
     met = sum(finding.passed is True for finding in asked)
-    console.print(f"\n{met} of {len(asked)} targets met.")
+    unknown = sum(finding.lacks_data for finding in found.findings)
+    console.print(
+        f"\n{met} of {len(asked)} targets met"
+        + (f"; {unknown} without data, which more trials would give." if unknown else ".")
+    )
 
 
 def _number(finding: Finding, value: float) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
-from pitflow.config import Model, build, merged, read_toml
+from pitflow.config import Model, build, merged, read_toml, ready_file
 from pitflow.errors import UserError
 from pitflow.segment.networks import NetworkConfig
 from pitflow.segment.tiles import Beyond
@@ -168,10 +168,28 @@ AnyRecipe = Recipe | InstanceRecipe
 Known = TypeVar("Known", bound=AnyRecipe)
 
 
+def changed(recipe: Known, training: Mapping[str, Any], **values: Any) -> Known:
+    """Return a recipe with other values, and with other ones of its training.
+
+    Those that are None stay as they are.
+
+    Raises
+    ------
+    UserError
+        If a value is out of range.
+    """
+    over = _known(values) | {"training": _known(training)}
+    return build(type(recipe), merged(recipe.model_dump(mode="json"), over), where=recipe.name)
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def find_recipe(
     name: str, known: Mapping[str, Known], kind: type[Known] | None = None, base: str | None = None
 ) -> Known:
-    """Return the recipe of a name, or of a TOML file.
+    """Return the recipe of a name, or of a TOML file, which may be a ready one by its bare name.
 
     A file holds what differs from the recipe that it names as its ``base``::
 
@@ -200,7 +218,7 @@ def find_recipe(
             )
         return known[key]
 
-    path = Path(name)
+    path = Path(name) if name in known else ready_file(Path(name))
     if path.suffix != ".toml":
         return named(name)
     values = read_toml(path)

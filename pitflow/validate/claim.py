@@ -27,7 +27,7 @@ class Finding:
     n:
         Trials or items behind it.
     passed:
-        Whether the target is met; None without one.
+        Whether the target is met; None without one, or without data.
     unit:
         "%" for shares (which are given as fractions), else the unit, "" for a pure number.
     """
@@ -40,6 +40,11 @@ class Finding:
     n: int
     passed: bool | None
     unit: str = "%"
+
+    @property
+    def lacks_data(self) -> bool:
+        """Whether something was asked, and no trial showed anything to judge it by."""
+        return bool(self.target) and self.n == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,5 +106,5 @@ class Validation:
 
     @property
     def passed(self) -> bool:
-        """Whether every target is met."""
+        """Whether no target is missed; one without data is not."""
         return all(finding.passed is not False for finding in self.findings)

@@ -8,7 +8,7 @@ from scipy.special import i0e, i1e
 
 from pitflow.measure.circular import bootstrap_direction
 from pitflow.validate.claim import Claim, Finding, Study
-from pitflow.validate.judge import COVERAGE, judge_at_least, judge_coverage, show_share
+from pitflow.validate.judge import judge_coverage, judge_least_coverage, show_share
 
 _GROUPS = {
     "5 to 7": (5, 6, 7),
@@ -77,7 +77,7 @@ def _of_directions(some: pd.DataFrame, where: str, *, clear: bool) -> list[Findi
     return [
         judge_coverage(claim, some["direction_held"])
         if clear
-        else judge_at_least(claim, some["direction_held"], share=COVERAGE[0]),
+        else judge_least_coverage(claim, some["direction_held"]),
         show_share(f"any direction allowed, {where}", ~some["is_told"].astype(bool)),
         show_share(f"direction told, and within its interval, {where}", told["direction_held"]),
     ]

@@ -1,4 +1,8 @@
-"""From trials to findings: shares with binomial intervals, medians with bootstrap intervals."""
+"""From trials to findings: shares with binomial intervals, medians with bootstrap intervals.
+
+Error rates and coverage are judged to within binomial error, for a test or an interval that is
+right comes out on either side of its target. What a measurement is to reach, the estimate must.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +52,7 @@ def judge_at_least(claim: str, hits: npt.ArrayLike, *, share: float) -> Finding:
     """Find a share that should be at least ``share``; the estimate itself must be."""
     seen = np.asarray(hits, dtype=bool)
     n_hits = int(np.count_nonzero(seen))
-    passed = seen.size > 0 and n_hits >= share * seen.size
+    passed = n_hits >= share * seen.size
     return _share(claim, f">= {100 * share:g} %", n_hits, seen.size, passed=passed)
 
 
@@ -57,9 +61,18 @@ def judge_coverage(claim: str, hits: npt.ArrayLike) -> Finding:
     least, most = COVERAGE
     seen = np.asarray(hits, dtype=bool)
     n_hits = int(np.count_nonzero(seen))
-    low, high = binomial_interval(n_hits, seen.size) if seen.size else (0.0, 0.0)
+    low, high = binomial_interval(n_hits, seen.size)
     passed = low <= most and high >= least
     return _share(claim, COVERAGE_TARGET, n_hits, seen.size, passed=passed)
+
+
+def judge_least_coverage(claim: str, hits: npt.ArrayLike) -> Finding:
+    """Find the same of an interval that may hold the truth too often: in 93 % and more."""
+    least = COVERAGE[0]
+    seen = np.asarray(hits, dtype=bool)
+    n_hits = int(np.count_nonzero(seen))
+    _, high = binomial_interval(n_hits, seen.size)
+    return _share(claim, f">= {100 * least:g} %", n_hits, seen.size, passed=high >= least)
 
 
 def show_share(claim: str, hits: npt.ArrayLike) -> Finding:
@@ -73,8 +86,10 @@ def judge_median(
 ) -> Finding:
     """Find a median that should be at most a value; its interval is from a bootstrap over seeds."""
     known, low, high = _bootstrapped(values, seeds)
-    middle = float(np.median(known)) if known.size else np.nan
     target = f"<= {at_most:g} {unit}"
+    if not known.size:
+        return _unknown(claim, target, unit)
+    middle = float(np.median(known))
     return Finding(claim, target, middle, low, high, known.size, middle <= at_most, unit)
 
 
@@ -84,9 +99,11 @@ def judge_statistic(
     """Find the mean over trials of a number (one per trial) that should be at least a value."""
     known = np.asarray(values, dtype=np.float64)
     known = known[np.isfinite(known)]
-    mean = float(known.mean()) if known.size else np.nan
-    half = 1.96 * float(known.std(ddof=1)) / np.sqrt(known.size) if known.size > 1 else np.nan
     target = f">= {at_least:g} {unit}".strip()
+    if not known.size:
+        return _unknown(claim, target, unit)
+    mean = float(known.mean())
+    half = 1.96 * float(known.std(ddof=1)) / np.sqrt(known.size) if known.size > 1 else np.nan
     return Finding(
         claim, target, mean, mean - half, mean + half, known.size, mean >= at_least, unit
     )
@@ -94,8 +111,13 @@ def judge_statistic(
 
 def _share(claim: str, target: str, hits: int, n: int, *, passed: bool | None) -> Finding:
     if n == 0:
-        return Finding(claim, target, np.nan, np.nan, np.nan, 0, None if passed is None else False)
+        return _unknown(claim, target, "%")
     return Finding(claim, target, hits / n, *binomial_interval(hits, n), n, passed)
+
+
+def _unknown(claim: str, target: str, unit: str) -> Finding:
+    """Find that no trial showed anything: the target is neither met nor missed."""
+    return Finding(claim, target, np.nan, np.nan, np.nan, 0, None, unit)
 
 
 def _bootstrapped(

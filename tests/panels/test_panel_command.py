@@ -140,6 +140,15 @@ def test_one_bad_photograph_does_not_keep_the_others(
     assert [row["image"] for row in rows_of(tmp_path / "out" / "panels.csv")] == ["mild.png"]
 
 
+def test_a_stack_of_photographs_is_one_clear_line(call: Call, tmp_path: Path) -> None:
+    pages = [np.full((40, 50, 3), value, np.uint8) for value in (90, 120)]
+    cv2.imwritemulti(str(tmp_path / "stack.tif"), pages)
+    code, _, err = call("panel", "stack.tif", "--scale", 0.1, "-o", "out")
+    assert code == 2
+    (line,) = err.splitlines()
+    assert "stack.tif: is a stack of images" in line
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

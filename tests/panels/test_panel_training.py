@@ -79,6 +79,7 @@ def test_unknown_recipes_and_sizes_are_refused(tmp_path: Path) -> None:
 
 def test_the_recipe_that_comes_along_is_the_default() -> None:
     assert read_recipe(ROOT / "pipelines" / "panel.toml") == panel_recipe()
+    assert read_recipe(Path("panel")) == panel_recipe()
 
 
 def test_blocks_make_every_unet_of_a_study_work_at_half_the_resolution() -> None:

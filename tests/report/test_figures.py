@@ -239,6 +239,18 @@ def test_the_example_is_one_particle_in_strip_and_speed(run):
     assert list(pace["outliers"]) == list(track.loc[track["is_outlier"], "frame"])
 
 
+def test_outliers_are_counted_as_events_as_in_the_summary(run):
+    number = example_track(run)
+    particles = run.tables["particles"]
+    of_it = particles[(particles["particle"] == number) & particles["speed_px"].notna()]
+    is_outlier = particles.index.isin(of_it.index[:3])
+    event = run.tables["outliers"].head(1).assign(particle=number, frame=of_it["frame"].iloc[0])
+    tables = {**run.tables, "particles": particles.assign(is_outlier=is_outlier), "outliers": event}
+    caption = speed.make(dataclasses.replace(run, tables=tables)).caption
+    assert f"particle {number}:" in caption
+    assert "the 3 frames of 1 velocity outlier marked with a square" in caption
+
+
 def test_the_example_is_no_track_that_changes_its_mass(run):
     first = example_track(run)
     particles = run.tables["particles"]

@@ -114,10 +114,20 @@ def test_a_blob_on_the_wide_body_of_a_peak_is_no_particle_of_its_own():
     blobs = Seeds(np.array([2, 0]), np.array([10, 36]), np.array([15, 55]), np.array([30.0, 9.0]))
     evidence = np.full(SHAPE, 0.5, np.float32)
     peaks = peaks_at(np.array([40]), np.array([60]))
-    wide = darkened((40, 60, 9.0), grey_levels=120)
-    assert seeds_of(evidence, peaks, wide, blobs, 5.0)[0].column.tolist() == [15]
-    faint = darkened((40, 60, 9.0))
-    assert seeds_of(evidence, peaks, faint, blobs, 5.0)[0].column.tolist() == [15, 55]
+    for grey_levels in (120, 40):
+        wide = darkened((40, 60, 9.0), grey_levels=grey_levels)
+        assert seeds_of(evidence, peaks, wide, blobs, 5.0)[0].column.tolist() == [15]
+    two = darkened((40, 60, 2.0), (36, 55, 2.0))
+    assert seeds_of(evidence, peaks, two, blobs, 5.0)[0].column.tolist() == [15, 55]
+
+
+def test_of_two_peaks_on_one_body_the_surer_is_the_particle_and_the_blob_of_the_other_is_none():
+    blobs = Seeds(np.array([2, 0]), np.array([10, 36]), np.array([15, 55]), np.array([30.0, 9.0]))
+    peaks = peaks_at(np.array([40, 36]), np.array([60, 55]))
+    evidence = np.full(SHAPE, 0.5, np.float32)
+    seeds, score, places = seeds_of(evidence, peaks, darkened((40, 60, 9.0)), blobs, 5.0)
+    assert seeds.column.tolist() == [15]
+    assert score.size == len(places) == 1
 
 
 def test_unsure_peaks_are_seeds_apart_from_the_particles_alone():

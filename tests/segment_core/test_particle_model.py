@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -189,6 +190,65 @@ def test_training_may_start_from_a_model(
 def brief(folds: int | None = None, **changes: object) -> Recipe:
     training = QUICK.training.model_copy(update={"epochs": 1, "samples_per_epoch": 8})
     return QUICK.model_copy(update={"training": training, "folds": folds} | changes)
+
+
+def test_what_is_all_there_is_of_its_kind_is_trained_on_whole(
+    small_clip: Path,
+    tmp_path: Path,
+    write_pictures: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One recording, and two tiles of one frame that overlap."""
+    moving = MOVING.model_copy(
+        update={"network": UNetConfig(widths=(4, 8)), "training": brief().training, "crop_px": 48}
+    )
+    monkeypatch.setattr(train, "MOVING", moving)
+    monkeypatch.setattr(train, "SINGLE", brief())
+    write_pictures(tmp_path / "tiles", ["a_0.5_0", "a_0.5_1"])
+    told: list[str] = []
+    card = train.train_particles(
+        [small_clip.parent / "truth", tmp_path / "tiles"],
+        tmp_path / "model",
+        device="cpu",
+        note=told.append,
+    )
+    _, for_stills = load_checkpoint(tmp_path / "model" / STILLS)
+    for one in (card, for_stills):
+        assert set(one.thresholds) == {0.5}
+        assert one.scores == {}
+    assert [text.split(":")[0] for text in told] == ["recording small", "tiles"]
+    assert all("nothing is kept aside" in text and "all epochs (1)" in text for text in told)
+    assert (tmp_path / "model" / WEIGHTS).is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"folds": 9}, "8 groups of pictures do not make 9 folds"),
+        ({"initial": "panels"}, "for panels"),
+        ({"initial": "particles"}, "another network"),
+        ({"device": "abacus"}, "abacus"),
+    ],
+)
+def test_what_is_refused_leaves_nothing_behind(
+    data: Path, tmp_path: Path, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        train_particles([data], tmp_path / "model", brief(), **{"device": "cpu"} | options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_epochs_and_seed_may_be_others_than_the_recipes_and_the_card_says_so(
+    data: Path, tmp_path: Path
+) -> None:
+    card = train_particles([data], tmp_path / "asked", brief(), epochs=2, seed=3, device="cpu")
+    recipe = Recipe.model_validate(card.recipe)
+    assert (recipe.training.epochs, recipe.training.seed) == (2, 3)
+    # The recipe on the card makes the same weights again, and another seed others.
+    again = train_particles([data], tmp_path / "again", recipe, device="cpu")
+    assert again.weights_sha256 == card.weights_sha256
+    other = train_particles([data], tmp_path / "other", recipe, seed=4, device="cpu")
+    assert other.weights_sha256 != card.weights_sha256
 
 
 def test_every_picture_is_tested_once_by_a_model_that_has_not_seen_it(

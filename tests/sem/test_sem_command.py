@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 from pitflow.cli import main
 from pitflow.schema import MICROGRAPH_PITS
@@ -66,6 +67,16 @@ def test_a_bad_image_does_not_keep_the_others(
     pits = pd.read_csv(tmp_path / "out" / "pits.csv")
     assert set(pits["image"]) == {"a"}
     assert (tmp_path / "out" / "c_labels.png").is_file()
+
+
+def test_a_stack_of_micrographs_is_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pages = np.zeros((5, 40, 50), np.float16)
+    tifffile.imwrite(tmp_path / "s5.tif", pages, photometric="minisblack")
+    assert run("sem", tmp_path / "s5.tif", "-o", tmp_path / "out") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "s5.tif: is a stack of images" in line
 
 
 def test_nothing_found_is_a_result(tmp_path: Path, write_micrographs: Callable[..., None]) -> None:

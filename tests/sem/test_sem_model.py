@@ -270,6 +270,9 @@ def test_recipes(tmp_path: Path) -> None:
     assert (mine.training.epochs, mine.training.batch) == (7, 4)
     paper = find_recipe(str(Path(__file__).parents[2] / "pipelines" / "sem.toml"))
     assert (paper.training.schedule, paper.training.epochs) == ("constant", 300)
+    # A ready file by its bare name; names of recipes go before.
+    assert find_recipe("oxide-brief").name == "oxide-brief"
+    assert find_recipe("sem").name == "sem"
     path.write_text('base = "sem-oxide"\ncrop_px = 128\n')
     assert isinstance(find_recipe(str(path)), ClassRecipe)
     with pytest.raises(UserError, match="no recipe"):

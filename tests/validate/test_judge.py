@@ -7,8 +7,10 @@ from pitflow.validate.judge import (
     judge_at_least,
     judge_at_most,
     judge_coverage,
+    judge_least_coverage,
     judge_level,
     judge_median,
+    judge_statistic,
     show_share,
 )
 
@@ -61,10 +63,43 @@ def test_shares_without_a_target_neither_pass_nor_fail():
     assert (found.passed, found.target, found.measured) == (None, "", 0.5)
 
 
-def test_nothing_seen_is_no_success():
-    found = judge_at_least("a share", [], share=0.5)
-    assert found.passed is False
-    assert np.isnan(found.measured)
+@pytest.mark.parametrize(
+    ("held", "n", "passed"),
+    [
+        # 90 %, but of so few it may be 93.
+        (18, 20, True),
+        (900, 1000, False),
+        # Too often is right where any direction is allowed.
+        (1000, 1000, True),
+    ],
+)
+def test_least_coverage_is_asked_to_within_binomial_error(held, n, passed):
+    assert judge_least_coverage("an interval", np.arange(n) < held).passed is passed
+
+
+def test_what_a_measurement_is_to_reach_the_estimate_must():
+    assert judge_at_least("a share", np.arange(20) < 18, share=0.9).passed
+    assert not judge_at_least("a share", np.arange(20) < 17, share=0.9).passed
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        judge_level("a test", [np.nan]),
+        judge_at_most("a share", [], level=0.05),
+        judge_at_least("a share", [], share=0.5),
+        judge_coverage("an interval", []),
+        judge_least_coverage("an interval", []),
+        judge_median("an error", [], [], at_most=2.0, unit="deg"),
+        judge_statistic("a correlation", [np.nan], at_least=0.9),
+    ],
+    ids=lambda found: found.target,
+)
+def test_a_target_without_data_is_neither_met_nor_missed(found):
+    assert found.lacks_data
+    assert (found.passed, found.n) == (None, 0)
+    assert np.isnan([found.measured, found.low, found.high]).all()
+    assert not show_share("shown", []).lacks_data
 
 
 def test_the_interval_of_a_median_is_over_seeds_not_over_values():

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pitflow.config import build, merged, read_toml
-from pitflow.domains.recipe import AugmentConfig, Recipe
+from pitflow.config import build, merged, read_toml, ready_file
+from pitflow.domains.recipe import AugmentConfig, Recipe, changed
 from pitflow.errors import UserError
 from pitflow.segment.networks.axial import MedTConfig
 from pitflow.segment.networks.edge import EdgeUNetConfig
@@ -172,21 +172,20 @@ def adapted(recipe: Recipe, *, size: int | None = None, **training: Any) -> Reci
     UserError
         If a value is out of range, or the network cannot take images of this size.
     """
-    values = recipe.model_dump(mode="json")
-    if size is not None:
-        values |= {"crop_px": size, "tile_px": size}
-    given = {name: value for name, value in training.items() if value is not None}
-    return checked(build(Recipe, merged(values, {"training": given}), where=recipe.name))
+    return checked(changed(recipe, training, crop_px=size, tile_px=size))
 
 
 def read_recipe(path: Path) -> Recipe:
     """Return the recipe of a TOML file: ``model`` and ``loss`` by name, and what differs from it.
+
+    A ready file may be given by its bare name.
 
     Raises
     ------
     UserError
         If it is none.
     """
+    path = ready_file(path)
     values = read_toml(path)
     loss = values.pop("loss") if isinstance(values.get("loss"), str) else "ftl"
     base = panel_recipe(str(values.pop("model", "s-guided-et-unet")), loss)

@@ -20,11 +20,12 @@ from pitflow.domains.particles.fit import How, fit
 from pitflow.domains.particles.model import STILLS, load_model, model_folder
 from pitflow.domains.particles.moving import grounds, picture_in_run
 from pitflow.domains.particles.picture import Picture
-from pitflow.domains.recipe import Recipe
+from pitflow.domains.recipe import Recipe, changed
 from pitflow.domains.training import prepare_folder
 from pitflow.errors import UserError
 from pitflow.frame import CLASS_PARTICLE, CLASS_PIT
 from pitflow.segment.checkpoint import Card, save_checkpoint
+from pitflow.segment.devices import choose_execution
 from pitflow.segment.pits import TAIL_FRAMES, find_pits
 
 EPOCHS = 20
@@ -78,6 +79,8 @@ def train_on_corrected(
     initial: str,
     out: Path,
     *,
+    epochs: int | None = None,
+    seed: int | None = None,
     device: str = "auto",
     workers: int = 1,
     overwrite: bool = False,
@@ -94,6 +97,8 @@ def train_on_corrected(
         From ``corrected_pictures``.
     initial:
         The model that made the run, by name or path.
+    epochs, seed:
+        Of this training; None: ``EPOCHS`` or the model's own if those are fewer, and its seed.
     out, device, workers, overwrite, command:
         As for ``train_particles``.
 
@@ -103,7 +108,8 @@ def train_on_corrected(
         If the model cannot be had, or ``out`` holds something else.
     """
     before = load_model(initial)
-    recipe = _gentler(before.card, len(pictures))
+    recipe = changed(_gentler(before.card, len(pictures)), {"epochs": epochs, "seed": seed})
+    choose_execution(device)
     prepare_folder(out, overwrite=overwrite)
     model = fit(pictures, (), recipe, out, How(initial, device, workers, progress))
     thresholds = before.card.thresholds

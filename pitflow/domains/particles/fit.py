@@ -46,7 +46,7 @@ def fit(
     network, card = new_network(recipe), new_card(recipe)
     key = identity(recipe, pictures, aside)
     if how.initial is not None:
-        key += _start_from(how.initial, network, recipe)
+        key += start_from(how.initial, network, recipe)
 
     def validate(candidate: nn.Module) -> tuple[float, dict[str, float]]:
         found = calibrated(ParticleModel(candidate, card, execution=execution), aside)
@@ -87,8 +87,14 @@ def _parts(pictures: Sequence[Picture]) -> Iterator[bytes]:
             yield image.tobytes()
 
 
-def _start_from(initial: str, network: nn.Module, recipe: Recipe) -> str:
-    """Give the network the weights of a model; returns their hash."""
+def start_from(initial: str, network: nn.Module, recipe: Recipe) -> str:
+    """Give the network the weights of a model; returns their hash.
+
+    Raises
+    ------
+    UserError
+        If there is no such model, or it is of another network, channels or classes.
+    """
     model = load_model(initial)
     same = (model.card.channels, model.card.classes) == (recipe.channels, recipe.classes)
     try:

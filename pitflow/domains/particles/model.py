@@ -15,7 +15,7 @@ from pitflow.domains.particles.picture import Picture
 from pitflow.domains.particles.relative import Floats
 from pitflow.domains.particles.samples import truth_of
 from pitflow.errors import UserError
-from pitflow.segment.checkpoint import Card, load_checkpoint
+from pitflow.segment.checkpoint import Card, load_checkpoint, read_card
 from pitflow.segment.dense import DensePredictor
 from pitflow.segment.devices import CPU, Execution
 from pitflow.segment.score import Mask
@@ -85,6 +85,23 @@ def model_folder(name: str, *, stills: bool = False) -> Path:
     return folder / STILLS if stills and (folder / STILLS).is_dir() else folder
 
 
+def check_model(name: str) -> None:
+    """Refuse what is no particle model, by its card alone.
+
+    Raises
+    ------
+    UserError
+        If there is no such model, its card is damaged, or it is for something else.
+    """
+    path = model_folder(name)
+    _check_kind(read_card(path), path)
+
+
+def _check_kind(card: Card, path: Path) -> None:
+    if card.domain != "particles" or "particle" not in card.classes:
+        raise UserError(f"is a model for {card.domain}, not for particles", where=path)
+
+
 def load_network(name: str, *, stills: bool = False) -> tuple[nn.Module, Card]:
     """Load a particle network and its card.
 
@@ -102,8 +119,7 @@ def load_network(name: str, *, stills: bool = False) -> tuple[nn.Module, Card]:
     """
     path = model_folder(name, stills=stills)
     network, card = load_checkpoint(path)
-    if card.domain != "particles" or "particle" not in card.classes:
-        raise UserError(f"is a model for {card.domain}, not for particles", where=path)
+    _check_kind(card, path)
     return network, card
 
 

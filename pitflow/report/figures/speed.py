@@ -52,18 +52,19 @@ def make(data: ReportData) -> Panel | str:
     figure = new_figure(2.9)
     ax = figure.add_axes((0.075, 0.175, 0.85, 0.78))
     drawn = {"particle": number} | draw_speed(ax, track, data.um_per_px * data.fps)
-    found = len(drawn["outliers"])
+    marked = len(drawn["outliers"])
+    events = int((data.tables["outliers"]["particle"] == number).sum())
     verdict = (
-        f"{count(found, 'velocity outlier')} marked with a square"
-        if found
+        f"the {count(marked, 'frame')} of {count(events, 'velocity outlier')} marked with a square"
+        if marked
         else "none of its steps is an outlier"
     )
     median = float(np.median(drawn["speed_px"]))
     return Panel(
         figure,
         f"Speed of the same particle {number}: median {median:.2f} px/frame "
-        f"({median * data.um_per_px * data.fps:.1f} µm/s); {verdict}. An outlier is a step faster "
-        "than the track's own smooth trend that passes the test described under “How each number "
-        "was made”.",
+        f"({median * data.um_per_px * data.fps:.1f} µm/s); {verdict}. An outlier is an event "
+        "of one or more steps faster than the track's own smooth trend that passes the test "
+        "described under “How each number was made”.",
         drawn=drawn,
     )

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from pitflow.segment.centres import APART_PX, Centres
 from pitflow.segment.classical.blobs import Seeds, joined
-from pitflow.segment.classical.bodies import on_body_of
+from pitflow.segment.classical.bodies import on_body_of, one_of_each_body
 from pitflow.segment.classical.darkening import Darkening
 
 Floats = npt.NDArray[np.float32]
@@ -52,6 +52,9 @@ def seeds_of(
     """
     taken = _assigned(darkening, blobs, peaks.row, peaks.column)
     at_peaks = _seeds_at(darkening, blobs, taken, peaks.row, peaks.column)
+    # What is taken by a peak that is no particle of its own is none either.
+    stands = one_of_each_body(peaks.place.astype(np.float64), darkening)
+    at_peaks, peaks = at_peaks[stands], peaks[stands]
     free = blobs.snr >= clear
     free[taken[taken >= 0]] = False
     others = blobs[free]
