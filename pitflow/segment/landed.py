@@ -51,7 +51,7 @@ _TAILS = 0.05
 """Share of its pixels before and after that time: the edge flickers."""
 _CORE_SHARE = 0.8
 _COVER_PX = 6
-"""As near to a pit, holes in its cover open at once; a particle that lands there is soon taken in."""
+"""As near to a pit, holes in its cover open at once; what lands there is soon taken in."""
 
 
 @dataclass(frozen=True, slots=True)
