@@ -87,8 +87,8 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 "px². What is dark from the start and does not grow by half is taken for dirt, "
                 f"unless it has {6 * segment.pits.min_area_px:g} px² and more. Growth is judged by "
                 "the frame in which each pixel turns dark: what comes within 3 frames, or in "
-                "clumps with pauses, has landed, and is part of a pit only from when the pit lies "
-                "around it. The centre is that of the final pit."
+                "clumps with pauses, has landed, if it is more than 8 px from a pit, and is part "
+                "of one only from when that lies around it. The centre is that of the final pit."
             ),
         ),
         (

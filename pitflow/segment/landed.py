@@ -50,7 +50,7 @@ _SATELLITE_SHARE = 0.3
 _TAILS = 0.05
 """Share of its pixels before and after that time: the edge flickers."""
 _CORE_SHARE = 0.8
-_COVER_PX = 6
+_COVER_PX = 8
 """As near to a pit, holes in its cover open at once; what lands there is soon taken in."""
 
 

@@ -65,19 +65,28 @@ def test_a_heap_of_particles_has_landed():
 
 
 def test_what_lands_beside_a_pit_is_no_growth_of_it():
-    pit = grows(60, 50, 0, 239, 20, begin=16)
-    apart = [lands(60 + 25 * np.cos(a), 50 + 25 * np.sin(a), 9 + 30 * a) for a in range(6)]
-    touching = [lands(60 - 19 * np.cos(a), 50 - 19 * np.sin(a), 20) for a in (0.5, 1.5)]
-    growth = told(pit, *apart, *touching)
+    pit = grows(60, 50, 0, 239, 20, begin=6)
+    apart = [lands(60 + 32 * np.cos(a), 50 + 32 * np.sin(a), 9 + 30 * a) for a in range(6)]
+    overgrown = [lands(60 - 17.5 * np.cos(a), 50 - 17.5 * np.sin(a), 5) for a in (0.5, 1.5)]
+    growth = told(pit, *apart, *overgrown)
     assert growth.n_landed == 6
-    # In the end the pit has taken in those at its rim, and no earlier than it has reached them.
+    # In the end the pit has taken in what lay in its way, and no earlier than it has reached it.
     inside = away(60, 50) <= 20
-    assert not (growth.pit & ~inside).sum() > 12
-    assert (growth.pit & inside).sum() == inside.sum()
-    early = (away(60, 50) < 16) | (pit == NOT_DARK)
-    assert (growth.not_before[early] == 0).sum() > early.sum() - 12
-    held_back = growth.not_before[np.minimum.reduce(touching) != NOT_DARK]
+    np.testing.assert_array_equal(growth.pit, inside)
+    early = away(60, 50) < 14
+    assert (growth.not_before[early] == 0).all()
+    held_back = growth.not_before[np.minimum.reduce(overgrown) != NOT_DARK]
     assert held_back.max() > 100
+
+
+def test_a_hole_that_opens_near_a_pit_is_part_of_it_at_once():
+    """As in its cover; further away the same is a particle that has landed."""
+    pit = grows(60, 50, 0, 239, 20, begin=16)
+    near, far = lands(60 + 26, 50, 60), lands(60 - 32, 50, 60)
+    growth = told(pit, near, far)
+    assert growth.pit[near != NOT_DARK].all()
+    assert not growth.pit[far != NOT_DARK].any()
+    assert (growth.not_before == 0).all()
 
 
 def test_a_satellite_that_grows_is_part_of_the_pit():
@@ -148,8 +157,8 @@ def test_what_grew_while_a_block_was_lost_is_pit():
 
 
 def test_what_has_landed_beside_a_pit_is_not_in_its_area():
-    pit = grows(50, 50, 0, 239, 18, begin=15)
-    particles = [lands(50 + 21.5 * np.cos(a), 50 + 21.5 * np.sin(a), 40 + 20 * a) for a in range(6)]
+    pit = grows(55, 50, 0, 239, 18, begin=15)
+    particles = [lands(55 + 31 * np.cos(a), 50 + 31 * np.sin(a), 40 + 20 * a) for a in range(6)]
     scene = Recorded(pit, *particles)
     by_frames = find_pits(scene, PitConfig(), (), scene.read)
     by_blocks = find_pits(scene, PitConfig())
