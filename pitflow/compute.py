@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -28,6 +28,8 @@ THREADS_PER_PROCESS = 2
 """Of tasks that spend a fifth of their time in Python itself, which is for one thread at a time. On
 16 cores and a GPU, recordings were searched at 28 frames/s by threads alone, 50 with four to a
 process, 61 with two, and 74 with one, which takes most memory."""
+_START_S = 120
+"""New processes are waited for so long."""
 
 
 class Progress(Protocol):
@@ -129,11 +131,17 @@ class Compute:
         if self.cluster is not None:
             with _cluster_at(self.cluster) as client:
                 _map_on(client, function, items, done)
-        elif in_python and at_once > THREADS_PER_PROCESS and _can_start_processes():
-            with _processes(at_once) as client:
+            return
+        with ExitStack() as stack:
+            client = None
+            if in_python and at_once > THREADS_PER_PROCESS and os.name == "posix":
+                # Where no process can be started or reached, threads do the same.
+                with suppress(OSError, TimeoutError, RuntimeError):
+                    client = stack.enter_context(_processes(at_once))
+            if client is not None:
                 _map_on(client, function, items, done)
-        else:
-            self._map_on_threads(function, items, done)
+                return
+        self._map_on_threads(function, items, done)
 
     def _map_on_threads(
         self,
@@ -193,11 +201,6 @@ def _cluster_at(address: str) -> Iterator[Client]:
         yield client
 
 
-def _can_start_processes() -> bool:
-    """Return whether this system has what ``_processes`` needs."""
-    return os.name == "posix"
-
-
 @contextmanager
 def _processes(workers: int) -> Iterator[Client]:
     """Give a client of new processes of this machine that have ``workers`` threads together.
@@ -227,7 +230,7 @@ def _processes(workers: int) -> Iterator[Client]:
         SpecCluster(workers=plan, scheduler=scheduler, silence_logs=logging.CRITICAL) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
-        client.wait_for_workers(len(counts))
+        client.wait_for_workers(len(counts), timeout=_START_S)
         first = 0
         for address, threads in client.nthreads().items():
             client.run(_prepare_process, first, workers=[address])

@@ -3,11 +3,14 @@
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import cv2
 import psutil
 import pytest
 
+from pitflow import compute
 from pitflow.compute import (
     THREADS_PER_PROCESS,
     Compute,
@@ -117,6 +120,21 @@ def test_work_in_python_is_shared_out_among_processes(
     assert os.getpid() not in processes
     assert not any(map(psutil.pid_exists, processes))
     assert capfd.readouterr() == ("", "")
+
+
+def test_where_no_process_can_be_started_threads_do_the_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @contextmanager
+    def refused(workers: int) -> Iterator[None]:
+        raise OSError("no sockets here")
+        yield
+
+    monkeypatch.setattr(compute, "_processes", refused)
+    results: dict[int, int] = {}
+    Compute(6).map(lambda _: os.getpid(), range(8), results.__setitem__, in_python=True)
+    assert len(results) == 8
+    assert set(results.values()) == {os.getpid()}
 
 
 def test_few_workers_are_threads() -> None:
