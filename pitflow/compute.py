@@ -174,14 +174,22 @@ def _map_on(
     items: Sequence[Item],
     done: Callable[[Item, Result], None],
 ) -> None:
-    from distributed import as_completed
+    from distributed import CancelledError, KilledWorker, as_completed
 
     # Once to each worker: it may hold images of the whole scene.
     sent = client.scatter(function, broadcast=True)
     futures = {client.submit(_called, sent, item, pure=False): item for item in items}
     for future in as_completed(list(futures), loop=client.loop):
         # What a task returned is held no longer than it takes to keep it.
-        done(futures.pop(future), future.result())
+        try:
+            result = future.result()
+        except (KilledWorker, CancelledError) as error:
+            # The latter where what all tasks share was lost with the last process that had it.
+            raise UserError(
+                "a process that computed was ended again and again, for want of memory most likely",
+                hint="fewer tasks at a time (--workers) need less; the same command continues",
+            ) from error
+        done(futures.pop(future), result)
 
 
 @contextmanager
@@ -219,7 +227,7 @@ def _processes(workers: int) -> Iterator[Client]:
         number: {
             "cls": SubprocessWorker,
             "options": {
-                "worker_class": "distributed.Worker",
+                "worker_class": "distributed.Nanny",
                 "worker_kwargs": own | quiet | {"nthreads": count},
             },
         }

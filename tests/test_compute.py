@@ -1,6 +1,7 @@
 """Tasks give the same results wherever they run."""
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -118,8 +119,22 @@ def test_work_in_python_is_shared_out_among_processes(
     processes = {process for process, _ in results.values()}
     assert len(processes) == 3
     assert os.getpid() not in processes
+    until = time.monotonic() + 10
+    while any(map(psutil.pid_exists, processes)) and time.monotonic() < until:
+        time.sleep(0.05)
     assert not any(map(psutil.pid_exists, processes))
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_process_that_is_killed_is_one_clear_line() -> None:
+    def fatal(number: int) -> None:
+        if number == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    before = psutil.Process().children()
+    with pytest.raises(UserError, match="want of memory"):
+        Compute(4).map(fatal, range(6), lambda item, result: None, in_python=True)
+    assert psutil.Process().children() == before
 
 
 def test_where_no_process_can_be_started_threads_do_the_work(
