@@ -45,7 +45,7 @@ _ACTIVE_FRAMES = 15
 """That time at least."""
 _LEAST_SATELLITE = 0.25
 """Share of the smallest pit's area by which a satellite must have grown."""
-_SATELLITE_SHARE = 0.3
+SATELLITE_SHARE = 0.3
 """Satellites are smaller than this share of their pit."""
 _TAILS = 0.05
 """Share of its pixels before and after that time: the edge flickers."""
@@ -146,7 +146,7 @@ def _is_lacy(area: npt.NDArray[np.intp], grows: Mask, doubtful: Mask) -> bool:
     sure = area[grows]
     if not sure.size:
         return False
-    satellites = sure[sure < _SATELLITE_SHARE * sure.max()].sum()
+    satellites = sure[sure < SATELLITE_SHARE * sure.max()].sum()
     return bool(area[doubtful].sum() <= satellites)
 
 
@@ -260,10 +260,10 @@ def _parts(
     steps = np.unique(rank)
     first = np.searchsorted(rank, steps)
     last = np.searchsorted(rank, steps + AT_ONCE_FRAMES)
-    for step, start, stop in zip(steps, first, last, strict=True):
-        rows, columns = row[start:stop], column[start:stop]
+    for step, begin, stop in zip(steps, first, last, strict=True):
+        rows, columns = row[begin:stop], column[begin:stop]
         new = labels[rows, columns] == 0
-        now = new & (rank[start:stop] == step)
+        now = new & (rank[begin:stop] == step)
         if not now.any():
             continue
         # Where frames are lost, the rim has moved on meanwhile.

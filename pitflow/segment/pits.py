@@ -25,7 +25,7 @@ from pitflow.median import median_image
 from pitflow.scene import Scene
 from pitflow.schema import PIT_PIXELS, empty_table, validate_table
 from pitflow.segment.classical.window import DOUBT, Window, change_point, windows
-from pitflow.segment.landed import NOT_DARK, grown_pixels, has_core
+from pitflow.segment.landed import NOT_DARK, SATELLITE_SHARE, grown_pixels, has_core
 from pitflow.translation import translated
 
 Ints = npt.NDArray[np.intp]
@@ -48,7 +48,6 @@ _NOT_YET = np.iinfo(np.uint16).max
 _STEEL_SIDE = 96
 _LINK_SHARE, _LINK_PX = 0.5, 6.0
 """Parts of a pit lie within this share of its radius, and this many px, of one another."""
-_SATELLITE_SHARE = 0.3
 _GROWN = 1.5
 _LARGE = 6.0
 _STEADY = 0.5
@@ -551,7 +550,7 @@ def _satellites_joined(
             touching = bool(np.isin(parts[own], parts[labels == other]).any())
         else:
             touching = bool(gap.min() <= _reach(area)[other])
-        small = area[label] < max(_SATELLITE_SHARE * area[other], min_area_px)
+        small = area[label] < max(SATELLITE_SHARE * area[other], min_area_px)
         if touching and small:
             labels[own] = other
     return labels
