@@ -531,6 +531,13 @@ def test_masks_of_tiles_by_a_model_trained_on_them(call: Call, tmp_path: Path) -
     scored = call("evaluate", "--model", "model", "--data", "tiles", "--json")
     assert scored.code == 0, scored.err
     assert json.loads(scored.out)
+    # Further folders may follow the first, or have an option each.
+    (tmp_path / "few").mkdir()
+    for path in sorted((tmp_path / "tiles").glob("a_0.2_*.png")):
+        shutil.copy(path, tmp_path / "few")
+    each = call("evaluate", "--model", "model", "--data", "tiles", "--data", "few", "--json")
+    after = call("evaluate", "--model", "model", "--data", "tiles", "few", "--json")
+    assert json.loads(after.out) == json.loads(each.out) != json.loads(scored.out)
     assert call("segment", "tiles", "--model", "model", "-o", "masks").code == 0
     assert len(list((tmp_path / "masks").glob("*.png"))) == 8
     # One that cannot be read does not keep the others from it.
