@@ -150,6 +150,30 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert done.stdout.splitlines()[-1] == "loaded []"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run",), "Missing argument"),
+        (("run", "a.avi", "--workers", 0), "--workers"),
+        (("run", "a.avi", "--fps", "fast"), "--fps"),
+        (("run", "a.avi", "--nonsense"), "No such option: --nonsense"),
+        (("analyse", "a.avi"), "No such command 'analyse'"),
+        (("train", "particles", "-o"), "-o"),
+    ],
+)
+def test_a_command_line_that_is_wrong_is_one_clear_line(
+    call: Call, arguments: tuple[object, ...], said: str
+) -> None:
+    assert_refused(call(*arguments), said, "--help")
+
+
+def test_a_command_without_arguments_shows_its_help(call: Call) -> None:
+    for arguments in ((), ("train",)):
+        shown = call(*arguments)
+        assert shown.code == 2
+        assert "Usage: pitflow" in shown.err + shown.out
+
+
 def test_the_package_is_the_command_too(tmp_path: Path) -> None:
     def call_package(*arguments: str) -> subprocess.CompletedProcess[str]:
         called = [sys.executable, "-m", "pitflow", *arguments]
