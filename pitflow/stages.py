@@ -569,10 +569,11 @@ def _centres_elsewhere(pits: pd.DataFrame) -> list[str]:
     elsewhere = int((pits["centre_of"] != "area").sum())
     if not elsewhere:
         return []
-    return [
+    note = (
         f"the particles of {words.count(elsewhere, 'pit')} come from one place, which is not the "
         "centre of the area: angles are about that place (pits: centre_of)"
-    ]
+    )
+    return [note]
 
 
 def _clock_offset(tables: dict[str, pd.DataFrame], job: Job) -> list[str]:

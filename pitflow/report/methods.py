@@ -88,10 +88,10 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 f"unless it has {6 * segment.pits.min_area_px:g} px² and more. Growth is judged by "
                 "the frame in which each pixel turns dark: what comes within 3 frames, or in "
                 "clumps with pauses, has landed, if it is more than 8 px from a pit, and is part "
-                "of one only from when that lies around it. The centre is that of the final area. But "
-                "where the paths of a pit's particles, followed back, meet in one place elsewhere, "
-                "as exactly as they are known, that is its centre (column centre_of): a pit that "
-                "grows to one side leaves behind the place from which its particles come."
+                "of one only from when that lies around it. The centre is that of the final area. "
+                "But where the paths of a pit's particles, followed back, meet in one place "
+                "elsewhere, as exactly as they are known, that is its centre (column centre_of): a "
+                "pit that grows to one side leaves behind the place from which its particles come."
             ),
         ),
         (
