@@ -496,7 +496,7 @@ def measure(job: Job) -> str:
         seed=job.config.seed,
         samples=read_current_of(job.config),
     )
-    job.notes += _clock_offset(tables, job)
+    job.notes += _clock_offset(tables, job) + _centres_elsewhere(tables["pits"])
     for name in MEASURED_TABLES:
         schema.write_table(tables[name], schema.TABLES[name], job.run.table(name))
     ejected = words.count(len(tables["ejections"]), "particle")
@@ -562,6 +562,18 @@ def report_data(job: Job) -> ReportData:
         ),
         config=job.config.report,
     )
+
+
+def _centres_elsewhere(pits: pd.DataFrame) -> list[str]:
+    """Return a note on pits whose angles are not about the centre of their area."""
+    elsewhere = int((pits["centre_of"] != "area").sum())
+    if not elsewhere:
+        return []
+    note = (
+        f"the particles of {words.count(elsewhere, 'pit')} come from one place, which is not the "
+        "centre of the area: angles are about that place (pits: centre_of)"
+    )
+    return [note]
 
 
 def _clock_offset(tables: dict[str, pd.DataFrame], job: Job) -> list[str]:

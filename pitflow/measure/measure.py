@@ -7,6 +7,7 @@ import pandas as pd
 
 from pitflow.clock import Clock
 from pitflow.config import MeasureConfig
+from pitflow.measure.centre import find_centres
 from pitflow.measure.circular import direction_of
 from pitflow.measure.correlation import compute_correlation
 from pitflow.measure.current import (
@@ -16,7 +17,7 @@ from pitflow.measure.current import (
     find_transients,
     growth_rate,
 )
-from pitflow.measure.ejection import compute_ejections
+from pitflow.measure.ejection import compute_ejections, trace_paths
 from pitflow.measure.flow import (
     PROFILE_FIT_COLUMNS,
     compute_flow,
@@ -102,7 +103,17 @@ def measure_all(
     sure = ~particles["is_glimpse"].to_numpy(dtype=np.bool_)
     clock = Clock.of(frames, fps)
     tracks = sort_tracks(particles, frames, sure, clock)
-    geometry = compute_pit_geometry(pit_pixels, um_per_px=um_per_px)
+    rims = trace_rims(pit_pixels)
+    geometry = find_centres(
+        compute_pit_geometry(pit_pixels, um_per_px=um_per_px),
+        trace_paths(tracks, rims, config=config.ejection, shape=shape),
+    )
+    rims = [
+        rim if centre_of == "area" else rim.about(x, y)
+        for rim, x, y, centre_of in zip(
+            rims, *(geometry[name] for name in ("x", "y", "centre_of")), strict=True
+        )
+    ]
     last_frame = int(frames["frame"].max()) if len(frames) else 0
     growth = compute_growth(pit_pixels, geometry, last_frame=last_frame)
     growth["current_a"] = compute_current(
@@ -110,7 +121,7 @@ def measure_all(
     )
     ejections = compute_ejections(
         tracks,
-        trace_rims(pit_pixels),
+        rims,
         geometry,
         config=config.ejection,
         um_per_px=um_per_px,

@@ -88,7 +88,10 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 f"unless it has {6 * segment.pits.min_area_px:g} px² and more. Growth is judged by "
                 "the frame in which each pixel turns dark: what comes within 3 frames, or in "
                 "clumps with pauses, has landed, if it is more than 8 px from a pit, and is part "
-                "of one only from when that lies around it. The centre is that of the final pit."
+                "of one only from when that lies around it. The centre is that of the final area. "
+                "But where the paths of a pit's particles, followed back, meet in one place "
+                "elsewhere, as exactly as they are known, that is its centre (column centre_of): a "
+                "pit that grows to one side leaves behind the place from which its particles come."
             ),
         ),
         (
@@ -114,7 +117,7 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
         (
             "Ejection angle",
             (
-                "Direction from the centre of the final pit, 0° to the right, clockwise on the "
+                "Direction from the centre of the pit, 0° to the right, clockwise on the "
                 "screen, when the particle came out: most are seen in their first frame outside, "
                 "the others are followed back. Its error holds those of the track, the rim and "
                 "the pit's centre. For tests each particle counts once, with the angle at its "
