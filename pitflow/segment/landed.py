@@ -39,7 +39,7 @@ _PAUSE_FRAMES = 5
 """What grows wins a pixel at least so often, or else grows slowly."""
 _LASTING_FRAMES = 10
 """Growth without a pause lasts at least so long, three times as long as landing."""
-_FEW_PX = 2
+FEW_PX = 2
 """What is new at one place and no more than this is no particle that has landed."""
 _MOST = 0.9
 """Share of what has come to a pit that must have grown without a pause, or by a few pixels."""
@@ -223,6 +223,11 @@ class _History:
         return self.rank.size >= self.at_once and self._steady >= _MOST * self.rank.size
 
 
+def rim_reach(frames: float) -> float:
+    """Return how far from what was dark a pit's rim may be seen after so many frames, px."""
+    return _EDGE_PX + _FRONT_PX * frames
+
+
 def has_core(pit: Mask, min_area_px: float) -> bool:
     """Tell whether a disc nearly as large as the smallest pit fits in.
 
@@ -282,11 +287,11 @@ def _parts(
         # Where frames are lost, the rim has moved on meanwhile.
         end = min(int(step) + AT_ONCE_FRAMES, seen.size) - 1
         lapse = seen[end] - seen[max(int(step) - 1, 0)]
-        reach = _EDGE_PX + _FRONT_PX * max(float(lapse), AT_ONCE_FRAMES)
+        reach = rim_reach(max(float(lapse), AT_ONCE_FRAMES))
         first_frames = step <= _PAUSE_FRAMES
         young = [n for n in range(1, n_start) if first_frames and area[n] < min_area_px]
         for box, patch in _patches(rows, columns, new, now, int(np.ceil(reach)) + 1, labels.shape):
-            if patch.sum() <= _FEW_PX:
+            if patch.sum() <= FEW_PX:
                 single[box] |= patch
             _assign(labels[box], at_once[box], patch, reach, area, young)
     return labels, at_once, single
