@@ -9,7 +9,7 @@ block, and by that growth is told from landing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,7 @@ from pitflow.schema import PIT_PIXELS, empty_table, validate_table
 from pitflow.segment.classical.window import DOUBT, Window, change_point, windows
 from pitflow.segment.landed import NOT_DARK, SATELLITE_SHARE, grown_pixels, has_core
 from pitflow.segment.late import late_growth
+from pitflow.segment.sudden import sudden_growth
 from pitflow.translation import translated
 
 Ints = npt.NDArray[np.intp]
@@ -248,6 +249,8 @@ def find_pits(
         arrival = np.full(scene.shape, NEVER, np.int64)
         arrival[row, column] = _arrival(candidates, scene, frames_of, over_blocks)
     sorted_out = _grouped(regions, since, arrival, sound, config.min_area_px)
+    if frames_of is not None and arrival is not None:
+        sorted_out = _with_sudden(sorted_out, regions, arrival, limit, scene, frames_of)
     late = late_growth(sorted_out.labels, judged, last, limit)
     since[late > 0] = scene.n_blocks
     labels = sorted_out.labels + late
@@ -483,6 +486,28 @@ def _grouped(
         else:
             n_landed += n_large
     return _Sorted(_in_order(labels, since), not_before, n_landed, n_beside)
+
+
+def _with_sudden(
+    told: _Sorted,
+    regions: npt.NDArray[np.int32],
+    arrival: Frames,
+    limit: npt.NDArray[np.float32],
+    scene: Scene,
+    frames_of: FramesOf,
+) -> _Sorted:
+    """Give the pits what came beside them out of nothing."""
+    pit = told.labels > 0
+    if not pit.any():
+        return told
+    with_pit = np.isin(regions, np.unique(regions[pit]))
+    left = with_pit & (regions > 0) & ~pit
+    pit_from = np.where(pit, np.maximum(arrival, told.not_before), NEVER)
+    grown, n_grown = sudden_growth(left, arrival, pit_from, limit, scene, frames_of)
+    if not n_grown:
+        return told
+    labels = np.where(grown, _nearest_label(told.labels)[1], told.labels)
+    return replace(told, labels=labels, n_beside=max(told.n_beside - n_grown, 0))
 
 
 def _without_static(dark: Mask, at_start: Mask, min_area_px: float) -> tuple[Mask, int]:
