@@ -95,10 +95,11 @@ def score_velocity(tracks: Tracks, contrast: Floats | None = None) -> VelocitySc
     scratch, does so by pixels.) It is also more in frames in which a tenth of all particles are off
     by more than is usual: the camera or the detection did that, not one of them. A single misplaced
     detection makes two residuals that cancel, a real burst does not: so a step scores the least of
-    itself and of its sums with either neighbour, each of which has the same variance (the position
-    between drops out), and nothing where those differ in sign. The last step of a track has no
-    later one to undo it. It counts, for many bursts end a track, at the rim of the pit that draws
-    the particle; but of chance events more lie there than elsewhere, so no test rests on it.
+    itself and of its sums with either neighbour and with both, each of which has the same variance
+    (the positions between drop out), and nothing where those differ in sign. The last step of a
+    track has no later one to undo it. It counts, for many bursts end a track, at the rim of the pit
+    that draws the particle; but of chance events more lie there than elsewhere, so no test rests on
+    it.
 
     Parameters
     ----------
@@ -202,12 +203,13 @@ def _lasting(tracks: Tracks, residual: Floats, known: npt.NDArray[np.bool_]) -> 
 
 
 def keep_lasting(residual: Floats, beside: Sequence[Floats]) -> Floats:
-    """Return the part of each residual that none of those beside it undoes.
+    """Return the part of each residual that those beside it do not undo.
 
-    The least of it and of its sum with each; nothing where those differ in sign.
+    The least of it and of its sums with each and with all; nothing where those differ in sign. Of
+    two misplaced detections, one is undone before and the other after a step.
     """
     lasting = residual
-    for other in beside:
+    for other in (*beside, np.sum(beside, axis=0)):
         together = residual + other
         lesser = np.where(np.abs(together) < np.abs(lasting), together, lasting)
         lasting = np.where(together * lasting > 0, lesser, 0.0 * lasting)

@@ -50,6 +50,15 @@ def test_one_misplaced_detection_is_no_event():
     assert outliers["particle"].dtype == "int64"
 
 
+def test_two_misplaced_detections_are_no_event():
+    """Between one too far back and one too far ahead lie two long steps forward."""
+    particles = bursting(factor=1.0)
+    for frame, off in ((50, -6.0), (52, 5.0)):
+        particles.loc[(particles["particle"] == 3) & (particles["frame"] == frame), "x"] += off
+    outliers, _ = outliers_of(particles)
+    assert outliers.empty
+
+
 def test_a_burst_that_ends_a_track_is_an_event_and_in_no_test():
     """No step after the last could undo it, and tracks end at the rims of other pits."""
     burst, _ = outliers_of(bursting(at=97))
@@ -241,7 +250,7 @@ def test_steps_that_are_little_alone_are_a_burst_together():
     assert found >= 7
 
 
-def test_an_error_of_one_step_needs_twice_the_score_of_a_burst():
+def test_an_error_of_one_step_needs_more_than_a_burst_does():
     """A part of the particle that is no longer seen displaces it once and for good."""
     for steps, events in (((61,), 0), ((61, 62, 63), 1)):
         offset = np.tile([2.0, 0.0], (100, 1))
