@@ -254,7 +254,7 @@ def test_an_error_of_one_step_needs_more_than_a_burst_does():
     """A part of the particle that is no longer seen displaces it once and for good."""
     for steps, events in (((61,), 0), ((61, 62, 63), 1)):
         offset = np.tile([2.0, 0.0], (100, 1))
-        offset[list(steps), 0] = 2.0 + 7.0 * 0.3
+        offset[list(steps), 0] = 4.6
         outliers, _ = outliers_of(steps_of(offset, noise=0.2, seed=4))
         assert len(outliers) == events
 
@@ -282,6 +282,15 @@ def test_a_burst_into_a_blend_is_flagged_whole():
         assert flagged.sum() == 3
 
 
+def test_a_burst_out_of_a_blend_is_an_event():
+    """Shortly before it, half of the particle was taken for another."""
+    particles = bursting(factor=2.3)
+    hidden = (particles["particle"] == 7) & particles["frame"].between(57, 59)
+    outliers, flagged = outliers_of(particles, mass=np.where(hidden, 3.0, 10.0))
+    assert outliers["particle"].tolist() == [7]
+    assert flagged.sum() == 3
+
+
 def test_a_burst_at_whose_end_the_particle_sinks_is_an_event():
     particles = bursting()
     particles = particles[(particles["particle"] != 7) | (particles["frame"] <= 62)]
@@ -295,12 +304,13 @@ def test_a_burst_at_whose_end_the_particle_sinks_is_an_event():
 
 def test_particles_that_stop_do_not_hide_bursts():
     """To stop is no error, though it points backward: it does not raise the threshold."""
-    rng = np.random.default_rng(2)
-    particles = bursting(n_tracks=40, noise=0.1)
-    stops = (particles["particle"] % 2 == 0) & (particles["frame"] >= 97)
-    last = particles[particles["frame"] == 96].set_index("particle")["x"]
-    still = particles["particle"].map(last) + rng.normal(0.0, 0.1, len(particles))
-    outliers, _ = outliers_of(particles.assign(x=np.where(stops, still, particles["x"])))
+    particles = bursting(n_tracks=40, noise=0.1, factor=1.7)
+    own, age = particles["particle"], particles["frame"] - (95 - particles["particle"])
+    stops = own % 2 == 0
+    # Each stops in a frame of its own, and is seen three frames longer.
+    where = particles["x"] - 2.0 * np.where(stops, np.maximum(age, 0), 0)
+    seen = ~stops | (age <= 3)
+    outliers, _ = outliers_of(particles.assign(x=where)[seen].reset_index(drop=True))
     assert outliers["particle"].tolist() == [7]
 
 
