@@ -7,6 +7,7 @@ import pandas as pd
 
 from pitflow.clock import Clock
 from pitflow.config import MeasureConfig
+from pitflow.measure.bursts import Flags, compute_outliers
 from pitflow.measure.centre import find_centres
 from pitflow.measure.circular import direction_of
 from pitflow.measure.correlation import compute_correlation
@@ -42,7 +43,7 @@ from pitflow.measure.tracks import (
     reference_position,
     sort_tracks,
 )
-from pitflow.measure.velocity import compute_clustering, compute_outliers, compute_velocity
+from pitflow.measure.velocity import compute_clustering, compute_velocity
 from pitflow.measure.visibility import compute_visibility
 from pitflow.schema import (
     CURRENT,
@@ -147,7 +148,7 @@ def measure_all(
         mass=particles["mass"].to_numpy(dtype=np.float64)[tracks.row],
         contrast=particles["contrast"].to_numpy(dtype=np.float64)[tracks.row],
     )
-    vx, vy = compute_velocity(tracks)
+    vx, vy = compute_velocity(tracks, flagged)
     to_um_s = um_per_px * fps
     complete = _complete_particles(
         particles, frames, geometry, tracks, ejections, (vx, vy, flagged), config, to_um_s
@@ -217,13 +218,23 @@ def _count_particles(frames: pd.DataFrame, particles: pd.DataFrame) -> pd.DataFr
     return validate_table(frames.assign(n_particles=counts.to_numpy(dtype=np.int64)), FRAMES)
 
 
+def _with_glimpses(whole: Tracks, tracks: Tracks, flagged: Flags, n: int) -> Flags:
+    """Return (n,) the flags of the steps between sure detections, and of glimpses within those."""
+    known = np.full(n, np.nan)
+    known[tracks.row] = flagged
+    next_known = pd.Series(known[whole.row]).groupby(whole.track).bfill()
+    outlier = np.zeros(n, dtype=bool)
+    outlier[whole.row] = next_known.to_numpy() == 1.0
+    return outlier
+
+
 def _complete_particles(
     particles: pd.DataFrame,
     frames: pd.DataFrame,
     pits: pd.DataFrame,
     tracks: Tracks,
     ejections: pd.DataFrame,
-    motion: tuple[Floats, Floats, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]],
+    motion: tuple[Floats, Floats, Flags],
     config: MeasureConfig,
     to_um_s: float,
 ) -> pd.DataFrame:
@@ -236,12 +247,12 @@ def _complete_particles(
         column[tracks.row] = values
         return column
 
-    vx, vy = (spread(values) for values in compute_velocity(whole))
-    vx[tracks.row], vy[tracks.row], flagged = motion
+    own_vx, own_vy, flagged = motion
+    outlier = _with_glimpses(whole, tracks, flagged, n)
+    vx, vy = (spread(values) for values in compute_velocity(whole, outlier[whole.row]))
+    vx[tracks.row], vy[tracks.row] = own_vx, own_vy
     pit = np.full(n, -1, dtype=np.int64)
     pit[whole.row] = _source_of(whole, ejections)[whole.track]
-    outlier = np.zeros(n, dtype=bool)
-    outlier[tracks.row] = flagged
     centres = pits.set_index("pit")[["x", "y"]].reindex(pit).to_numpy(dtype=np.float64)
     x, y = reference_position(particles, frames)
     dx, dy = x - centres[:, 0], y - centres[:, 1]
