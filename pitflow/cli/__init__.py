@@ -46,7 +46,7 @@ _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return or raise its exit code: 2 for bad input."""
+    """Run the command line; return 2 for bad input, and raise the exit code of what was done."""
     try:
         code = app(args=arguments, prog_name="pitflow", standalone_mode=False)
     except _USAGE_ERROR as error:
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         print_error(full)
         return 2
-    return code if isinstance(code, int) else 0
+    raise SystemExit(code if isinstance(code, int) else 0)
 
 
 def _refuse(error: Any) -> int:
