@@ -27,7 +27,7 @@ CENTRE_OF = ("area", "onset", "paths")
 
 _MEETING = 0.85
 """Greatest mean miss, in standard errors, of paths that meet: of normal errors it is 0.80."""
-_CLEARLY = 2.0
+_CLEARLY = 3.5
 """So many times more the centre of the area has to be missed for another to take its place."""
 _FEWEST = 6
 """Paths without which no other place is looked for, and twice as many for one of no other sign."""
