@@ -29,7 +29,7 @@ MOVING = Recipe(
     ),
     loss=_LOSS,
     training=_TRAINING.model_copy(
-        update={"epochs": 60, "samples_per_epoch": 800, "ema": 0.995, "validate_every": 10}
+        update={"epochs": 60, "samples_per_epoch": 1000, "ema": 0.995, "validate_every": 10}
     ),
     augment=AugmentConfig(
         gain=0.2,
