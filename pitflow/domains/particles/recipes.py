@@ -23,6 +23,8 @@ MOVING = Recipe(
     network=UNetConfig(
         widths=(32, 64, 128, 256),
         stem="space_to_depth",
+        # The widest particles are fainter than the noise of a pixel.
+        sides=16,
         channel_dropout=0.15,
         # Never the frame alone: single images have a network of their own.
         lonely_share=0.0,
