@@ -126,8 +126,8 @@ PITS = Table(
     _columns(
         """
         pit              | int64   |      | pit number, from 0 in order of onset
-        x                | float64 | px   | centre of the final pit, column
-        y                | float64 | px   | centre of the final pit, row
+        x                | float64 | px   | centre, which angles and distances refer to, column: of the final area or, where its particles plainly come from elsewhere, that place (centre_of)
+        y                | float64 | px   | centre, row
         onset_frame      | int64   |      | first frame in which it is seen
         onset_x          | float64 | px   | centre of its first pixels, column
         onset_y          | float64 | px   | centre of its first pixels, row
@@ -148,6 +148,9 @@ PITS = Table(
     ),
     _columns(
         """
+        centre_of           | string  |      | what the centre is: of the final area, the onset, or where the paths of its particles meet (paths)
+        area_x              | float64 | px   | centre of the final area, column
+        area_y              | float64 | px   | centre of the final area, row
         perimeter_px        | float64 | px   | perimeter of the final pit
         visible_share       | float64 |      | share of directions in which a departure would be seen
         omnibus_p           | float64 |      | p of Rao's spacing test against uniform ejection, which also sees opposed directions

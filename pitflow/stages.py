@@ -318,7 +318,7 @@ def acquire(job: Job) -> str:
     """Read, check and store the frames; measure drift, and the background of every block."""
     import numpy as np
 
-    from pitflow.acquire.acquire import acquire_blocks, first_good_frame
+    from pitflow.acquire.acquire import acquire_blocks, first_good_frame, stray_frames
     from pitflow.acquire.blocks import plan_tasks
     from pitflow.acquire.quality import FrameCheck
     from pitflow.acquire.registration import Registration
@@ -354,6 +354,11 @@ def acquire(job: Job) -> str:
     bad = frames.loc[~frames["quality"].isin(["ok"]), "quality"].value_counts()
     job.notes += source.notes
     job.warnings += [f"{quality} frames: {count}" for quality, count in bad.items()]
+    if strays := stray_frames(frames):
+        job.warnings.append(
+            f"the shift of {words.count(len(strays), 'frame')}, the first of them {strays[0]}, is "
+            "several px off that of the frames around: the stage shook, or it is measured wrongly"
+        )
     apart = np.diff(frames["time_s"]) / np.diff(frames["frame"])
     if apart.size and apart.max() > _EVEN_INTERVALS * apart.min():
         job.warnings.append(
@@ -496,7 +501,7 @@ def measure(job: Job) -> str:
         seed=job.config.seed,
         samples=read_current_of(job.config),
     )
-    job.notes += _clock_offset(tables, job)
+    job.notes += _clock_offset(tables, job) + _centres_elsewhere(tables["pits"])
     for name in MEASURED_TABLES:
         schema.write_table(tables[name], schema.TABLES[name], job.run.table(name))
     ejected = words.count(len(tables["ejections"]), "particle")
@@ -562,6 +567,18 @@ def report_data(job: Job) -> ReportData:
         ),
         config=job.config.report,
     )
+
+
+def _centres_elsewhere(pits: pd.DataFrame) -> list[str]:
+    """Return a note on pits whose angles are not about the centre of their area."""
+    elsewhere = int((pits["centre_of"] != "area").sum())
+    if not elsewhere:
+        return []
+    note = (
+        f"the particles of {words.count(elsewhere, 'pit')} come from one place, which is not the "
+        "centre of the area: angles are about that place (pits: centre_of)"
+    )
+    return [note]
 
 
 def _clock_offset(tables: dict[str, pd.DataFrame], job: Job) -> list[str]:

@@ -150,6 +150,30 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert done.stdout.splitlines()[-1] == "loaded []"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run",), "Missing argument"),
+        (("run", "a.avi", "--workers", 0), "--workers"),
+        (("run", "a.avi", "--fps", "fast"), "--fps"),
+        (("run", "a.avi", "--nonsense"), "No such option: --nonsense"),
+        (("analyse", "a.avi"), "No such command 'analyse'"),
+        (("train", "particles", "-o"), "-o"),
+    ],
+)
+def test_a_command_line_that_is_wrong_is_one_clear_line(
+    call: Call, arguments: tuple[object, ...], said: str
+) -> None:
+    assert_refused(call(*arguments), said, "--help")
+
+
+def test_a_command_without_arguments_shows_its_help(call: Call) -> None:
+    for arguments in ((), ("train",)):
+        shown = call(*arguments)
+        assert shown.code == 2
+        assert "Usage: pitflow" in shown.err + shown.out
+
+
 def test_the_package_is_the_command_too(tmp_path: Path) -> None:
     def call_package(*arguments: str) -> subprocess.CompletedProcess[str]:
         called = [sys.executable, "-m", "pitflow", *arguments]
@@ -531,6 +555,13 @@ def test_masks_of_tiles_by_a_model_trained_on_them(call: Call, tmp_path: Path) -
     scored = call("evaluate", "--model", "model", "--data", "tiles", "--json")
     assert scored.code == 0, scored.err
     assert json.loads(scored.out)
+    # Further folders may follow the first, or have an option each.
+    (tmp_path / "few").mkdir()
+    for path in sorted((tmp_path / "tiles").glob("a_0.2_*.png")):
+        shutil.copy(path, tmp_path / "few")
+    each = call("evaluate", "--model", "model", "--data", "tiles", "--data", "few", "--json")
+    after = call("evaluate", "--model", "model", "--data", "tiles", "few", "--json")
+    assert json.loads(after.out) == json.loads(each.out) != json.loads(scored.out)
     assert call("segment", "tiles", "--model", "model", "-o", "masks").code == 0
     assert len(list((tmp_path / "masks").glob("*.png"))) == 8
     # One that cannot be read does not keep the others from it.

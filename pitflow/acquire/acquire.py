@@ -26,6 +26,9 @@ _CANDIDATES = 5
 _USUAL_BRIGHTNESS = 0.25
 """A first frame this far from the usual brightness was taken before the light was steady."""
 
+_AROUND, _STRAY_PX = 15, 4.0
+"""A shift strays where it is this far from the median of so many frames, px."""
+
 
 def first_good_frame(source: Source, start: int, stop: int) -> tuple[int, Image]:
     """Return the number and image of the first frame that can stand for the recording.
@@ -109,6 +112,22 @@ def acquire_blocks(
             rows.append((number, quality, pose))
         background[block.number] = median_background(samples, poses) if samples else check.reference
     return _frames_table(rows, source)
+
+
+def stray_frames(frames: pd.DataFrame) -> list[int]:
+    """Return the numbers of frames whose shift is not that of the frames around them.
+
+    A drift, and a jump after which the stage stays where it is, leave none.
+
+    Parameters
+    ----------
+    frames:
+        The ``frames`` table of a recording.
+    """
+    shifts = frames.set_index("frame")[["shift_x_px", "shift_y_px"]].dropna()
+    usual = shifts.rolling(_AROUND, center=True, min_periods=1).median()
+    away = (shifts - usual).abs().max(axis=1)
+    return [int(number) for number in away.index[away > _STRAY_PX]]
 
 
 def checked_frames(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 
 import cv2
 import numpy as np
@@ -21,16 +22,29 @@ _TILE = 128
 """Side of the full-resolution tiles on which the shift is refined, px."""
 _HANNING = np.outer(np.hanning(_TILE), np.hanning(_TILE)).astype(np.float32)
 _TILES_PER_AXIS = 3
+_OVERLAP = 0.5
+"""The tiles of a row or column may have up to this share of a tile in common, all together."""
 _INSET_PX = 40
 _FINE_SIGMA, _LOCAL_PX = 1.2, 21
 """Band of the tiles' texture: above noise and compression, below light and halos (px)."""
 _MARGIN = 14
 _REACH_PX = 8.0
-_ITERATIONS = 5
+_ITERATIONS = 8
 _CONVERGED_PX = 0.005
-_MIN_CORRELATION = 0.1
-_CLEAR_CORRELATION = 0.5
-"""Textures this much alike leave no doubt that the shift is the right one."""
+_FRESH_PX = 0.5
+"""A longer step has changed the gradients so much that they are taken anew."""
+_MIN_AGREEMENT = 0.2
+"""Of a fit that means something. Noise reaches 0.1, since the weights prefer what is alike."""
+_FAR_AGREEMENT, _NEAR_PX = 0.4, 3
+"""The same of a fit that is not this near to either no shift or what the overview says."""
+_CLEAR_AGREEMENT = 0.8
+"""Textures this much alike leave no doubt, unless the correlation has other peaks."""
+_NEAR_TIE = 0.01
+"""Of fits whose agreement differs by no more, the one with the least motion is taken."""
+_RIVAL, _RIVALS, _APART_PX = 0.6, 4, 9
+"""Peaks of a correlation are looked at from this share of the highest on, so many, so far apart."""
+_OVERVIEW_CORRELATION, _OVERVIEW_RIVAL = 0.12, 0.8
+"""Overviews this much alike tell the shift where the tiles cannot, if no other peak is as high."""
 _MAX_ERROR_PX = 0.1
 
 
@@ -51,13 +65,19 @@ class Pose:
     gain: float = 1.0
 
 
+Shift = tuple[int, int]
+
+
 class Registration:
     """Measures the pose of frames against one reference frame.
 
     A correlation of small overviews finds the shift to a few px; a Gauss-Newton fit with
     Tukey weights on nine full-resolution tiles refines it (inverse compositional alignment, Baker
     and Matthews 2004, with translation only). Moving particles and growing pits are outliers of
-    that fit. The shift is 0 where the two frames have no common texture to measure it by.
+    that fit. Texture that resembles itself, such as grain, has several shifts to which the search
+    may lead: of these, the one is taken at which the textures agree best where they agree at all,
+    by the same weights, so that what has changed has no say in it. Where the tiles are lost under
+    pits, the shift is that of the overviews, and it is 0 where these have no texture in common.
 
     Parameters
     ----------
@@ -82,10 +102,15 @@ class Registration:
         gain = _brightness_ratio(overview, self._overview)
         if not self._corners:
             return Pose(0.0, 0.0, gain)
-        shift = self._refine(image, self._coarse_shift(overview), gain)
-        if shift is None:
+        surface = self._correlate(overview)
+        start = self._whole(_peak(surface))
+        fits = self._fits(cache(partial(self._pair, image)), start, gain)
+        if fits:
+            likeliest = _likeliest(fits)
+            return Pose(likeliest.dx, likeliest.dy, gain)
+        if surface.max() < _OVERVIEW_CORRELATION or len(_peaks(surface, _OVERVIEW_RIVAL)) > 1:
             return Pose(0.0, 0.0, gain)
-        return Pose(shift[0], shift[1], gain)
+        return Pose(float(start[0]), float(start[1]), gain)
 
     def _shrink(self, image: Image) -> Float:
         height, width = self._shape
@@ -96,82 +121,41 @@ class Registration:
         return overview
 
     def _transform(self, overview: Float) -> npt.NDArray[np.complex64]:
-        flat = _clipped(overview - cv2.GaussianBlur(overview, (0, 0), 3.0))
-        spectrum: npt.NDArray[np.complex64] = scipy.fft.rfft2(flat * self._window)
+        flat = _clipped(overview - cv2.GaussianBlur(overview, (0, 0), 3.0)) * self._window
+        flat /= max(float(np.linalg.norm(flat)), 1e-6)
+        spectrum: npt.NDArray[np.complex64] = scipy.fft.rfft2(flat)
         return spectrum
 
-    def _coarse_shift(self, overview: Float) -> tuple[float, float]:
+    def _correlate(self, overview: Float) -> Float:
+        """Return the correlation of the overviews, 1 where they are the same, at every shift."""
         cross = self._transform(overview) * np.conj(self._spectrum)
-        surface = scipy.fft.irfft2(cross, s=overview.shape)
-        dx, dy = _peak(surface)
-        return float(dx * self._factor), float(dy * self._factor)
+        surface: Float = scipy.fft.irfft2(cross, s=overview.shape)
+        return surface
 
-    def _refine(
-        self, image: Image, start: tuple[float, float], gain: float
-    ) -> tuple[float, float] | None:
-        best: tuple[float, tuple[float, float]] | None = None
-        for base in self._hypotheses(image, start):
-            fitted = self._fit(image, base, gain)
-            if fitted is not None and (best is None or fitted[0] > best[0]):
-                best = fitted
-            if best is not None and best[0] > _CLEAR_CORRELATION:
+    def _whole(self, shift: Shift) -> Shift:
+        """Return a shift of the overview in px of the frame."""
+        return shift[0] * self._factor, shift[1] * self._factor
+
+    def _fits(self, pair: _Look, start: Shift, gain: float) -> list[_Fit]:
+        """Return what the tiles say of the shift, all there is unless the first leaves no doubt."""
+        fits: list[_Fit] = []
+        for base, is_alone in _hypotheses(pair, start):
+            fit = _fit(*pair(base), base, gain)
+            if fit is None or not (is_alone or self._is_credible(fit, start)):
+                continue
+            fits.append(fit)
+            if is_alone and fit.agreement > _CLEAR_AGREEMENT:
                 break
-        return None if best is None else best[1]
+        return fits
 
-    def _hypotheses(self, image: Image, start: tuple[float, float]) -> Iterator[tuple[int, int]]:
-        """Yield whole-pixel shifts to start from, the likeliest first.
+    def _is_credible(self, fit: _Fit, start: Shift) -> bool:
+        """Tell a fit from one of the many that chance allows among all the shifts tried."""
+        near = _NEAR_PX + self._factor
+        return fit.agreement > _FAR_AGREEMENT or any(
+            np.hypot(fit.dx - x, fit.dy - y) < near for x, y in ((0, 0), start)
+        )
 
-        Each peak may be a wrong one on poor texture, so what the tiles say is tried about no shift
-        first, then no shift itself, then the same about what the overview says.
-        """
-        tried: set[tuple[int, int]] = set()
-        for base in dict.fromkeys([(0, 0), (round(start[0]), round(start[1]))]):
-            strip, fixed = self._pair(image, base)
-            jump = _whole_shift(strip, fixed) if fixed is not None else (0, 0)
-            for shift in ((base[0] + jump[0], base[1] + jump[1]), base):
-                if shift not in tried:
-                    tried.add(shift)
-                    yield shift
-
-    def _fit(
-        self, image: Image, base: tuple[int, int], gain: float
-    ) -> tuple[float, tuple[float, float]] | None:
-        """Return (correlation, shift) at the fitted shift, None where the fit means nothing."""
-        strip, fixed = self._pair(image, base)
-        if fixed is None:
-            return None
-        strip /= np.float32(gain)
-        reference, gx, gy = fixed.inner, fixed.gx, fixed.gy
-        hx = hy = None
-        dx = dy = 0.0
-        for _ in range(_ITERATIONS):
-            sampled = translated(strip, -dx, -dy, negligible_px=0.0)
-            moved = _inner(sampled)
-            residual = moved - reference
-            weight = _tukey(residual)
-            wx, wy = weight * gx, weight * gy
-            if hx is None or hy is None:
-                # The gradients of two frames have independent noise, so their product is that of
-                # the texture alone: noise does not shorten the step.
-                hx, hy = _gradient(sampled)
-            normal = np.array([[wx @ hx, wx @ hy], [wy @ hx, wy @ hy]], dtype=np.float64)
-            normal = (normal + normal.T) / 2
-            stiffness = np.linalg.eigvalsh(normal)[0]
-            spread = float(weight @ (residual * residual)) / max(float(weight.sum()), 1.0)
-            if stiffness <= 0 or spread / stiffness > _MAX_ERROR_PX**2:
-                return None
-            step = np.linalg.solve(normal, np.array([wx @ residual, wy @ residual]))
-            dx, dy = dx - float(step[0]), dy - float(step[1])
-            if max(abs(dx), abs(dy)) > _REACH_PX:
-                return None
-            if np.hypot(step[0], step[1]) < _CONVERGED_PX:
-                break
-        correlation = _common_texture(moved, reference)
-        if correlation < _MIN_CORRELATION:
-            return None
-        return correlation, (base[0] + dx, base[1] + dy)
-
-    def _pair(self, image: Image, base: tuple[int, int]) -> tuple[Float, _Fixed | None]:
+    def _pair(self, image: Image, base: Shift) -> tuple[Float, _Fixed | None]:
         """Return tiles of the image moved by ``base`` (dx, dy) and the reference's, alike."""
         height, width = self._shape
         corners, tiles = [], []
@@ -215,6 +199,85 @@ class _Fixed:
         return cls(_spectrum(strip), _inner(strip), *_gradient(strip))
 
 
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """A shift that fits, px, and how far the textures agree there, from 0.2 to 1."""
+
+    dx: float
+    dy: float
+    agreement: float
+
+
+_Look = Callable[[Shift], tuple[Float, _Fixed | None]]
+"""Gives the tiles of an image moved by a whole shift, and those of the reference."""
+
+
+def _hypotheses(pair: _Look, start: Shift) -> Iterator[tuple[Shift, bool]]:
+    """Yield shifts to start a fit from, the likeliest first, and whether they have no rival.
+
+    Each peak may be a wrong one on poor texture, so what the tiles say is tried about no shift
+    first, then no shift itself, then the same about what the overview says.
+    """
+    tried: set[Shift] = set()
+    for base in dict.fromkeys([(0, 0), start]):
+        strip, fixed = pair(base)
+        jumps = [] if fixed is None else _whole_shifts(strip, fixed)
+        for jump in (*jumps, (0, 0)):
+            shift = base[0] + jump[0], base[1] + jump[1]
+            if shift not in tried:
+                tried.add(shift)
+                yield shift, len(jumps) == 1
+
+
+def _likeliest(fits: list[_Fit]) -> _Fit:
+    best = max(fit.agreement for fit in fits)
+    near = [fit for fit in fits if fit.agreement >= best - _NEAR_TIE]
+    return min(near, key=lambda fit: float(np.hypot(fit.dx, fit.dy)))
+
+
+def _fit(strip: Float, fixed: _Fixed | None, base: Shift, gain: float) -> _Fit | None:
+    """Return the shift that fits best about ``base``, None where it means nothing.
+
+    Parameters
+    ----------
+    strip, fixed:
+        Tiles of the image moved by ``base`` (dx, dy), and of the reference.
+    """
+    if fixed is None:
+        return None
+    strip = strip * np.float32(1 / gain)
+    reference, gx, gy = fixed.inner, fixed.gx, fixed.gy
+    dx = dy = 0.0
+    moved_px = np.inf
+    for _ in range(_ITERATIONS):
+        sampled = translated(strip, -dx, -dy, negligible_px=0.0)
+        moved = _inner(sampled)
+        residual = moved - reference
+        weight = _tukey(residual)
+        wx, wy = weight * gx, weight * gy
+        if moved_px > _FRESH_PX:
+            # The gradients of two frames have independent noise, so their product is that of
+            # the texture alone: noise does not shorten the step.
+            hx, hy = _gradient(sampled)
+        normal = np.array([[wx @ hx, wx @ hy], [wy @ hx, wy @ hy]], dtype=np.float64)
+        normal = (normal + normal.T) / 2
+        stiffness = np.linalg.eigvalsh(normal)[0]
+        spread = float(weight @ (residual * residual)) / max(float(weight.sum()), 1.0)
+        if stiffness <= 0 or spread / stiffness > _MAX_ERROR_PX**2:
+            return None
+        step = np.linalg.solve(normal, np.array([wx @ residual, wy @ residual]))
+        dx, dy = dx - float(step[0]), dy - float(step[1])
+        if max(abs(dx), abs(dy)) > _REACH_PX:
+            return None
+        moved_px = float(np.hypot(step[0], step[1]))
+        if moved_px < _CONVERGED_PX:
+            break
+    agreement = _agreement(moved, reference, weight)
+    if moved_px > _MAX_ERROR_PX or agreement < _MIN_AGREEMENT:
+        return None
+    return _Fit(base[0] + dx, base[1] + dy, agreement)
+
+
 def _tile_corners(reference: Image) -> list[tuple[int, int]]:
     """Top-left corners of the tiles: in each cell of a grid, where texture fixes both axes best."""
     height, width = reference.shape
@@ -242,11 +305,16 @@ def _tile_corners(reference: Image) -> list[tuple[int, int]]:
 
 
 def _cells(length: int) -> list[tuple[int, int]]:
-    """Start and end of equal cells along an axis, off its ends so that tiles can move."""
+    """Start and end of equal cells along an axis, off its ends so that tiles can move.
+
+    Where the frame is small they overlap, so that no single pit covers all the tiles there are.
+    """
     inset = min(_INSET_PX, (length - _TILE) // 2)
     inside = length - 2 * inset
-    n = min(_TILES_PER_AXIS, inside // _TILE)
-    return [(inset + i * inside // n, inset + (i + 1) * inside // n) for i in range(n)]
+    n = min(_TILES_PER_AXIS, max(int(inside / _TILE + _OVERLAP), 1))
+    side = max(inside // n, _TILE)
+    starts = [inset + i * (inside - side) // max(n - 1, 1) for i in range(n)]
+    return [(start, start + side) for start in starts]
 
 
 def _cut(image: Image, corners: list[tuple[int, int]]) -> Float:
@@ -261,14 +329,16 @@ def _texture(strip: Float) -> Float:
     return texture
 
 
-def _whole_shift(strip: Float, fixed: _Fixed) -> tuple[int, int]:
-    """Shift (dx, dy) in whole px by the correlation summed over the tiles.
+def _whole_shifts(strip: Float, fixed: _Fixed) -> list[Shift]:
+    """Shifts (dx, dy) in whole px by the correlation summed over the tiles, the likeliest first.
 
     The texture is band-passed and clipped already; to whiten it further, as phase correlation does,
     would give the noise of empty frequencies the same say.
     """
     cross = (_spectrum(strip) * np.conj(fixed.spectrum)).sum(axis=0)
-    return _peak(scipy.fft.irfft2(cross, s=(_TILE, _TILE)))
+    peaks = _peaks(scipy.fft.irfft2(cross, s=(_TILE, _TILE)))
+    nearest = sorted(peaks, key=lambda peak: float(np.hypot(*peak)))[:1]
+    return list(dict.fromkeys([*peaks[:_RIVALS], *nearest]))
 
 
 def _spectrum(strip: Float) -> npt.NDArray[np.complex64]:
@@ -277,13 +347,24 @@ def _spectrum(strip: Float) -> npt.NDArray[np.complex64]:
     return spectrum
 
 
-def _peak(surface: Float) -> tuple[int, int]:
+def _peak(surface: Float) -> Shift:
     """Return (dx, dy) of the highest value of a periodic correlation surface."""
     row, column = np.unravel_index(int(np.argmax(surface)), surface.shape)
     height, width = surface.shape
     dy = (int(row) + height // 2) % height - height // 2
     dx = (int(column) + width // 2) % width - width // 2
     return dx, dy
+
+
+def _peaks(surface: Float, share: float = _RIVAL) -> list[Shift]:
+    """Return (dx, dy) of such a surface's peaks from ``share`` of the highest on, highest first."""
+    middle = np.fft.fftshift(surface)
+    around = cv2.dilate(middle, np.ones((_APART_PX, _APART_PX), np.uint8))
+    high = max(share * float(middle.max()), 1e-12)
+    rows, columns = np.nonzero((middle == around) & (middle >= high))
+    height, width = surface.shape
+    order = np.argsort(-middle[rows, columns], kind="stable")
+    return [(int(columns[i]) - width // 2, int(rows[i]) - height // 2) for i in order]
 
 
 def _inner(strip: Float) -> Float:
@@ -312,10 +393,15 @@ def _clipped(texture: Float) -> Float:
     return np.clip(texture, -limit, limit)
 
 
-def _common_texture(moved: Float, reference: Float) -> float:
-    """Correlation of two textures, each clipped so that no single object decides it."""
+def _agreement(moved: Float, reference: Float, weight: Float) -> float:
+    """Correlation of two textures with the weights of their fit.
+
+    Pits that have grown since have no weight. The textures are clipped so that no single object
+    decides it.
+    """
     a, b = _clipped(moved), _clipped(reference)
-    return float(a @ b) / max(float(np.sqrt(float(a @ a) * float(b @ b))), 1e-12)
+    wa, wb = weight * a, weight * b
+    return float(wa @ b) / max(float(np.sqrt(float(wa @ a) * float(wb @ b))), 1e-12)
 
 
 def _brightness_ratio(image: Float, reference: Float) -> float:

@@ -153,6 +153,8 @@ def _images(paths: Sequence[Path]) -> list[Path]:
                 raise UserError(
                     "is no image", where=path, hint=f"give {', '.join(sorted(IMAGE_SUFFIXES))}"
                 )
+            if not cv2.haveImageReader(str(path)):
+                raise UserError("not an image that can be read", where=path)
             found.append(path)
         else:
             raise UserError("no such file or folder", where=path)

@@ -6,6 +6,9 @@ Nothing heavy is imported before a command needs it, so that ``--help`` answers 
 from __future__ import annotations
 
 import errno
+from typing import Any
+
+import typer
 
 from pitflow.cli import (
     annotate,
@@ -38,10 +41,16 @@ __all__ = [
 ]
 
 
+_USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
+"""What all errors of usage are: typer's own class, or in earlier versions that of click."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return or raise its exit code: 2 for bad input."""
     try:
-        app(args=arguments, standalone_mode=True)
+        code = app(args=arguments, prog_name="pitflow", standalone_mode=False)
+    except _USAGE_ERROR as error:
+        return _refuse(error)
     except UserError as error:
         from pitflow.console import print_error
 
@@ -59,4 +68,17 @@ def main(arguments: list[str] | None = None) -> int:
         )
         print_error(full)
         return 2
-    return 0
+    return code if isinstance(code, int) else 0
+
+
+def _refuse(error: Any) -> int:
+    """Say in one line what is wrong with the command line, or show the help it asks for."""
+    from pitflow.console import print_error
+
+    said = error.format_message()
+    if "\n" in said.strip():
+        error.show()
+        return 2
+    command = error.ctx.command_path if error.ctx is not None else "pitflow"
+    print_error(UserError(said.rstrip("."), where=command, hint=f"see {command} --help"))
+    return 2

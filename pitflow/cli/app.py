@@ -25,7 +25,11 @@ Workers = Annotated[
     int | None, typer.Option(min=1, help="Tasks at a time (default: one per core).")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Data = Annotated[list[Path], typer.Option(help="Labelled folder; repeat for more.")]
+Data = Annotated[list[Path], typer.Option(help="Labelled folder; repeat, or name more after it.")]
+More = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[FOLDER]...", help="More folders for --data.", show_default=False),
+]
 
 
 def _version(value: bool) -> None:

@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
-from pitflow.cli.app import Device, Workers, app, train
+from pitflow.cli.app import Device, More, Workers, app, train
 
 Labelled = Annotated[
     list[Path],
-    typer.Option(help="Folder of photographs with NAME_mask.png beside them; repeat for more."),
+    typer.Option(
+        help="Folder of photographs with NAME_mask.png beside them; repeat, or name more after it."
+    ),
 ]
 Ratings = Annotated[
     Path | None, typer.Option(help="CSV: image, rating, and perhaps group (the specimen).")
@@ -27,6 +29,7 @@ Seed = Annotated[int | None, typer.Option(min=0, help="Seed of all chance (0).")
 @train.command("panel")
 def train_on_panels(
     data: Labelled,
+    more: More = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")] = Path(
         "panel-model"
     ),
@@ -69,6 +72,7 @@ def train_on_panels(
 
     chosen = chosen_recipe(recipe, model, loss, alpha, beta, theta, theta_share)
     training = {"epochs": epochs, "batch": batch, "seed": seed}
+    data = [*data, *(more or [])]
     train_with_progress(
         data, output, chosen, ratings, size, training, device, workers, note, overwrite
     )
@@ -139,6 +143,7 @@ def simulate_panels(
 @app.command("panel-study")
 def panel_study(
     data: Labelled,
+    more: More = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the study.")] = Path(
         "panel-study"
     ),
@@ -190,4 +195,5 @@ def panel_study(
         "grid": grid,
         "grid_folds": grid_folds,
     }
+    data = [*data, *(more or [])]
     study_with_progress(data, output, values, ratings, device, cluster, only_estimate=estimate)

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from pitflow.cli.app import Data, Device, Workers, app
+from pitflow.cli.app import Data, Device, More, Workers, app
 
 
 @app.command("particle-study")
 def particle_study(
     data: Data,
+    more: More = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for table and figures.")
     ] = Path("particle-study"),
@@ -38,4 +39,5 @@ def particle_study(
     """
     from pitflow.console.particle_study import study_with_progress
 
+    data = [*data, *(more or [])]
     study_with_progress(data, output, epochs, learning_rate, encoder_weights, device, workers)

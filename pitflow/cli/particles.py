@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pitflow.cli.app import AsJson, Data, Device, Workers, app, train
+from pitflow.cli.app import AsJson, Data, Device, More, Workers, app, train
 from pitflow.errors import UserError
 
 
@@ -20,9 +20,10 @@ def train_on_particles(
         list[Path] | None,
         typer.Option(
             help="Folder of images with _mask.png beside them, or of a simulated recording "
-            "and its truth; repeat for more."
+            "and its truth; repeat, or name more after it."
         ),
     ] = None,
+    more: More = None,
     from_run: Annotated[
         Path | None,
         typer.Option(
@@ -70,7 +71,8 @@ def train_on_particles(
     from pitflow.console.particles import adapt_with_progress, train_with_progress
     from pitflow.run import parse_frames
 
-    if (data is None) == (from_run is None):
+    data = [*(data or []), *(more or [])]
+    if bool(data) == (from_run is not None):
         raise UserError("give either --data or --from", where="pitflow train particles")
     if from_run is not None:
         span = None if frames is None else parse_frames(frames)
@@ -79,7 +81,7 @@ def train_on_particles(
         )
     else:
         train_with_progress(
-            data or [],
+            data,
             output,
             recipe,
             initial,
@@ -96,6 +98,7 @@ def train_on_particles(
 def evaluate(
     model: Annotated[str, typer.Option(help="Folder of a model, or its name.")],
     data: Data,
+    more: More = None,
     device: Device = "auto",
     flips: Annotated[
         bool, typer.Option(help="Average single images over the eight symmetries: slower, better.")
@@ -108,7 +111,7 @@ def evaluate(
     """
     from pitflow.console.particles import print_evaluation
 
-    print_evaluation(model, data, device, flips=flips, as_json=as_json)
+    print_evaluation(model, [*data, *(more or [])], device, flips=flips, as_json=as_json)
 
 
 @app.command()

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from pitflow.cli.app import Device, Workers, app, train
+from pitflow.cli.app import Device, More, Workers, app, train
 
 Labelled = Annotated[
     list[Path],
     typer.Option(
         help="Folder of micrographs with label images (<name>_labels.png), a COCO JSON or YOLO "
-        "polygons; repeat for more."
+        "polygons; repeat, or name more after it."
     ),
 ]
 Pretrain = Annotated[
@@ -67,6 +67,7 @@ def sem(
 @train.command("sem")
 def train_on_micrographs(
     data: Labelled,
+    more: More = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")] = Path(
         "sem-model"
     ),
@@ -92,7 +93,7 @@ def train_on_micrographs(
     from pitflow.console.sem import choose_recipe, train_with_progress
 
     train_with_progress(
-        data,
+        [*data, *(more or [])],
         output,
         choose_recipe(task, model, recipe, epochs, no_texture=no_texture),
         pretrain or [],
@@ -106,6 +107,7 @@ def train_on_micrographs(
 @app.command("sem-study")
 def sem_study(
     data: Labelled,
+    more: More = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the study.")] = Path(
         "sem-study"
     ),
@@ -141,7 +143,7 @@ def sem_study(
     from pitflow.console.sem import study_with_progress
 
     study_with_progress(
-        data,
+        [*data, *(more or [])],
         output,
         pretrain or [],
         task,

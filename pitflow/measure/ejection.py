@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pitflow.config import EjectionConfig
+from pitflow.measure.centre import Paths
 from pitflow.measure.circular import direction_of
 from pitflow.measure.motion import EarlyMotion, fit_early_motion
 from pitflow.measure.rim import Rim
@@ -75,15 +76,11 @@ def compute_ejections(
     shape:
         (height, width) of a frame, px.
     """
-    reach = config.rim_distance_px
     if tracks.n_tracks == 0 or not rims:
         extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
         return empty_table(EJECTIONS).assign(**extra)
-    away = _travel(tracks) > config.early_px
-    *_, (left, _, _) = _sources(tracks, rims, config, shape, away)
-    # Particles slow down as they leave a pit; others, far out or found again, hardly do. So those
-    # that left one tell how they slow down, and all are judged once more.
-    motion, pairs, model, found = _sources(tracks, rims, config, shape, away, alike=left)
+    reach = config.rim_distance_px
+    motion, pairs, model, found = _departures(tracks, rims, config, shape)
     track, rim, chance = found
 
     lookup = pd.Series(np.arange(pairs.track.size), index=[pairs.track, pairs.rim])
@@ -167,6 +164,37 @@ def compute_ejections(
         }
     )
     return validate_table(table, EJECTIONS)
+
+
+def trace_paths(
+    tracks: Tracks, rims: list[Rim], *, config: EjectionConfig, shape: tuple[int, int]
+) -> Paths:
+    """Return the straight ways of the particles that left a pit; arguments as above."""
+    if tracks.n_tracks == 0 or not rims:
+        nothing = np.empty(0)
+        return Paths(np.empty(0, dtype=np.int64), *[nothing] * 6)
+    motion, _, _, (track, rim, _) = _departures(tracks, rims, config, shape)
+    speed = np.maximum(motion.speed[track], 1e-6)
+    middle = motion.middle[track]
+    return Paths(
+        np.array([one.pit for one in rims])[rim],
+        motion.x[track] + motion.vx[track] * middle,
+        motion.y[track] + motion.vy[track] * middle,
+        motion.vx[track] / speed,
+        motion.vy[track] / speed,
+        motion.middle_err_px[track],
+        motion.velocity_err[track] / speed,
+    )
+
+
+def _departures(
+    tracks: Tracks, rims: list[Rim], config: EjectionConfig, shape: tuple[int, int]
+) -> tuple[EarlyMotion, Candidates, SourceModel, tuple[Ints, Ints, Floats]]:
+    away = _travel(tracks) > config.early_px
+    *_, (left, _, _) = _sources(tracks, rims, config, shape, away)
+    # Particles slow down as they leave a pit; others, far out or found again, hardly do. So those
+    # that left one tell how they slow down, and all are judged once more.
+    return _sources(tracks, rims, config, shape, away, alike=left)
 
 
 def _sources(

@@ -7,6 +7,8 @@ import pandas as pd
 
 from pitflow.clock import Clock
 from pitflow.config import MeasureConfig
+from pitflow.measure.bursts import Flags, compute_outliers
+from pitflow.measure.centre import find_centres
 from pitflow.measure.circular import direction_of
 from pitflow.measure.correlation import compute_correlation
 from pitflow.measure.current import (
@@ -16,7 +18,7 @@ from pitflow.measure.current import (
     find_transients,
     growth_rate,
 )
-from pitflow.measure.ejection import compute_ejections
+from pitflow.measure.ejection import compute_ejections, trace_paths
 from pitflow.measure.flow import (
     PROFILE_FIT_COLUMNS,
     compute_flow,
@@ -41,7 +43,7 @@ from pitflow.measure.tracks import (
     reference_position,
     sort_tracks,
 )
-from pitflow.measure.velocity import compute_clustering, compute_outliers, compute_velocity
+from pitflow.measure.velocity import compute_clustering, compute_velocity
 from pitflow.measure.visibility import compute_visibility
 from pitflow.schema import (
     CURRENT,
@@ -102,7 +104,17 @@ def measure_all(
     sure = ~particles["is_glimpse"].to_numpy(dtype=np.bool_)
     clock = Clock.of(frames, fps)
     tracks = sort_tracks(particles, frames, sure, clock)
-    geometry = compute_pit_geometry(pit_pixels, um_per_px=um_per_px)
+    rims = trace_rims(pit_pixels)
+    geometry = find_centres(
+        compute_pit_geometry(pit_pixels, um_per_px=um_per_px),
+        trace_paths(tracks, rims, config=config.ejection, shape=shape),
+    )
+    rims = [
+        rim if centre_of == "area" else rim.about(x, y)
+        for rim, x, y, centre_of in zip(
+            rims, *(geometry[name] for name in ("x", "y", "centre_of")), strict=True
+        )
+    ]
     last_frame = int(frames["frame"].max()) if len(frames) else 0
     growth = compute_growth(pit_pixels, geometry, last_frame=last_frame)
     growth["current_a"] = compute_current(
@@ -110,7 +122,7 @@ def measure_all(
     )
     ejections = compute_ejections(
         tracks,
-        trace_rims(pit_pixels),
+        rims,
         geometry,
         config=config.ejection,
         um_per_px=um_per_px,
@@ -136,7 +148,7 @@ def measure_all(
         mass=particles["mass"].to_numpy(dtype=np.float64)[tracks.row],
         contrast=particles["contrast"].to_numpy(dtype=np.float64)[tracks.row],
     )
-    vx, vy = compute_velocity(tracks)
+    vx, vy = compute_velocity(tracks, flagged)
     to_um_s = um_per_px * fps
     complete = _complete_particles(
         particles, frames, geometry, tracks, ejections, (vx, vy, flagged), config, to_um_s
@@ -206,13 +218,23 @@ def _count_particles(frames: pd.DataFrame, particles: pd.DataFrame) -> pd.DataFr
     return validate_table(frames.assign(n_particles=counts.to_numpy(dtype=np.int64)), FRAMES)
 
 
+def _with_glimpses(whole: Tracks, tracks: Tracks, flagged: Flags, n: int) -> Flags:
+    """Return (n,) the flags of the steps between sure detections, and of glimpses within those."""
+    known = np.full(n, np.nan)
+    known[tracks.row] = flagged
+    next_known = pd.Series(known[whole.row]).groupby(whole.track).bfill()
+    outlier = np.zeros(n, dtype=bool)
+    outlier[whole.row] = next_known.to_numpy() == 1.0
+    return outlier
+
+
 def _complete_particles(
     particles: pd.DataFrame,
     frames: pd.DataFrame,
     pits: pd.DataFrame,
     tracks: Tracks,
     ejections: pd.DataFrame,
-    motion: tuple[Floats, Floats, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]],
+    motion: tuple[Floats, Floats, Flags],
     config: MeasureConfig,
     to_um_s: float,
 ) -> pd.DataFrame:
@@ -225,12 +247,12 @@ def _complete_particles(
         column[tracks.row] = values
         return column
 
-    vx, vy = (spread(values) for values in compute_velocity(whole))
-    vx[tracks.row], vy[tracks.row], flagged = motion
+    own_vx, own_vy, flagged = motion
+    outlier = _with_glimpses(whole, tracks, flagged, n)
+    vx, vy = (spread(values) for values in compute_velocity(whole, outlier[whole.row]))
+    vx[tracks.row], vy[tracks.row] = own_vx, own_vy
     pit = np.full(n, -1, dtype=np.int64)
     pit[whole.row] = _source_of(whole, ejections)[whole.track]
-    outlier = np.zeros(n, dtype=bool)
-    outlier[tracks.row] = flagged
     centres = pits.set_index("pit")[["x", "y"]].reindex(pit).to_numpy(dtype=np.float64)
     x, y = reference_position(particles, frames)
     dx, dy = x - centres[:, 0], y - centres[:, 1]

@@ -30,13 +30,21 @@ GEOMETRY_COLUMNS = (
 )
 
 
-EXTRA_COLUMNS = ("perimeter_px", "visible_share", "omnibus_p", "omnibus_q")
+EXTRA_COLUMNS = (
+    "centre_of",
+    "area_x",
+    "area_y",
+    "perimeter_px",
+    "visible_share",
+    "omnibus_p",
+    "omnibus_q",
+)
 
 
 def compute_pit_geometry(pit_pixels: pd.DataFrame, *, um_per_px: float) -> pd.DataFrame:
     """Return place, onset and final area of every pit, in ``GEOMETRY_COLUMNS``.
 
-    The centre is that of the final pit, with holes in its cover left out. ``perimeter_px`` is the
+    The centre is that of the final area, with holes in its cover left out. ``perimeter_px`` is the
     number of pixel edges between pit and surroundings times pi / 4, which is right on average
     over directions.
     """
@@ -100,7 +108,7 @@ def compute_pits(
     Parameters
     ----------
     geometry:
-        As `compute_pit_geometry` returns it.
+        As `pitflow.measure.centre.find_centres` returns it.
     stable:
         As `pitflow.measure.growth.find_stable` returns it.
     visible:
@@ -113,6 +121,7 @@ def compute_pits(
     """
     if geometry.empty:
         extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
+        extra["centre_of"] = pd.Series(dtype="str")
         return empty_table(PITS).assign(**extra)
     angles = {pit: group.to_numpy() for pit, group in ejections.groupby("pit")["angle_deg"]}
     rows = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,10 @@ class Rim:
         """Return the centre as it was in the given frames; before the onset, that of the onset."""
         age = np.clip(frame - self.onset, 0, self.x.size - 1)
         return self.x[age], self.y[age]
+
+    def about(self, x: float, y: float) -> Rim:
+        """Return the same rim about a centre that stays where it is."""
+        return replace(self, x=np.full_like(self.x, x), y=np.full_like(self.y, y))
 
     def contains(self, x: Floats, y: Floats, frame: Ints) -> npt.NDArray[np.bool_]:
         """Return whether points lie in the pit as it was in the given frames."""

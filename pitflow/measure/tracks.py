@@ -142,16 +142,25 @@ def lookup_frame(frames: pd.DataFrame, column: str, frame: Ints) -> Floats:
 
 
 def local_line(
-    tracks: Tracks, values: Floats, half_width: int, weights: Floats
+    tracks: Tracks, values: Floats, half_width: int, weights: Floats, part: Ints | None = None
 ) -> tuple[Floats, Floats]:
     """Return slope per frame and level of a local line around each detection.
 
     The kernel is tricube over time; detections with weight 0 do not count.
+
+    Parameters
+    ----------
+    part:
+        (n,) the part of its track that the step to each detection is of: no line holds steps of
+        two. A detection between two parts has the line of the earlier. None: there are no parts.
     """
     n = tracks.frame.size
     sums = np.zeros((5, n))
     for offset in range(-half_width, half_width + 1):
         index, valid = tracks.neighbours(offset)
+        if part is not None:
+            # The steps from an earlier detection begin with the one after it.
+            valid &= part[np.minimum(index + (offset < 0), n - 1)] == part
         t = tracks.moment[index] - tracks.moment
         kernel = np.clip(1.0 - (np.abs(t) / (half_width + 1.0)) ** 3, 0.02, None)
         w = np.where(valid, kernel * weights[index], 0.0)

@@ -1,17 +1,17 @@
-"""Velocity along tracks, and the moments at which a particle leaves its own smooth trend."""
+"""Velocity along tracks, how each step departs from the smooth trend, and where bursts lie."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pitflow.config import VelocityConfig
 from pitflow.measure.classes import learn_by_class
 from pitflow.measure.tracks import Floats, Ints, Tracks, local_line
-from pitflow.schema import CLUSTERING, OUTLIERS, empty_table, validate_table
+from pitflow.schema import CLUSTERING, empty_table, validate_table
 
 _SMOOTH = 2
 """Half width, detections, of the velocity reported: five positions, which keep a short burst."""
@@ -22,26 +22,30 @@ _MIN_LENGTH = 6
 _PRIOR_STEPS = 10.0
 KNOWN_BEFORE = 3
 """A step has this many detections of its track before it, or there is no trend to leave."""
-_CONE = 0.5
-"""What points forward is at most this much to the side, as a share; and the other way round."""
-_EVENT_FRAMES = 3
-"""Outliers of a track no further apart than this are one event."""
 _DECILE, _FRAME_STEPS = 0.9, 20
-_MASS_SIDE = 3
-"""Detections on either side of a step whose median is the mass there."""
-
-EXTRA_COLUMNS = ("duration", "trend_px", "threshold")
 
 
-def compute_velocity(tracks: Tracks) -> tuple[Floats, Floats]:
+def compute_velocity(
+    tracks: Tracks, bursting: npt.NDArray[np.bool_] | None = None
+) -> tuple[Floats, Floats]:
     """Return each linked detection's velocity (px/frame): the slope of a local straight line.
 
     The line is fitted to the detections within two before and after (Savitzky and Golay 1964 on a
-    full grid), weighted down with their distance in time, so that missed frames do no harm. NaN
-    for a track of one detection.
+    full grid), weighted down with their distance in time, so that missed frames do no harm. No line
+    reaches over the start or the end of a burst: it would spread it over the frames on either side.
+    NaN for a track of one detection.
+
+    Parameters
+    ----------
+    bursting:
+        (n,) whether the step that leads to each detection is part of a burst; None: of none.
     """
-    vx, _ = local_line(tracks, tracks.x, _SMOOTH, np.ones(tracks.frame.size))
-    vy, _ = local_line(tracks, tracks.y, _SMOOTH, np.ones(tracks.frame.size))
+    part = np.zeros(tracks.frame.size, dtype=np.int64)
+    if bursting is not None and bursting.size:
+        part[1:] = np.cumsum(np.diff(bursting.astype(np.int64)) != 0)
+    ones = np.ones(tracks.frame.size)
+    vx, _ = local_line(tracks, tracks.x, _SMOOTH, ones, part)
+    vy, _ = local_line(tracks, tracks.y, _SMOOTH, ones, part)
     return vx, vy
 
 
@@ -53,17 +57,32 @@ class VelocityScore:
     ----------
     forward, sideways:
         (n,) residual along the trend (positive: faster) and across it, in robust scales.
-    step_px, trend_px:
-        (n,) speed of the step and of the trend, px/frame.
+    step_px:
+        (n,) speed of the step, px/frame.
+    x_px, y_px:
+        (n,) what the step is off the trend's, px; NaN where there is none.
     scale_px:
-        (n,) what a residual of score 1 is, px/frame.
+        (n,) what such a residual of score 1 is, px.
+    trend_x, trend_y:
+        (n,) velocity of the trend, px/frame.
+    gap:
+        (n,) frames of the step.
     """
 
     forward: Floats
     sideways: Floats
     step_px: Floats
-    trend_px: Floats
+    x_px: Floats
+    y_px: Floats
     scale_px: Floats
+    trend_x: Floats
+    trend_y: Floats
+    gap: Floats
+
+    @property
+    def trend_px(self) -> Floats:
+        """(n,) speed of the trend, px/frame."""
+        return np.asarray(np.hypot(self.trend_x, self.trend_y))
 
 
 def score_velocity(tracks: Tracks, contrast: Floats | None = None) -> VelocityScore:
@@ -76,10 +95,11 @@ def score_velocity(tracks: Tracks, contrast: Floats | None = None) -> VelocitySc
     scratch, does so by pixels.) It is also more in frames in which a tenth of all particles are off
     by more than is usual: the camera or the detection did that, not one of them. A single misplaced
     detection makes two residuals that cancel, a real burst does not: so a step scores the least of
-    itself and of its sums with either neighbour, each of which has the same variance (the position
-    between drops out), and nothing where those differ in sign. The last step of a track has no
-    later one to undo it. It counts, for many bursts end a track, at the rim of the pit that draws
-    the particle; but of chance events more lie there than elsewhere, so no test rests on it.
+    itself and of its sums with either neighbour and with both, each of which has the same variance
+    (the positions between drop out), and nothing where those differ in sign. The last step of a
+    track has no later one to undo it. It counts, for many bursts end a track, at the rim of the pit
+    that draws the particle; but of chance events more lie there than elsewhere, so no test rests on
+    it.
 
     Parameters
     ----------
@@ -124,8 +144,12 @@ def score_velocity(tracks: Tracks, contrast: Floats | None = None) -> VelocitySc
         _lasting(tracks, rx * ux + ry * uy, has_before) / scale,
         _lasting(tracks, ry * ux - rx * uy, has_before) / scale,
         np.hypot(sx, sy),
-        trend,
-        scale / gap,
+        rx,
+        ry,
+        scale,
+        tx,
+        ty,
+        gap,
     )
 
 
@@ -170,66 +194,26 @@ def _unrest(tracks: Tracks, score: Floats, known: npt.NDArray[np.bool_]) -> Floa
 
 
 def _lasting(tracks: Tracks, residual: Floats, known: npt.NDArray[np.bool_]) -> Floats:
-    """Return the part of each residual that a neighbouring one does not undo."""
-    lasting = residual
+    """Return the part of each step's residual that a neighbouring one does not undo."""
+    beside = []
     for offset in (-1, 1):
         index, valid = tracks.neighbours(offset)
-        together = np.where(valid & known & known[index], residual + residual[index], residual)
+        beside.append(np.where(valid & known & known[index], residual[index], 0.0))
+    return keep_lasting(residual, beside)
+
+
+def keep_lasting(residual: Floats, beside: Sequence[Floats]) -> Floats:
+    """Return the part of each residual that those beside it do not undo.
+
+    The least of it and of its sums with each and with all; nothing where those differ in sign. Of
+    two misplaced detections, one is undone before and the other after a step.
+    """
+    lasting = residual
+    for other in (*beside, np.sum(beside, axis=0)):
+        together = residual + other
         lesser = np.where(np.abs(together) < np.abs(lasting), together, lasting)
         lasting = np.where(together * lasting > 0, lesser, 0.0 * lasting)
     return np.asarray(lasting)
-
-
-def choose_threshold(forward: Floats, decoys: Floats, *, least: float, false_share: float) -> float:
-    """Return the lowest score, ``least`` or more, beyond which at most ``false_share`` is false.
-
-    Errors of position and of linking point anywhere, bursts point forward: so as many false scores
-    are expected forward as there are on the mean of the three other sides. Real errors have longer
-    tails than any normal law, and this threshold rises with them. Infinite where no score suffices.
-
-    Parameters
-    ----------
-    forward, decoys:
-        Scores of what points forward, and of what points to either side or back.
-    """
-    targets = np.sort(forward[forward > least])
-    others = np.sort(decoys[decoys > least])
-    if targets.size == 0:
-        return least
-    n_targets = targets.size - np.arange(targets.size)
-    n_false = (others.size - np.searchsorted(others, targets)) / 3.0
-    passing = n_false <= false_share * n_targets
-    if not passing.any():
-        return np.inf
-    return float(max(np.nextafter(targets[int(np.argmax(passing))], 0.0), least))
-
-
-def _peaks(tracks: Tracks, score: Floats, chosen: npt.NDArray[np.bool_]) -> Floats:
-    """Return the highest score of each event: chosen steps of one track close to each other."""
-    rows = np.flatnonzero(chosen)
-    if rows.size == 0:
-        return np.zeros(0)
-    return np.asarray(np.maximum.reduceat(score[rows], np.flatnonzero(_begins(tracks, rows))))
-
-
-def _whole_events(
-    tracks: Tracks, score: Floats, steps: npt.NDArray[np.bool_], threshold: float
-) -> npt.NDArray[np.bool_]:
-    """Return the steps of the events whose highest score is beyond the threshold."""
-    rows = np.flatnonzero(steps)
-    chosen = np.zeros(score.size, dtype=bool)
-    if rows.size:
-        event = np.cumsum(_begins(tracks, rows)) - 1
-        chosen[rows] = (_peaks(tracks, score, steps) > threshold)[event]
-    return chosen
-
-
-def _begins(tracks: Tracks, rows: Ints) -> npt.NDArray[np.bool_]:
-    """Return which of the rows begin an event: further than 3 frames from the row before."""
-    begins = np.ones(rows.size, dtype=bool)
-    begins[1:] = np.diff(tracks.track[rows]) != 0
-    begins[1:] |= np.diff(tracks.frame[rows]) > _EVENT_FRAMES
-    return begins
 
 
 def _usual(
@@ -264,121 +248,6 @@ def _scale(tracks: Tracks, length: Floats, has_before: npt.NDArray[np.bool_]) ->
         (_PRIOR_STEPS * common**2 + counts * np.nan_to_num(own) ** 2) / (_PRIOR_STEPS + counts)
     )
     return np.asarray(both[tracks.track])
-
-
-def compute_outliers(
-    tracks: Tracks,
-    source: Ints,
-    pits: pd.DataFrame,
-    *,
-    config: VelocityConfig,
-    um_per_px: float,
-    fps: float,
-    mass: Floats | None = None,
-    contrast: Floats | None = None,
-) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:
-    """Return the outliers table, one row per event, and which detections are part of one.
-
-    A step is an outlier if it leaves the trend forward by a score beyond ``threshold`` and by more
-    than ``min_excess`` of the trend's speed. It does not count where it is faster than
-    ``max_speed_um_s``, or where the particle's mass, which height and focus leave alone, is another
-    by more than ``max_mass_change`` after it, or is so far from the track's at either end of it:
-    that is a wrong link or half a particle, not a motion. Outliers of one
-    track within 3 frames of each other are one event, whose row is its highest score; events whose
-    highest score is not beyond that of `choose_threshold` are dropped.
-
-    Positions are in reference geometry. Further columns: ``duration`` (frames from first to last
-    outlier), ``trend_px`` (px/frame, the trend's speed) and ``threshold`` (the score of
-    `choose_threshold`).
-
-    Parameters
-    ----------
-    source:
-        (n_tracks,) source pit of each track, -1 none.
-    pits:
-        ``pit``, ``x``, ``y``, ``onset_frame``.
-    mass, contrast:
-        (n,) darkening summed over each detection, and its contrast; None: not known.
-    """
-    scored = score_velocity(tracks, contrast)
-    score, sideways = scored.forward, np.abs(scored.sideways)
-    step, trend = scored.step_px, scored.trend_px
-    usable = np.nan_to_num(step, nan=np.inf) * um_per_px * fps <= config.max_speed_um_s
-    usable &= np.isfinite(score)
-    usable &= np.arange(step.size) - tracks.start[tracks.track] >= KNOWN_BEFORE
-    if mass is not None:
-        usable &= mass_change(tracks, mass) <= config.max_mass_change
-        usable &= _mass_off(tracks, mass) <= config.max_mass_change
-    most = np.maximum(np.abs(score), sideways)
-    usable &= most * scored.scale_px > config.min_excess * trend
-    usable &= np.minimum(np.abs(score), sideways) < _CONE * most
-    ahead = usable & (score == most)
-    threshold = choose_threshold(
-        _peaks(tracks, score, ahead),
-        _peaks(tracks, most, usable & ~ahead),
-        least=config.threshold,
-        false_share=config.false_share,
-    )
-    flagged = _whole_events(tracks, score, ahead & (score > config.threshold), threshold)
-    rows = np.flatnonzero(flagged)
-    if rows.size == 0:
-        extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
-        return empty_table(OUTLIERS).assign(**extra), flagged
-    frame = tracks.frame[rows]
-    new = _begins(tracks, rows)
-    event = np.cumsum(new) - 1
-    order = np.lexsort((-score[rows], event))
-    peak = rows[order[np.searchsorted(event, np.arange(event[-1] + 1))]]
-    last = np.append(np.flatnonzero(new)[1:] - 1, rows.size - 1)
-    nearest, distance = nearest_foreign_pit(
-        tracks.x[peak], tracks.y[peak], tracks.frame[peak], source[tracks.track[peak]], pits
-    )
-    table = pd.DataFrame(
-        {
-            "particle": tracks.particle[tracks.track[peak]],
-            "frame": tracks.frame[peak],
-            "x": tracks.x[peak],
-            "y": tracks.y[peak],
-            "speed_px": step[peak],
-            "score": score[peak],
-            "nearest_pit": nearest,
-            "distance_px": distance,
-            "duration": (frame[last] - frame[new] + 1).astype(np.float64),
-            "trend_px": trend[peak],
-            "threshold": threshold,
-        }
-    )
-    return validate_table(table, OUTLIERS), flagged
-
-
-def mass_change(tracks: Tracks, mass: Floats) -> Floats:
-    """Return the factor, 1 or more, by which the mass differs before and after each step.
-
-    Each side's mass is the median of up to three detections. 1 where one side is not known.
-    """
-    value = np.log(np.where(mass > 0, mass, np.nan))
-    sides = []
-    for offsets in (range(-_MASS_SIDE, 0), range(_MASS_SIDE)):
-        near = np.full((_MASS_SIDE, value.size), np.nan)
-        for row, offset in zip(near, offsets, strict=True):
-            index, valid = tracks.neighbours(offset)
-            row[valid] = value[index[valid]]
-        known = np.isfinite(near).any(axis=0)
-        sides.append(np.full(value.size, np.nan))
-        sides[-1][known] = np.nanmedian(near[:, known], axis=0)
-    return np.asarray(np.exp(np.nan_to_num(np.abs(sides[1] - sides[0]))))
-
-
-def _mass_off(tracks: Tracks, mass: Floats) -> Floats:
-    """Return the factor, 1 or more, by which the mass at either end of a step is off the track's.
-
-    The track's is its median. 1 where it is not known.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        off = np.abs(np.log(mass / tracks.median(mass)))
-    off = np.where(np.isfinite(off), off, 0.0)
-    before, known = tracks.neighbours(-1)
-    return np.asarray(np.exp(np.maximum(off, np.where(known, off[before], 0.0))))
 
 
 def nearest_foreign_pit(

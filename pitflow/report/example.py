@@ -84,6 +84,6 @@ def pit_radius(data: ReportData, pit: int) -> float:
 
 
 def pit_centre(data: ReportData, pit: int) -> tuple[float, float]:
-    """Return the centre of the final pit, px, drift removed."""
+    """Return the centre that angles refer to, px, drift removed."""
     row = data.pit(pit)
     return float(row["x"]), float(row["y"])

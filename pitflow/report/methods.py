@@ -88,7 +88,10 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 f"unless it has {6 * segment.pits.min_area_px:g} px² and more. Growth is judged by "
                 "the frame in which each pixel turns dark: what comes within 3 frames, or in "
                 "clumps with pauses, has landed, if it is more than 8 px from a pit, and is part "
-                "of one only from when that lies around it. The centre is that of the final pit."
+                "of one only from when that lies around it. The centre is that of the final area. "
+                "But where the paths of a pit's particles, followed back, meet in one place "
+                "elsewhere, as exactly as they are known, that is its centre (column centre_of): a "
+                "pit that grows to one side leaves behind the place from which its particles come."
             ),
         ),
         (
@@ -114,7 +117,7 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
         (
             "Ejection angle",
             (
-                "Direction from the centre of the final pit, 0° to the right, clockwise on the "
+                "Direction from the centre of the pit, 0° to the right, clockwise on the "
                 "screen, when the particle came out: most are seen in their first frame outside, "
                 "the others are followed back. Its error holds those of the track, the rim and "
                 "the pit's centre. For tests each particle counts once, with the angle at its "
@@ -170,15 +173,20 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
         (
             "Speed and outliers",
             (
-                "Slope of a line through a few successive positions of a track. At an outlier the "
-                f"speed lies more than {measure.velocity.threshold:g} robust standard deviations "
-                "from the track's own smooth trend, and departs from it by more than "
-                f"{100 * measure.velocity.min_excess:g} % of it, forward and with the same mass. "
-                "A step counts for less where the particle is faint, and in a frame in which many "
+                "Slope of a line through a few successive positions of a track, which does not "
+                "reach over the start or the end of an outlier. An outlier is one step or up to "
+                "three successive ones that together lie more than "
+                f"{measure.velocity.threshold:g} robust standard deviations "
+                "from the track's own smooth trend, and depart from it by more than "
+                f"{100 * measure.velocity.min_excess:g} % of it, with the same mass before and "
+                "after: forward or, if they are several and faster than the trend, towards the "
+                "nearest pit that is not the source. Steps beside them that depart alike belong to "
+                "it. A single step counts for less than half, for an error mostly displaces one; "
+                "a step counts for less where the particle is faint, and in a frame in which many "
                 "particles are off. "
                 "The score asked for rises until at most "
                 f"{100 * measure.velocity.false_share:g} % of the events would be false, judged by "
-                f"how many point to the other sides{_threshold(data)}. Whether they cluster at "
+                f"how many point to either side{_threshold(data)}. Whether they cluster at "
                 "foreign pits is tested against random moments of the same tracks at which one "
                 "could be seen; the last detection of a track counts on neither side, for there no "
                 "later step tells a sudden one from a misplaced position."

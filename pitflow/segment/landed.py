@@ -2,6 +2,12 @@
 
 A pit dissolves the steel at its rim, so in a few frames it wins a thin layer; a particle that lands
 darkens all its pixels within a few frames, however far they lie from what was dark before.
+
+A young pit that is there in the first frame looks like one of the many static dark specks. What
+tells is when growth begins: a pit that was there grows on from its first frames, so what comes at
+its rim in these, however much it is, began with it, and it is pit from the first frame. Where
+growth begins later beside a speck, the two are apart: the pit takes the speck in when it has grown
+around it, and keeps its own onset.
 """
 
 from __future__ import annotations
@@ -33,7 +39,7 @@ _PAUSE_FRAMES = 5
 """What grows wins a pixel at least so often, or else grows slowly."""
 _LASTING_FRAMES = 10
 """Growth without a pause lasts at least so long, three times as long as landing."""
-_FEW_PX = 2
+FEW_PX = 2
 """What is new at one place and no more than this is no particle that has landed."""
 _MOST = 0.9
 """Share of what has come to a pit that must have grown without a pause, or by a few pixels."""
@@ -100,7 +106,7 @@ def grown_pixels(
     large_px:
         What has this area at once is no particle, px^2.
     """
-    labels, at_once, single = _parts(arrival, seen, start)
+    labels, at_once, single = _parts(arrival, seen, start, min_area_px)
     rank = np.searchsorted(seen, arrival)
     grows, gradual, doubtful = np.zeros((3, int(labels.max(initial=0)) + 1), np.bool_)
     for part, box in enumerate(ndimage.find_objects(labels), start=1):
@@ -217,6 +223,11 @@ class _History:
         return self.rank.size >= self.at_once and self._steady >= _MOST * self.rank.size
 
 
+def rim_reach(frames: float) -> float:
+    """Return how far from what was dark a pit's rim may be seen after so many frames, px."""
+    return _EDGE_PX + _FRONT_PX * frames
+
+
 def has_core(pit: Mask, min_area_px: float) -> bool:
     """Tell whether a disc nearly as large as the smallest pit fits in.
 
@@ -241,9 +252,15 @@ def _taken_in(own: Mask, arrival: npt.NDArray[np.int64]) -> int:
 
 
 def _parts(
-    arrival: npt.NDArray[np.int64], seen: npt.NDArray[np.int64], start: Labels
+    arrival: npt.NDArray[np.int64],
+    seen: npt.NDArray[np.int64],
+    start: Labels,
+    min_area_px: float,
 ) -> tuple[Labels, Mask, Mask]:
     """Follow the dark pixels in time: each patch of new ones is growth of a part, or a new part.
+
+    A new part that comes in the first frames, at the rim of one that was there before them and is
+    smaller than the smallest pit, began with it: both are one part.
 
     Returns
     -------
@@ -257,6 +274,7 @@ def _parts(
     labels = start.copy()
     at_once, single = start > 0, np.zeros(arrival.shape, np.bool_)
     area: list[int] = np.bincount(start.ravel()).tolist()
+    n_start = len(area)
     steps = np.unique(rank)
     first = np.searchsorted(rank, steps)
     last = np.searchsorted(rank, steps + AT_ONCE_FRAMES)
@@ -269,11 +287,13 @@ def _parts(
         # Where frames are lost, the rim has moved on meanwhile.
         end = min(int(step) + AT_ONCE_FRAMES, seen.size) - 1
         lapse = seen[end] - seen[max(int(step) - 1, 0)]
-        reach = _EDGE_PX + _FRONT_PX * max(float(lapse), AT_ONCE_FRAMES)
+        reach = rim_reach(max(float(lapse), AT_ONCE_FRAMES))
+        first_frames = step <= _PAUSE_FRAMES
+        young = [n for n in range(1, n_start) if first_frames and area[n] < min_area_px]
         for box, patch in _patches(rows, columns, new, now, int(np.ceil(reach)) + 1, labels.shape):
-            if patch.sum() <= _FEW_PX:
+            if patch.sum() <= FEW_PX:
                 single[box] |= patch
-            _assign(labels[box], at_once[box], patch, reach, area)
+            _assign(labels[box], at_once[box], patch, reach, area, young)
     return labels, at_once, single
 
 
@@ -303,23 +323,45 @@ def _patches(
     return patches
 
 
-def _assign(labels: Labels, at_once: Mask, patch: Mask, reach: float, area: list[int]) -> None:
-    """Give a patch to the largest part that may have grown by it; the rest is a new part."""
+def _assign(
+    labels: Labels, at_once: Mask, patch: Mask, reach: float, area: list[int], young: list[int]
+) -> None:
+    """Give a patch to the largest part that may have grown by it; the rest is a new part.
+
+    Or that rest began with one of the ``young`` parts, if it is at its rim.
+    """
     patch = patch & (labels == 0)
     depth = _distance(labels > 0) if (labels > 0).any() else np.full(labels.shape, np.inf)
     came = _beyond(patch, depth, reach)
     growth = patch & ~came
-    near = labels[(labels > 0) & (_distance(growth) <= reach)] if growth.any() else labels[:0]
-    if near.size:
-        label = max(np.unique(near).tolist(), key=area.__getitem__)
-        labels[growth] = label
-        area[label] += int(growth.sum())
+    near = _largest(_near(labels, growth, reach), area)
+    if near:
+        labels[growth] = near
+        area[near] += int(growth.sum())
     else:
         came = patch
-    if came.any():
-        labels[came] = len(area)
-        at_once[came] = True
-        area.append(int(came.sum()))
+    if not came.any():
+        return
+    part = _largest(_near(labels, came, reach) & set(young), area)
+    if not part:
+        part = len(area)
+        area.append(0)
+    labels[came] = part
+    at_once[came] = True
+    area[part] += int(came.sum())
+
+
+def _near(labels: Labels, patch: Mask, reach: float) -> set[int]:
+    """Return the parts that lie within ``reach`` of a patch, px."""
+    if not patch.any():
+        return set()
+    found: list[int] = np.unique(labels[(labels > 0) & (_distance(patch) <= reach)]).tolist()
+    return set(found)
+
+
+def _largest(parts: set[int], area: list[int]) -> int:
+    """Return the part that has most area, the first of equals; 0 if there is none."""
+    return max(sorted(parts), key=area.__getitem__, default=0)
 
 
 def _beyond(patch: Mask, depth: npt.NDArray[Any], reach: float) -> Mask:

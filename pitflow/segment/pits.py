@@ -9,7 +9,7 @@ block, and by that growth is told from landing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,8 @@ from pitflow.scene import Scene
 from pitflow.schema import PIT_PIXELS, empty_table, validate_table
 from pitflow.segment.classical.window import DOUBT, Window, change_point, windows
 from pitflow.segment.landed import NOT_DARK, SATELLITE_SHARE, grown_pixels, has_core
+from pitflow.segment.late import late_growth
+from pitflow.segment.sudden import sudden_growth
 from pitflow.translation import translated
 
 Ints = npt.NDArray[np.intp]
@@ -209,7 +211,8 @@ def find_pits(
         What counts as a pit.
     tail:
         The last good frames, about ``TAIL_FRAMES``. The last background shows the middle of the
-        last block; with these, growth after it is not missed.
+        last block; with these, growth after it is not missed. What most of them do not show yet is
+        pit if it looks like growth, see `late_growth`.
     frames_of:
         Gives the frames of a block. Without them growth is told by blocks only: a pit has to grow
         over three, or be large, and what lands beside a pit counts as the pit's.
@@ -226,9 +229,13 @@ def find_pits(
     since = np.full(scene.shape, _NOT_YET, np.uint16)
     for block in range(scene.n_blocks):
         _record(since, block, scene.background(block) < limit)
-    end = _median_of([frame for frame in tail if frame.quality == "ok"])
+    last = [_as_reference(frame) for frame in tail if frame.quality == "ok"]
+    end = median_image(last) if last else None
+    # Of nine large images only those stay in memory that are looked at again.
+    last = [*last[:1], *last[1:][-2:]]
     if end is not None:
         _record(since, scene.n_blocks, end < limit)
+    judged = since != _NOT_YET
     at_start = (scene.first < limit) & (since == 0)
     dark, n_static = _without_static(since != _NOT_YET, at_start, config.min_area_px)
     since[~dark] = _NOT_YET
@@ -242,7 +249,11 @@ def find_pits(
         arrival = np.full(scene.shape, NEVER, np.int64)
         arrival[row, column] = _arrival(candidates, scene, frames_of, over_blocks)
     sorted_out = _grouped(regions, since, arrival, sound, config.min_area_px)
-    labels = sorted_out.labels
+    if frames_of is not None and arrival is not None:
+        sorted_out = _with_sudden(sorted_out, regions, arrival, limit, scene, frames_of)
+    late = late_growth(sorted_out.labels, judged, last, limit)
+    since[late > 0] = scene.n_blocks
+    labels = sorted_out.labels + late
     row, column = np.nonzero(labels)
     return PitMap(
         scene.shape,
@@ -369,15 +380,11 @@ def _record(since: npt.NDArray[np.uint16], block: int, dark: Mask) -> None:
     since[dark & (since == _NOT_YET)] = block
 
 
-def _median_of(frames: Sequence[Frame]) -> npt.NDArray[np.float32] | None:
-    if not frames:
-        return None
-    images = [
-        translated(frame.image, -frame.shift[0], -frame.shift[1]).astype(np.float32)
-        * np.float32(1 / frame.gain)
-        for frame in frames
-    ]
-    return median_image(images)
+def _as_reference(frame: Frame) -> npt.NDArray[np.float32]:
+    """Return the image as the reference shows it: at its place, at its brightness."""
+    moved = translated(frame.image, -frame.shift[0], -frame.shift[1]).astype(np.float32)
+    level: npt.NDArray[np.float32] = moved * np.float32(1 / frame.gain)
+    return level
 
 
 def _steel(image: Image) -> npt.NDArray[np.float32]:
@@ -479,6 +486,28 @@ def _grouped(
         else:
             n_landed += n_large
     return _Sorted(_in_order(labels, since), not_before, n_landed, n_beside)
+
+
+def _with_sudden(
+    told: _Sorted,
+    regions: npt.NDArray[np.int32],
+    arrival: Frames,
+    limit: npt.NDArray[np.float32],
+    scene: Scene,
+    frames_of: FramesOf,
+) -> _Sorted:
+    """Give the pits what came beside them out of nothing."""
+    pit = told.labels > 0
+    if not pit.any():
+        return told
+    with_pit = np.isin(regions, np.unique(regions[pit]))
+    left = with_pit & (regions > 0) & ~pit
+    pit_from = np.where(pit, np.maximum(arrival, told.not_before), NEVER)
+    grown, n_grown = sudden_growth(left, arrival, pit_from, limit, scene, frames_of)
+    if not n_grown:
+        return told
+    labels = np.where(grown, _nearest_label(told.labels)[1], told.labels)
+    return replace(told, labels=labels, n_beside=max(told.n_beside - n_grown, 0))
 
 
 def _without_static(dark: Mask, at_start: Mask, min_area_px: float) -> tuple[Mask, int]:

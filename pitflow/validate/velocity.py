@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from pitflow.config import VelocityConfig
+from pitflow.measure.bursts import compute_outliers
 from pitflow.measure.tracks import sort_tracks
 from pitflow.measure.velocity import (
     can_hold_event,
     clustering_test,
-    compute_outliers,
     foreign_pits_near,
 )
 from pitflow.simulate.config import SimulateConfig

@@ -7,7 +7,12 @@ import pandas as pd
 import pytest
 from recordings import damage, scene_frames, write_imagej_avi, write_video
 
-from pitflow.acquire.acquire import acquire_blocks, checked_frames, first_good_frame
+from pitflow.acquire.acquire import (
+    acquire_blocks,
+    checked_frames,
+    first_good_frame,
+    stray_frames,
+)
 from pitflow.acquire.background import StoredScene, median_background
 from pitflow.acquire.blocks import plan_blocks
 from pitflow.acquire.frames import FrameReader, frames_of_block
@@ -228,3 +233,14 @@ def test_no_good_frame_is_one_clear_line(tmp_path) -> None:
     source = open_source(write_imagej_avi(tmp_path / "v.avi", frames))
     with pytest.raises(UserError, match="no sound frame from 1 to 3"):
         first_good_frame(source, 1, 4)
+
+
+def test_only_a_shift_that_does_not_last_strays():
+    frame = np.arange(120)
+    x = 0.2 * frame + np.random.default_rng(2).normal(0, 1, 120)
+    x[80:] -= 31.0
+    x[[30, 31, 100]] += 12.9
+    x[60] = np.nan
+    table = pd.DataFrame({"frame": frame, "shift_x_px": x, "shift_y_px": -0.1 * frame})
+    assert stray_frames(table) == [30, 31, 100]
+    assert stray_frames(table.iloc[60:61]) == []

@@ -150,12 +150,14 @@ def test_objects_keep_their_numbers(photos: Path) -> None:
         (lambda folder: [folder / "a.png", folder / "a.jpg"], "share its labels"),
         (lambda folder: [folder / "empty"], "no image"),
         (lambda folder: [folder / "clip.avi"], "is no image"),
+        (lambda folder: [folder / "notes.png"], "not an image that can be read"),
     ],
 )
 def test_bad_input_is_refused(photos: Path, make: Any, says: str) -> None:
     (photos / "a.jpg").write_bytes((photos / "a.png").read_bytes())
     (photos / "empty").mkdir()
     (photos / "clip.avi").write_bytes(b"x")
+    (photos / "notes.png").write_text("These are my notes of Tuesday.")
     with pytest.raises(UserError, match=says):
         list_items(make(photos), None)
     with pytest.raises(UserError, match="not a folder"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from pitflow.measure.tracks import sort_tracks
 from pitflow.segment.protocol import DETECTION_COLUMNS
 
 
@@ -63,3 +64,29 @@ def still_frames(n, *, shift=(0.0, 0.0)):
             "shift_y_px": shift[1] * frame,
         }
     )
+
+
+def tracks_of(particles):
+    return sort_tracks(particles, still_frames(400))
+
+
+def bursting(n_tracks=20, *, noise=0.3, at=60, factor=5.0, length=3, seed=0):
+    """Tracks along +x at 2 px/frame; number 7 is ``factor`` times as fast for ``length`` frames."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for particle in range(n_tracks):
+        speed = np.full(100, 2.0)
+        if particle == 7:
+            speed[at : at + length] *= factor
+        x = np.cumsum(speed)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "particle": particle,
+                    "frame": np.arange(100),
+                    "x": x + rng.normal(0, noise, 100),
+                    "y": 40.0 * particle + rng.normal(0, noise, 100),
+                }
+            )
+        )
+    return as_detections(pd.concat(parts, ignore_index=True))

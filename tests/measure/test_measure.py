@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+from small_worlds import bursting, disc_pit, still_frames
 
 from pitflow.config import MeasureConfig
 from pitflow.lag import find_lag
@@ -215,5 +216,30 @@ def test_no_statistic_rests_on_glimpses(world):
     of_track = table.loc[~rows].groupby("particle")["pit"].first()
     assert (table.loc[rows, "pit"] == table.loc[rows, "particle"].map(of_track)).all()
     assert table.loc[rows, ["vx_um_s", "speed_px"]].notna().all(axis=None)
-    assert not table.loc[rows, ["is_outlier", "z_is_valid"]].any(axis=None)
+    assert not table.loc[rows, "z_is_valid"].any()
+    # A glimpse between two sure detections is in the burst that lies between them.
+    known = table["is_outlier"].astype(float).mask(rows)
+    ordered = table.assign(known=known).sort_values(["particle", "frame"], kind="stable")
+    within = ordered.groupby("particle")["known"].bfill().eq(1.0).sort_index()
+    np.testing.assert_array_equal(table.loc[rows, "is_outlier"], within[rows])
     assert with_them["frames"]["n_particles"].sum() == len(together)
+
+
+def test_the_table_shows_a_burst_as_it_is_and_whole():
+    """Two of its three frames are glimpses; those beside it keep the speed they have."""
+    particles = bursting(noise=0.02)
+    burst = (particles["particle"] == 7) & particles["frame"].between(60, 62)
+    particles = particles.assign(is_glimpse=burst & (particles["frame"] < 62))
+    table = measure_all(
+        particles,
+        disc_pit(0, 600.0, 400.0, 8),
+        still_frames(100),
+        config=MeasureConfig(),
+        um_per_px=0.5,
+        fps=15.0,
+        shape=(800, 900),
+        seed=0,
+    )["particles"]
+    assert table["is_outlier"].equals(burst)
+    np.testing.assert_allclose(table["speed_px"], np.where(burst, 10.0, 2.0), atol=0.2)
+    np.testing.assert_allclose(table["speed_um_s"], 7.5 * table["speed_px"])

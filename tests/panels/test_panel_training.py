@@ -133,6 +133,12 @@ def test_every_model_trains_and_is_kept(model: str, labelled: Path, tmp_path: Pa
     assert answer.shape == (1, 1, 32, 32)
 
 
+def test_a_device_that_is_not_there_leaves_no_folder(labelled: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="gpu7"):
+        train_panel([labelled], tmp_path / "model", panel_recipe("unet"), device="gpu7")
+    assert not (tmp_path / "model").exists()
+
+
 @pytest.mark.usefixtures("tiny_networks")
 def test_the_card_scores_each_folder(labelled: Path, tmp_path: Path) -> None:
     more = write_panels(tmp_path / "more", 10)

@@ -105,6 +105,38 @@ def test_growth_while_frames_were_lost_is_growth():
     assert (growth.not_before == 0).all()
 
 
+def stamped(x, y, start, toward=0.0):
+    """Arrivals of a pit whose front is discs: the first at (x, y), the next 4 px further on."""
+    front = np.array([np.cos(toward), np.sin(toward)])
+    discs = [(x, y, start, 2.5)]
+    for step in range(1, 24):
+        wander = 0.5 * step * np.array([-front[1], front[0]]) * (-1) ** step
+        to = np.array([x, y]) + front * (4 + 0.7 * step) + wander
+        discs.append((*to, start + 1 + 4 * (step - 1), 4.5))
+    return np.minimum.reduce(
+        [np.where(away(cx, cy) <= r, frame, NOT_DARK) for cx, cy, frame, r in discs]
+    )
+
+
+@pytest.mark.parametrize("toward", [0.0, 2.0])
+def test_a_pit_that_is_there_from_the_first_frame_is_pit_from_then_on(toward):
+    """Small as a speck, it wins more at once than a rim does."""
+    pit = stamped(60, 50, 0, toward)
+    growth = told(pit)
+    np.testing.assert_array_equal(growth.pit, pit != NOT_DARK)
+    assert (growth.not_before == 0).all()
+
+
+@pytest.mark.parametrize(("x", "toward"), [(62, 0.0), (63, 2.0), (65, 4.0), (66, 4.0)])
+def test_a_speck_beside_which_a_pit_begins_later_is_no_pit_before(x, toward):
+    """Whether the pit grows over it at once, later, or away from it."""
+    speck, begins = np.where(away(60, 50) <= 2.5, 0, NOT_DARK), 30
+    arrival = np.minimum(speck, stamped(x, 50, begins, toward))
+    growth = told(arrival)
+    assert growth.pit[speck == NOT_DARK].sum() == (arrival[speck == NOT_DARK] != NOT_DARK).sum()
+    assert np.maximum(arrival, growth.not_before)[growth.pit].min() == pytest.approx(begins, abs=1)
+
+
 class Recorded:
     """A scene of given arrivals on even steel, in blocks of 48 frames."""
 

@@ -79,6 +79,7 @@ def train_panel(
     UserError
         If the data cannot be read or split, or ``out`` holds something else.
     """
+    choose_execution(device)
     panels = read_panels(data, ratings)
     share = recipe.validation_share or _ASIDE
     first, second = stratified_parts(

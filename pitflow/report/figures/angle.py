@@ -91,7 +91,7 @@ def make(data: ReportData) -> Panel | str:
     return Panel(
         figure,
         "From the horizontal to the right (0°, black), clockwise on the "
-        f"screen, to the line from the centre of the final pit (+) to the particle; here "
+        f"screen, to the line from the centre of the pit (+) to the particle; here "
         f"{angle:.0f}°. 90° points down, 180° left, 270° up.",
         photo=True,
         drawn=drawn,

@@ -1,0 +1,102 @@
+"""The centre of a pit: that of its area, unless its particles plainly come from elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_worlds import disc_pit, still_frames, straight_tracks
+
+from pitflow.config import EjectionConfig
+from pitflow.measure.centre import find_centres
+from pitflow.measure.ejection import compute_ejections, trace_paths
+from pitflow.measure.pits import compute_pit_geometry
+from pitflow.measure.rim import trace_rims
+from pitflow.measure.tracks import sort_tracks
+
+SHAPE = (400, 400)
+ORIGIN = (200.0, 200.0)
+"""The first pixels of the pits below."""
+
+
+def one_sided_pit():
+    """A pit that breaks open at ``ORIGIN`` and grows to the right alone."""
+    pixels = disc_pit(0, 200, 200, 26)
+    grown = pixels["x"] >= 200 - 3
+    return pixels[grown].reset_index(drop=True)
+
+
+def rays(origin, n, *, turn=0.0, noise=0.15, seed=1):
+    """Tracks that start 34 px from a place and leave it, turned by ``turn`` rad by a side flow."""
+    rng = np.random.default_rng(seed)
+    angle = np.sort(rng.uniform(0, 2 * np.pi, n))
+    heading = angle + turn * np.sin(angle)
+    starts = [
+        (k, 100 + 3 * (k % 20), 30, origin[0] + 34 * np.cos(a), origin[1] + 34 * np.sin(a),
+         3 * np.cos(h), 3 * np.sin(h))
+        for k, (a, h) in enumerate(zip(angle, heading, strict=True))
+    ]  # fmt: skip
+    return straight_tracks(starts, noise=noise, seed=seed), np.degrees(angle)
+
+
+def centred(pixels, particles):
+    tracks, rims = sort_tracks(particles, still_frames(300)), trace_rims(pixels)
+    geometry = compute_pit_geometry(pixels, um_per_px=0.5)
+    paths = trace_paths(tracks, rims, config=EjectionConfig(), shape=SHAPE)
+    return find_centres(geometry, paths), tracks, rims
+
+
+def test_particles_from_the_onset_of_a_one_sided_pit_make_it_the_centre() -> None:
+    pixels = one_sided_pit()
+    particles, angle = rays(ORIGIN, 24)
+    found, tracks, rims = centred(pixels, particles)
+    pit = found.loc[0]
+    assert pit["area_x"] > ORIGIN[0] + 7
+    assert pit["centre_of"] == "onset"
+    assert np.hypot(pit["x"] - ORIGIN[0], pit["y"] - ORIGIN[1]) < 0.7
+    table = compute_ejections(
+        tracks,
+        [rims[0].about(pit["x"], pit["y"])],
+        found,
+        config=EjectionConfig(),
+        um_per_px=0.5,
+        fps=10.0,
+        shape=SHAPE,
+    )
+    error = (table["angle_deg"].to_numpy() - angle[table["particle"]] + 180) % 360 - 180
+    assert len(table) == 24
+    assert np.abs(error).max() < 4
+
+
+def test_where_paths_meet_elsewhere_is_the_centre_if_there_are_enough() -> None:
+    place = (206.0, 186.0)
+    found, *_ = centred(one_sided_pit(), rays(place, 24)[0])
+    assert found.loc[0, "centre_of"] == "paths"
+    assert np.hypot(found.loc[0, "x"] - place[0], found.loc[0, "y"] - place[1]) < 1.0
+    few, *_ = centred(one_sided_pit(), rays(place, 9)[0])
+    assert few.loc[0, "centre_of"] == "area"
+
+
+@pytest.mark.parametrize("n", [3, 24])
+def test_particles_from_the_middle_leave_the_centre_of_the_area(n: int) -> None:
+    pixels = one_sided_pit()
+    middle = pixels["x"].mean(), pixels["y"].mean()
+    found, *_ = centred(pixels, rays(middle, n)[0])
+    assert found.loc[0, "centre_of"] == "area"
+    assert tuple(found.loc[0, ["x", "y"]]) == middle
+
+
+def test_paths_that_a_flow_bends_leave_the_centre_of_the_area() -> None:
+    """They seem to come from upstream of the pit, but do not meet there."""
+    pixels = disc_pit(0, 200, 200, 20)
+    found, *_ = centred(pixels, rays(ORIGIN, 24, turn=0.5)[0])
+    assert found.loc[0, "centre_of"] == "area"
+
+
+def test_without_particles_or_pits_there_is_nothing_to_move() -> None:
+    pixels = disc_pit(0, 200, 200, 20)
+    nothing = rays(ORIGIN, 3)[0].iloc[:0]
+    found, *_ = centred(pixels, nothing)
+    assert (found.loc[0, "x"], found.loc[0, "centre_of"]) == (200.0, "area")
+    empty = pd.DataFrame({name: pixels[name].iloc[:0] for name in pixels})
+    assert centred(empty, rays(ORIGIN, 5)[0])[0].empty
