@@ -41,6 +41,9 @@ CONDITIONS = {
     "fast, 12 px a frame": "motion.speed_px = 12.0",
     "slow, 1 px a frame": "motion.speed_px = 1.0\nmotion.flight_frames = 100.0",
     "crowded": "rate = 1.5\npits = 6",
+    "discs out of focus": 'optics.defocus = "disc"',
+    "rings out of focus": 'optics.defocus = "ring"',
+    "rings, three times as high": 'optics.defocus = "ring"\nmotion.height_um = 40.0',
 }
 """What differs, by the parameters of ``pitflow simulate``."""
 

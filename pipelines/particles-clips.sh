@@ -1,14 +1,15 @@
 #!/bin/sh
 # Simulated recordings, with their truth, to train the particle model on:
 #     sh pipelines/particles-clips.sh FOLDER
-# Light, steel, noise, flow, particles and how crowded it is differ from clip to clip. The seeds from
+# Light, steel, noise, flow, particles, the shape of their blur and how crowded it is differ from clip
+# to clip. The seeds from
 # 1000 on are left for tests.
 set -eu
 folder=$1
 PITFLOW=${PITFLOW:-pitflow}
 mkdir -p "$folder"
 
-clip() { # seed pits rate noise kappa radius height k brightness scratches degrees specks drift shake codec [speed flight]
+clip() { # seed pits rate noise kappa radius height k brightness scratches degrees specks drift shake codec [speed flight defocus]
     settings=$folder/clip-$1.toml
     cat > "$settings" <<END
 frames = 120
@@ -22,6 +23,7 @@ codec = "${15}"
 [optics]
 radius_px = $6
 k_px_per_um = $8
+defocus = "${18:-gaussian}"
 [motion]
 height_um = $7
 stray_burst_share = 0.1
@@ -77,3 +79,15 @@ clip 41 5 0.70 2.2 4.0 1.5 12 0.28 0.86 0.8   45  350 1.0 0.0 mjpeg 3.0 90
 clip 42 3 0.40 2.6 4.0 1.6 16 0.25 0.83 1.3   29  600 3.0 0.3 mjpeg
 clip 43 6 0.30 3.2 4.0 1.6 12 0.22 0.65 1.0   90  450 1.0 0.0 mjpeg
 clip 44 4 0.60 1.2 3.0 1.4 18 0.28 0.88 0.7   29  300 1.0 0.0 ffv1
+clip 51 3 0.30 2.6 4.0 1.6 12 0.25 0.83 1.0   29  450 1.0 0.0 mjpeg 5  70 disc
+clip 52 2 0.50 2.2 3.0 1.8 25 0.25 0.80 0.9   60  350 1.0 0.0 mjpeg 5  70 disc
+clip 53 4 0.30 2.6 4.0 1.6 14 0.25 0.83 1.0   29  450 1.0 0.0 mjpeg 5  70 ring
+clip 54 3 0.40 3.0 2.0 1.5 30 0.25 0.83 1.1  110  500 1.5 0.0 mjpeg 5  70 ring
+clip 55 5 0.30 2.6 6.0 2.4 12 0.25 0.83 1.0   29  450 1.0 0.1 mjpeg 5  70 disc
+clip 56 2 0.60 2.0 4.0 2.0 20 0.25 0.86 0.8   75  300 1.0 0.0 ffv1  5  70 ring
+clip 57 1 0.80 3.4 4.0 1.5 40 0.22 0.70 1.0   29  450 1.0 0.0 mjpeg 5  70 disc
+clip 58 6 0.30 2.6 4.0 1.7 10 0.25 0.83 1.2  140  450 2.0 0.0 mjpeg 5  70 ring
+clip 59 3 0.50 2.6 4.0 3.5 14 0.25 0.83 1.0   29  450 1.0 0.0 mjpeg 5  70 disc
+clip 60 3 0.40 2.6 3.0 3.0 18 0.25 0.80 1.0   45  600 1.0 0.0 mjpeg 5  70 ring
+clip 61 3 0.40 2.6 4.0 3.5 12 0.25 0.83 1.0   29  450 1.0 0.0 mjpeg 4  70
+clip 62 4 0.50 2.6 4.0 1.6 14 0.25 0.83 1.0   29  450 1.0 0.0 mjpeg 2 120 ring

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from pitflow.config import Model
 
 Law = Literal["growth", "vonmises", "uniform"]
+Defocus = Literal["gaussian", "disc", "ring"]
 Codec = Literal["mjpeg", "ffv1", "raw", "h264", "tiff"]
 
 MAX_SIDE_PX = 8192
@@ -76,6 +77,11 @@ class OpticsConfig(Model):
 
     sigma0_px: float = Field(0.9, ge=0.5, description="blur in focus (Gaussian sigma), px")
     k_px_per_um: float = Field(0.25, ge=0, description="blur per height, px/um")
+    defocus: Defocus = Field(
+        "gaussian",
+        description="shape of what is out of focus, of equal standard deviation along an axis: "
+        "gaussian, disc (flat) or ring (twice as dark at the rim as in the middle)",
+    )
     radius_px: float = Field(1.6, gt=0, le=20, description="median radius of a particle, px")
     radius_spread: float = Field(0.4, ge=0, le=1.5, description="spread of the log radius")
     opacity: tuple[float, float] = Field(

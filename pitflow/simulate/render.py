@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pitflow.frame import CLASS_PARTICLE, CLASS_PIT, Image
 from pitflow.simulate.drawn_pit import DrawnPit
 from pitflow.simulate.exposure import Camera, Scene
-from pitflow.simulate.optics import MASK_LEVEL, darkening
+from pitflow.simulate.optics import MASK_LEVEL, darkening, lens
 from pitflow.simulate.plane import Plane, darken, shifted
 from pitflow.simulate.texture import steel
 from pitflow.simulate.world import World, stream
@@ -102,6 +102,7 @@ def _patch(
         float(bodies.rotation_deg[particle]),
         sigma_px,
         centre,
+        lens(world.config.optics),
     )
 
 

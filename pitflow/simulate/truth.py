@@ -14,7 +14,7 @@ from pitflow.simulate.camera import Light
 from pitflow.simulate.config import SimulateConfig
 from pitflow.simulate.ejection import Departures
 from pitflow.simulate.motion import Flight
-from pitflow.simulate.optics import blur_px, looks
+from pitflow.simulate.optics import blur_px, lens, looks
 from pitflow.simulate.pits import Pits
 
 Floats = npt.NDArray[np.float64]
@@ -89,6 +89,7 @@ def particles_table(
         bodies.opacity[particle],
         bodies.rotation_deg[particle],
         sigma,
+        lens(config.optics),
     )
     pit = starts.pit[index]
     away = np.full((pit.size, 2), np.nan)

@@ -11,7 +11,7 @@ from pitflow.segment.networks.axial import MedTConfig
 from pitflow.segment.networks.edge import EdgeUNetConfig
 from pitflow.segment.networks.guided import Guided
 from pitflow.segment.networks.smp import SmpConfig
-from pitflow.segment.networks.unet import ChannelDropout, UNetConfig
+from pitflow.segment.networks.unet import ChannelDropout, UNetConfig, averaged
 
 CHANNELS, CLASSES = 3, 2
 
@@ -21,6 +21,7 @@ CLASSIFIER = {f"inner.encoder.{name}" for name in ("conv_head.weight", "bn2.weig
 CONFIGS = {
     "unet": UNetConfig(widths=(4, 8, 16)),
     "unet, space to depth": UNetConfig(widths=(4, 8), stem="space_to_depth"),
+    "unet, sides": UNetConfig(widths=(4, 8, 16), stem="space_to_depth", sides=3),
     "unet, channel dropout": UNetConfig(widths=(4, 8), channel_dropout=0.5),
     "edge-guided unet": EdgeUNetConfig(unet=UNetConfig(widths=(4, 8, 16)), width=8),
     "edge-guided unet, space to depth": EdgeUNetConfig(
@@ -112,6 +113,7 @@ def test_bfloat16_is_close(network: torch.nn.Module) -> None:
         UNetConfig(widths=(4, 4, 4)),
         UNetConfig(widths=(4, 4, 4, 4)),
         UNetConfig(widths=(4, 4, 4), stem="space_to_depth"),
+        UNetConfig(widths=(8, 8, 8), stem="space_to_depth", sides=4),
     ],
     ids=str,
 )
@@ -167,3 +169,12 @@ def test_the_quick_rectifier_is_one(dtype: torch.dtype) -> None:
         expected = torch.relu(given)
         assert torch.equal(QuickReLU()(given), expected)
         assert given.is_contiguous(memory_format=form)
+
+
+def test_sides_see_averages_of_the_image() -> None:
+    images = torch.arange(2 * 64.0).reshape(1, 2, 8, 8)
+    half, quarter = averaged(images, 1, 2)
+    torch.testing.assert_close(half[0, 0, 0, 0], images[0, 0, :2, :2].mean())
+    torch.testing.assert_close(quarter[0, 1, 1, 1], images[0, 1, 4:, 4:].mean())
+    (blocks,) = averaged(images, 2, 1)
+    torch.testing.assert_close(blocks, quarter)

@@ -33,6 +33,7 @@ def convolutions(network: nn.Module) -> tuple[int, int]:
     "config",
     [
         UNetConfig(widths=(8, 16, 24), stem="space_to_depth"),
+        UNetConfig(widths=(8, 16, 24), sides=4),
         EdgeUNetConfig(unet=UNetConfig(widths=(4, 8, 16)), width=8),
         MedTConfig(width=8, heads=2, local_blocks=2, grid=2, span=4),
         SmpConfig(architecture="Unet", encoder="timm-efficientnet-b0"),

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from pitflow.domains.particles.centres import centres_of, draw_centres
 from pitflow.domains.particles.channels import COMPANY, Views, make_channels
-from pitflow.domains.particles.clips import read_clip
+from pitflow.domains.particles.clips import read_clip, signal_to_noise
 from pitflow.domains.particles.neighbours import neighbours
 from pitflow.domains.particles.pictures import (
     list_images,
@@ -24,9 +25,10 @@ from pitflow.domains.particles.relative import darkening
 from pitflow.errors import UserError
 from pitflow.frame import Frame
 from pitflow.segment.classical.window import Window
-from pitflow.simulate.config import SimulateConfig
+from pitflow.simulate.config import SimulateConfig, SteelConfig
 from pitflow.simulate.render import classes
 from pitflow.simulate.simulate import simulate
+from pitflow.simulate.world import simulate_world
 
 
 def test_labelled_images_are_found_in_natural_order(
@@ -114,8 +116,6 @@ def test_a_simulated_recording_comes_with_truth_background_and_past(clip: Path) 
     assert len(pictures) == 24
     assert len({picture.group for picture in pictures}) == 1
     config = SimulateConfig(frames=24, height=160, width=176, pits=1, rate=2.0)
-    from pitflow.simulate.world import simulate_world
-
     expected = classes(simulate_world(config, 3), 23)
     known = pictures[-1].known
     assert known is not None
@@ -124,6 +124,21 @@ def test_a_simulated_recording_comes_with_truth_background_and_past(clip: Path) 
     np.testing.assert_array_equal(pictures[-1].truth["pit"], expected == 2)
     assert sum(picture.truth["particle"].sum() for picture in pictures) > 0
     assert len(read_clip(clip / "truth", n_frames=5)) == 5
+
+
+def test_a_wide_particle_stands_out_at_a_hundredth_of_the_light() -> None:
+    """A Gaussian of peak c in noise n stands out by c sqrt(pi) sigma / n, and is to be found."""
+    config = SimulateConfig(noise=2.0, steel=SteelConfig(brightness=0.8))
+    noise, sigma = 2.0 / (256 * 0.8), np.array([2.0, 9.0])
+    area = 2 * np.pi * sigma**2 * np.log(4)
+    seen = pd.DataFrame({"contrast": [0.01, 0.008], "area_px": area})
+    expected = seen["contrast"] * np.sqrt(np.pi) * sigma / noise
+    np.testing.assert_allclose(signal_to_noise(seen, config), expected)
+    world = simulate_world(SimulateConfig(frames=40, height=400, width=400, noise=4.0), 3)
+    particles = world.tables["particles"]
+    apart = signal_to_noise(particles, world.config)
+    # How dark it is at its darkest does not tell what can be seen.
+    assert particles["contrast"][apart > 5].min() < particles["contrast"][apart < 5].max()
 
 
 def test_what_came_since_shows_in_the_differences(clip: Path) -> None:

@@ -23,10 +23,10 @@ from pitflow.segment.networks.unet import UNet, UNetConfig
 MANY = torch.Generator().manual_seed(5)
 
 
-def trained(stem: str, levels: int = 3) -> UNet:
+def trained(stem: str, levels: int = 3, sides: int = 0) -> UNet:
     """A network whose features have seen images, with its batch norms folded."""
     torch.manual_seed(1)
-    config = UNetConfig(widths=(8, 16, 24, 32)[:levels], stem=stem)
+    config = UNetConfig(widths=(8, 16, 24, 32)[:levels], stem=stem, sides=sides)
     network = build_network(config, 3, 2).train()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -56,8 +56,11 @@ def both(network: UNet, rounded: QuantisedUNet, shown: torch.Tensor) -> list[np.
 @pytest.mark.parametrize("stem", ["full", "space_to_depth"])
 @pytest.mark.parametrize("levels", [2, 3, 4])
 @pytest.mark.parametrize("shape", [(1, 16), (3, 48)])
-def test_it_says_nearly_the_same(stem: str, levels: int, shape: tuple[int, int]) -> None:
-    network = trained(stem, levels)
+@pytest.mark.parametrize("sides", [0, 6])
+def test_it_says_nearly_the_same(
+    stem: str, levels: int, shape: tuple[int, int], sides: int
+) -> None:
+    network = trained(stem, levels, sides)
     exact, rounded = both(network, in_whole_numbers(network), images(*shape))
     assert exact.shape == rounded.shape
     assert np.abs(rounded - exact).mean() < 0.12 * exact.std()

@@ -7,6 +7,7 @@ particles) by the same code as in a run, so that a network learns from what it w
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import zarr
 
 from pitflow.acquire.acquire import acquire_blocks, first_good_frame
@@ -41,8 +43,13 @@ if TYPE_CHECKING:
 
 FRAMES_PER_CLIP = 40
 
-_INVISIBLE = 0.012
-"""Whether a particle of less contrast is there cannot be told, and no network is asked to."""
+_VISIBLE = 5.0
+"""Whether a particle that stands out less is there cannot be told, and no network is asked to."""
+_ROUNDING = 1 / math.sqrt(12)
+"""Noise of whole grey levels."""
+_ENERGY_PER_AREA = 1 / (4 * math.log(2))
+"""Of a Gaussian of peak 1: the sum of its squares, pi sigma^2, over its area above ``MASK_LEVEL``,
+2 ln(4) pi sigma^2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +145,7 @@ def _truth(
     seen = as_seen(world.tables["particles"], world.tables["frames"])
     seen = seen[seen["frame"] == number]
     pit = drawn == CLASS_PIT
-    faint = seen["contrast"].to_numpy() < _INVISIBLE
+    faint = signal_to_noise(seen, world.config) < _VISIBLE
     places = seen[["x", "y", "diameter_px"]].to_numpy()
     centre = draw_centres(drawn.shape, *places[~faint].T) & ~pit
     # A faint one spoils no more than its own surroundings, and nothing that is seen in them.
@@ -146,3 +153,15 @@ def _truth(
     particle = (drawn == CLASS_PARTICLE) & (~doubtful | centre)
     known = ~doubtful | centre
     return {"particle": particle, "pit": pit, "centre": centre}, known
+
+
+def signal_to_noise(particles: pd.DataFrame, config: SimulateConfig) -> npt.NDArray[np.float64]:
+    """Return how far particles stand out, (n,): the best that a filter of their shape can do.
+
+    That is sqrt(sum of squared darkening) over the noise of a pixel; a wide one is seen at a
+    hundredth of the steel's brightness.
+    """
+    noise = max(config.noise, _ROUNDING) / (256 * config.steel.brightness)
+    energy = particles["contrast"] ** 2 * particles["area_px"] * _ENERGY_PER_AREA
+    result: npt.NDArray[np.float64] = np.sqrt(energy.to_numpy(dtype=np.float64)) / noise
+    return result

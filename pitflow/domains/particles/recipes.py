@@ -23,13 +23,15 @@ MOVING = Recipe(
     network=UNetConfig(
         widths=(32, 64, 128, 256),
         stem="space_to_depth",
+        # The widest particles are fainter than the noise of a pixel.
+        sides=16,
         channel_dropout=0.15,
         # Never the frame alone: single images have a network of their own.
         lonely_share=0.0,
     ),
     loss=_LOSS,
     training=_TRAINING.model_copy(
-        update={"epochs": 60, "samples_per_epoch": 800, "ema": 0.995, "validate_every": 10}
+        update={"epochs": 60, "samples_per_epoch": 1000, "ema": 0.995, "validate_every": 10}
     ),
     augment=AugmentConfig(
         gain=0.2,

@@ -1,8 +1,8 @@
 """The U-Net in whole numbers, for processors: 8 bits per weight and per feature.
 
 Twice as fast as in single precision, also where there are no instructions made for it. The first
-convolution and the head stay in single precision, for of what goes in, a faint particle is a
-hundredth of what a pit is.
+convolution, those at the sides and the head stay in single precision, for of what goes in, a faint
+particle is a hundredth of what a pit is.
 
 A feature f is stored as ``round(f / step) + zero``, between 0 and 255.
 """
@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from pitflow.segment.networks.sides import check_sides
-from pitflow.segment.networks.unet import UNet
+from pitflow.segment.networks.unet import UNet, averaged
 
 Range = tuple[float, float]
 Ranges = Mapping[str, Range]
@@ -138,15 +138,16 @@ class QuantisedUNet(nn.Module):
         self.block, self.multiple, self.halo = network.block, network.multiple, network.halo
         convs = dict(_convolutions(network))
         self._first, self._head = convs.pop(_FIRST), network.head
+        self._sides = network.sides
         self._levels = len(network.encoder)
         # What is concatenated is stored alike.
-        alike: dict[str, str] = {}
-        for k in range(self._levels - 1):
-            skip, coarse = f"encoder.{self._levels - 2 - k}.3", f"reduce.{k}"
-            alike |= {skip: coarse, coarse: skip}
+        alike = {name: {name} for name in ranges}
+        for level in range(self._levels - 1):
+            parts = {f"encoder.{level}.3", f"reduce.{self._levels - 2 - level}"}
+            parts |= {_side(level)} & set(ranges)
+            alike |= dict.fromkeys(parts, parts)
         self._stored = {
-            name: _Numbers.holding(*(ranges[each] for each in (name, alike.get(name, name))))
-            for name in ranges
+            name: _Numbers.holding(*(ranges[each] for each in alike[name])) for name in ranges
         }
         before, self._convs = _FIRST, {}
         for name in _order(self._levels):
@@ -163,6 +164,11 @@ class QuantisedUNet(nn.Module):
             If a side is not a multiple of ``multiple``.
         """
         check_sides(images, self.multiple)
+        scales = averaged(images, self.block, len(self._sides))
+        sides = [
+            self._stored[_side(level)].store(side(image))
+            for level, (side, image) in enumerate(zip(self._sides, scales, strict=True))
+        ]
         if self.block > 1:
             images = functional.pixel_unshuffle(images, self.block)
         images = images.contiguous(memory_format=torch.channels_last)
@@ -170,7 +176,10 @@ class QuantisedUNet(nn.Module):
         features = self._convs["encoder.0.3"](features)
         skips = [features]
         for level in range(1, self._levels):
-            features = self._twice(f"encoder.{level}", _halved(features))
+            features = _halved(features)
+            if sides:
+                features = torch.cat([features, sides[level - 1]], dim=1)
+            features = self._twice(f"encoder.{level}", features)
             skips.append(features)
         for k, skip in enumerate(skips[-2::-1]):
             coarse = functional.interpolate(
@@ -224,6 +233,11 @@ def _convolutions(network: UNet) -> Iterator[tuple[str, nn.Conv2d]]:
     for name, part in network.named_modules():
         if isinstance(part, nn.Conv2d) and name != _HEAD:
             yield name, part
+
+
+def _side(level: int) -> str:
+    """Return the convolution whose answer joins that of a level on the way down."""
+    return f"sides.{level}.0"
 
 
 def _is_rectified(name: str) -> bool:

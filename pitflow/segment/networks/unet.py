@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -27,6 +28,12 @@ class UNetConfig(Model):
         "full",
         description="work at full resolution, or on 2 x 2 blocks of pixels stacked as channels: "
         "four times fewer positions, so about four times as fast, and no pixel is thrown away",
+    )
+    sides: int = Field(
+        0,
+        ge=0,
+        description="feature maps that each coarser level makes of the image itself, averaged down "
+        "to its scale: what is wide and fainter than the noise of a pixel; 0: none",
     )
     channel_dropout: float = Field(
         0.0,
@@ -86,8 +93,9 @@ class ChannelDropout(nn.Module):
 class UNetBody(nn.Module):
     """Encoder and decoder with skip connections, two convolutions per level each; no head yet.
 
-    Downsampling is max-pooling by 2. On the way up, features are reduced by a 1 x 1 convolution
-    while still coarse, repeated to twice the size, and concatenated with the skip connection.
+    Downsampling is max-pooling by 2, beside which ``sides`` see the image's averages. On the way
+    up, features are reduced by a 1 x 1 convolution while still coarse, repeated to twice the size,
+    and concatenated with the skip connection.
     """
 
     def __init__(self, config: UNetConfig, channels: int) -> None:
@@ -98,7 +106,15 @@ class UNetBody(nn.Module):
         self.multiple = block * 2 ** (len(widths) - 1)
         self.halo = receptive_reach(len(widths), block)
         self.dropout = ChannelDropout(config.channel_dropout, config.lonely_share)
-        inputs = (channels * block**2, *widths[:-1])
+        self.sides = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(channels, config.sides, 3, padding=1, bias=False),
+                nn.BatchNorm2d(config.sides),
+                nn.ReLU(inplace=True),
+            )
+            for _ in (widths[1:] if config.sides else ())
+        )
+        inputs = (channels * block**2, *(width + config.sides for width in widths[:-1]))
         self.encoder = nn.ModuleList(
             ConvBlock(before, width) for before, width in zip(inputs, widths, strict=True)
         )
@@ -115,13 +131,18 @@ class UNetBody(nn.Module):
             If a side is not a multiple of ``multiple``.
         """
         check_sides(images, self.multiple)
-        features = self.dropout(images)
+        images = self.dropout(images)
+        features = images
         if self.block > 1:
             features = functional.pixel_unshuffle(features, self.block)
+        scales = averaged(images, self.block, len(self.sides))
+        sides = [side(image) for side, image in zip(self.sides, scales, strict=True)]
         skips = []
         for level, encode in enumerate(self.encoder):
             if level:
                 features = functional.max_pool2d(features, 2)
+            if level and sides:
+                features = torch.cat([features, sides[level - 1]], dim=1)
             features = encode(features)
             skips.append(features)
         decoded = []
@@ -153,6 +174,15 @@ class UNet(UNetBody):
         """
         _, decoded = self.levels(images)
         return self.to_pixels(self.head(decoded[-1]))
+
+
+def averaged(images: torch.Tensor, block: int, levels: int) -> Iterator[torch.Tensor]:
+    """Yield images averaged down to the scale of each level behind the finest."""
+    share = 2 * block
+    for _ in range(levels):
+        images = functional.avg_pool2d(images, share)
+        yield images
+        share = 2
 
 
 def new_head(width: int, classes: int) -> nn.Conv2d:
