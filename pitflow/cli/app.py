@@ -32,6 +32,11 @@ More = Annotated[
 ]
 
 
+def all_data(data: list[Path] | None, more: list[Path] | None) -> list[Path]:
+    """Return the folders given with --data and those named after it."""
+    return [*(data or []), *(more or [])]
+
+
 def _version(value: bool) -> None:
     if value:
         typer.echo(f"pitflow {__version__}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pitflow.cli.app import Device, More, Workers, app, train
+from pitflow.cli.app import Device, More, Workers, all_data, app, train
 
 Labelled = Annotated[
     list[Path],
@@ -72,7 +72,7 @@ def train_on_panels(
 
     chosen = chosen_recipe(recipe, model, loss, alpha, beta, theta, theta_share)
     training = {"epochs": epochs, "batch": batch, "seed": seed}
-    data = [*data, *(more or [])]
+    data = all_data(data, more)
     train_with_progress(
         data, output, chosen, ratings, size, training, device, workers, note, overwrite
     )
@@ -195,5 +195,5 @@ def panel_study(
         "grid": grid,
         "grid_folds": grid_folds,
     }
-    data = [*data, *(more or [])]
+    data = all_data(data, more)
     study_with_progress(data, output, values, ratings, device, cluster, only_estimate=estimate)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pitflow.cli.app import Data, Device, More, Workers, app
+from pitflow.cli.app import Data, Device, More, Workers, all_data, app
 
 
 @app.command("particle-study")
@@ -39,5 +39,5 @@ def particle_study(
     """
     from pitflow.console.particle_study import study_with_progress
 
-    data = [*data, *(more or [])]
+    data = all_data(data, more)
     study_with_progress(data, output, epochs, learning_rate, encoder_weights, device, workers)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pitflow.cli.app import AsJson, Data, Device, More, Workers, app, train
+from pitflow.cli.app import AsJson, Data, Device, More, Workers, all_data, app, train
 from pitflow.errors import UserError
 
 
@@ -71,7 +71,7 @@ def train_on_particles(
     from pitflow.console.particles import adapt_with_progress, train_with_progress
     from pitflow.run import parse_frames
 
-    data = [*(data or []), *(more or [])]
+    data = all_data(data, more)
     if bool(data) == (from_run is not None):
         raise UserError("give either --data or --from", where="pitflow train particles")
     if from_run is not None:
@@ -111,7 +111,7 @@ def evaluate(
     """
     from pitflow.console.particles import print_evaluation
 
-    print_evaluation(model, [*data, *(more or [])], device, flips=flips, as_json=as_json)
+    print_evaluation(model, all_data(data, more), device, flips=flips, as_json=as_json)
 
 
 @app.command()

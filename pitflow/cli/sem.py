@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pitflow.cli.app import Device, More, Workers, app, train
+from pitflow.cli.app import Device, More, Workers, all_data, app, train
 
 Labelled = Annotated[
     list[Path],
@@ -93,7 +93,7 @@ def train_on_micrographs(
     from pitflow.console.sem import choose_recipe, train_with_progress
 
     train_with_progress(
-        [*data, *(more or [])],
+        all_data(data, more),
         output,
         choose_recipe(task, model, recipe, epochs, no_texture=no_texture),
         pretrain or [],
@@ -143,7 +143,7 @@ def sem_study(
     from pitflow.console.sem import study_with_progress
 
     study_with_progress(
-        [*data, *(more or [])],
+        all_data(data, more),
         output,
         pretrain or [],
         task,
