@@ -473,8 +473,10 @@ def link(job: Job) -> str:
     if crowded > CROWDED:
         job.warnings.append(
             f"crowded: {100 * crowded:.0f} % of the particles have another within "
-            f"{NEIGHBOUR_PX:g} px, where many are not told apart; numbers of particles and of "
-            f"ejections are too low, the more so the more there are"
+            f"{NEIGHBOUR_PX:g} px. Separate ones are then often not told apart, and numbers of "
+            "particles and of ejections are too low; but where one large thing (a ring out of "
+            "focus, a bubble) is marked at several places, as the frames with their particles "
+            "show, they are too high"
         )
     particles.to_parquet(job.table("link", "particles"), index=False)
     return words.count(particles["particle"].max() + 1 if len(particles) else 0, "track")
