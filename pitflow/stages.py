@@ -274,9 +274,12 @@ def open_recording(video: Path, run: RunFolder, config: Config) -> Source:
     UserError
         If it cannot be read, or the frames asked for are not in it.
     """
+    from pitflow.acquire.inverted import Inverted
     from pitflow.acquire.source import open_source
 
     source = open_source(video, fps=config.acquire.fps, index_file=run.path / INDEX)
+    if config.acquire.invert:
+        source = Inverted(source)
     start, stop = config.acquire.start, config.acquire.stop or source.n_frames
     if not 0 <= start < stop <= source.n_frames:
         raise UserError(
@@ -371,6 +374,7 @@ def acquire(job: Job) -> str:
             f"{100 * saturated:.0f} % of the pixels of the first good frame are saturated: nothing "
             "faint is seen there; take the recording with less light"
         )
+    job.warnings += _bright_movers(job)
     read = f"{words.count(len(frames), 'frame')} in {words.count(len(blocks), 'block')}"
     return "; ".join([read, *job.notes, *job.warnings])
 
@@ -662,6 +666,26 @@ def _even_tasks(job: Job, reader: FrameReader, scene: StoredScene) -> list[tuple
     done = {path.stem for path in _part_files(job.run.parts("segment"), "blocks")}
     begun = done <= {f"blocks-{_span(task)}" for task in first}
     return first if begun else second
+
+
+def _bright_movers(job: Job) -> list[str]:
+    """Return a warning where what moves is brighter than the ground, as no particle is taken."""
+    from pitflow.acquire.polarity import Movers, count_movers, places_to_look
+
+    reader = _reader(job)
+    dark = bright = 0
+    for numbers in places_to_look(reader.sound(job.frames.start, job.frames.stop)):
+        seen = count_movers(*(next(reader.read(number, number + 1)) for number in numbers))
+        dark, bright = dark + seen.dark, bright + seen.bright
+    if not Movers(dark, bright).are_bright:
+        return []
+    remedy = "without" if job.config.acquire.invert else "with"
+    told = (
+        f"{bright} of {dark + bright} moving spots in a few frames are brighter than the ground, "
+        "but particles are looked for where it is darker: the tables miss them; run again "
+        f"{remedy} --invert (acquire.invert)"
+    )
+    return [told]
 
 
 def _note_no_pits(job: Job, pits: PitMap) -> None:
