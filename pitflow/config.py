@@ -39,6 +39,9 @@ class AcquireConfig(Model):
     fps: float | None = Field(None, gt=0, description="frames per second; None: as the file says")
     start: int = Field(0, ge=0, description="first frame analysed")
     stop: int | None = Field(None, gt=0, description="one past the last frame; None: to the end")
+    invert: bool = Field(
+        False, description="turn the grey values round, where particles are brighter than the steel"
+    )
     store_frames: bool = Field(True, description="write video.zarr")
     block_frames: int = Field(48, ge=8, description="frames per background, and per task")
     background_samples: int = Field(

@@ -68,6 +68,7 @@ STAGES = (
         uses=(
             "acquire.start",
             "acquire.stop",
+            "acquire.invert",
             "acquire.store_frames",
             "acquire.block_frames",
             "acquire.background_samples",

@@ -274,9 +274,12 @@ def open_recording(video: Path, run: RunFolder, config: Config) -> Source:
     UserError
         If it cannot be read, or the frames asked for are not in it.
     """
+    from pitflow.acquire.inverted import Inverted
     from pitflow.acquire.source import open_source
 
     source = open_source(video, fps=config.acquire.fps, index_file=run.path / INDEX)
+    if config.acquire.invert:
+        source = Inverted(source)
     start, stop = config.acquire.start, config.acquire.stop or source.n_frames
     if not 0 <= start < stop <= source.n_frames:
         raise UserError(
@@ -371,6 +374,7 @@ def acquire(job: Job) -> str:
             f"{100 * saturated:.0f} % of the pixels of the first good frame are saturated: nothing "
             "faint is seen there; take the recording with less light"
         )
+    job.warnings += _bright_movers(job)
     read = f"{words.count(len(frames), 'frame')} in {words.count(len(blocks), 'block')}"
     return "; ".join([read, *job.notes, *job.warnings])
 
@@ -473,8 +477,10 @@ def link(job: Job) -> str:
     if crowded > CROWDED:
         job.warnings.append(
             f"crowded: {100 * crowded:.0f} % of the particles have another within "
-            f"{NEIGHBOUR_PX:g} px, where many are not told apart; numbers of particles and of "
-            f"ejections are too low, the more so the more there are"
+            f"{NEIGHBOUR_PX:g} px. Separate ones are then often not told apart, and numbers of "
+            "particles and of ejections are too low; but where one large thing (a ring out of "
+            "focus, a bubble) is marked at several places, as the frames with their particles "
+            "show, they are too high"
         )
     particles.to_parquet(job.table("link", "particles"), index=False)
     return words.count(particles["particle"].max() + 1 if len(particles) else 0, "track")
@@ -660,6 +666,26 @@ def _even_tasks(job: Job, reader: FrameReader, scene: StoredScene) -> list[tuple
     done = {path.stem for path in _part_files(job.run.parts("segment"), "blocks")}
     begun = done <= {f"blocks-{_span(task)}" for task in first}
     return first if begun else second
+
+
+def _bright_movers(job: Job) -> list[str]:
+    """Return a warning where what moves is brighter than the ground, as no particle is taken."""
+    from pitflow.acquire.polarity import Movers, count_movers, places_to_look
+
+    reader = _reader(job)
+    dark = bright = 0
+    for numbers in places_to_look(reader.sound(job.frames.start, job.frames.stop)):
+        seen = count_movers(*(next(reader.read(number, number + 1)) for number in numbers))
+        dark, bright = dark + seen.dark, bright + seen.bright
+    if not Movers(dark, bright).are_bright:
+        return []
+    remedy = "without" if job.config.acquire.invert else "with"
+    told = (
+        f"{bright} of {dark + bright} moving spots in a few frames are brighter than the ground, "
+        "but particles are looked for where it is darker: the tables miss them; run again "
+        f"{remedy} --invert (acquire.invert)"
+    )
+    return [told]
 
 
 def _note_no_pits(job: Job, pits: PitMap) -> None:

@@ -19,6 +19,7 @@ import zarr
 
 from pitflow import run as pipeline
 from pitflow import schema, stages
+from pitflow.acquire.source import open_source
 from pitflow.compute import THREADS_PER_PROCESS, Compute, Silent
 from pitflow.config import ClaheConfig, Config, SegmentConfig, UNetConfig
 from pitflow.domains.included import find_model
@@ -492,6 +493,27 @@ def test_a_saturated_recording_says_so(
         pipeline.run(video, tmp_path / "run", CONFIG, Compute(1), overwrite=True)
         warnings = open_run(tmp_path / "run").manifest.warnings
         assert any("saturated" in warning for warning in warnings) is told
+
+
+def test_a_recording_whose_particles_are_bright_says_so(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bright").mkdir()
+    for number, image, _ in open_source(clip).read(0, FRAMES):
+        assert image is not None
+        cv2.imwrite(str(tmp_path / "bright" / f"{number:03d}.png"), 255 - image)
+    monkeypatch.setattr(pipeline, "STAGES", pipeline.STAGES[:1])
+    for video, invert, remedy in (
+        (clip, False, None),
+        (clip, True, "without --invert"),
+        (tmp_path / "bright", False, "with --invert"),
+        (tmp_path / "bright", True, None),
+    ):
+        config = Config.model_validate({"acquire": {"invert": invert}})
+        pipeline.run(video, tmp_path / "run", config, Compute(1), overwrite=True)
+        told = [text for text in open_run(tmp_path / "run").manifest.warnings if "--invert" in text]
+        assert len(told) == (remedy is not None)
+        assert remedy is None or remedy in told[0]
 
 
 def test_frames_outside_the_recording_are_refused(clip: Path, tmp_path: Path) -> None:

@@ -49,6 +49,10 @@ def run(
         float | None, typer.Option(help="Frames per second, if the file is wrong.")
     ] = None,
     frames: Annotated[str | None, typer.Option(help="Analyse frames A:B only.")] = None,
+    invert: Annotated[
+        bool,
+        typer.Option("--invert", help="Particles are brighter than the steel: turn grey round."),
+    ] = False,
     no_frames: Annotated[
         bool, typer.Option("--no-frames", help="Do not store the frames in video.zarr.")
     ] = False,
@@ -94,6 +98,7 @@ def run(
             "acquire.fps": fps,
             "acquire.start": start,
             "acquire.stop": stop,
+            "acquire.invert": True if invert else None,
             "acquire.store_frames": False if no_frames else None,
             "measure.focus": None if calibration is None else read_calibration(calibration),
             "measure.current.file": None if current is None else str(current.resolve()),

@@ -1,4 +1,8 @@
-"""How crowded a recording is: where particles stand close together, some are not told apart."""
+"""How crowded a recording is.
+
+Where particles stand close together, some are not told apart; and what seem to be many may be parts
+of one.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ NEIGHBOUR_PX = 8.0
 """Particles nearer to one another than this hide one another: of those with a neighbour within half
 of it, a fifth to two fifths are missed in rendered recordings, within all of it up to a quarter."""
 CROWDED = 0.1
-"""Share of particles with such a neighbour above which counts of them are clearly too low: 0.02 to
+"""Share of particles with such a neighbour above which counts of them are clearly off: 0.02 to
 0.06 in usual recordings."""
 
 

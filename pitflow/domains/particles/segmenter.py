@@ -33,6 +33,7 @@ from pitflow.segment.classical.marking import (
     measure_beside,
     without_particles,
 )
+from pitflow.segment.classical.rings import find_rings
 from pitflow.segment.classical.seeding import seeds_of, unsure_seeds_of
 from pitflow.segment.classical.window import windows
 from pitflow.segment.dense import DensePredictor
@@ -334,8 +335,10 @@ class RunningModel:
         if self._has_centres:
             peaks = find_centres(evidence, min(threshold, _GLIMPSE))
             sure = peaks.score >= threshold
-            found = _Sighted.of(*seeds_of(evidence, peaks[sure], darkening, blobs, clear))
-            return found, _Sighted.of(*unsure_seeds_of(peaks[~sure], found.seeds, darkening, blobs))
+            rings = find_rings(peaks.place[sure].astype(np.float64), darkening)
+            found = seeds_of(evidence, peaks[sure], darkening, blobs, clear, rings)
+            unsure = unsure_seeds_of(peaks[~sure], found[0], darkening, blobs, rings)
+            return _Sighted.of(*found), _Sighted.of(*unsure)
         # Without centres, touching particles are one region; the blobs in it tell them apart.
         score = evidence[blobs.pixels()].astype(np.float64)
         sure = score >= threshold

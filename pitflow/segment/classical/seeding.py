@@ -3,7 +3,8 @@
 A network tells where a particle is; how wide it is, the darkening tells better. So each peak of the
 network's map takes over the blob that was found there, and where none was found, the scale at which
 the darkening answers most. Where two particles have run into one peak, the blobs still tell them
-apart: a blob that no peak took over counts too, if the network sees anything there at all.
+apart: a blob that no peak took over counts too, if the network sees anything there at all. What
+lies on a ring is one particle, in its middle.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pitflow.segment.centres import APART_PX, Centres
 from pitflow.segment.classical.blobs import Seeds, joined
 from pitflow.segment.classical.bodies import on_body_of, one_of_each_body
 from pitflow.segment.classical.darkening import Darkening
+from pitflow.segment.classical.rings import Rings
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.intp]
@@ -29,9 +31,17 @@ _CLEAR_SHARE = 0.5
 _LEAST_SNR = 1.0
 """Below this no scale tells how wide a particle is, and the finest stands for it."""
 
+_RING_SCALE = 1.5
+"""A ring's radius over the scale at which it is one blob."""
+
 
 def seeds_of(
-    evidence: Floats, peaks: Centres, darkening: Darkening, blobs: Seeds, clear: float
+    evidence: Floats,
+    peaks: Centres,
+    darkening: Darkening,
+    blobs: Seeds,
+    clear: float,
+    rings: Rings,
 ) -> tuple[Seeds, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the seeds of particles, the network's confidence in each, and where it sees them.
 
@@ -49,9 +59,14 @@ def seeds_of(
         What ``find_seeds`` found in it.
     clear:
         Least signal to noise of a blob that counts without a peak.
+    rings:
+        Of the frame, each with a peak on it.
     """
+    peaks, ring = rings.gathered(peaks, darkening)
+    blobs = blobs[rings.owner(_places(blobs), darkening) < 0]
     taken = _assigned(darkening, blobs, peaks.row, peaks.column)
     at_peaks = _seeds_at(darkening, blobs, taken, peaks.row, peaks.column)
+    at_peaks = _as_wide_as_rings(at_peaks, peaks, rings, ring, darkening)
     # What is taken by a peak that is no particle of its own is none either.
     stands = one_of_each_body(peaks.place.astype(np.float64), darkening)
     at_peaks, peaks = at_peaks[stands], peaks[stands]
@@ -78,7 +93,7 @@ def seeds_of(
 
 
 def unsure_seeds_of(
-    peaks: Centres, sure: Seeds, darkening: Darkening, blobs: Seeds
+    peaks: Centres, sure: Seeds, darkening: Darkening, blobs: Seeds, rings: Rings
 ) -> tuple[Seeds, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return what `seeds_of` does, of peaks too low to be particles and apart from those that are.
 
@@ -88,9 +103,10 @@ def unsure_seeds_of(
         Of the network's map, below the threshold of a particle.
     sure:
         The seeds of the frame's particles; their blobs are taken.
-    darkening, blobs:
+    darkening, blobs, rings:
         Of the frame.
     """
+    peaks = peaks[rings.owner(peaks.place.astype(np.float64), darkening) < 0]
     row, column = peaks.row, peaks.column
     apart = np.ones(row.size, np.bool_)
     if row.size and sure.level.size:
@@ -101,6 +117,27 @@ def unsure_seeds_of(
     taken = _assigned(darkening, blobs, row, column)
     seeds = _seeds_at(darkening, blobs, taken, row, column)
     return seeds, peaks.score[apart].astype(np.float64), peaks.place[apart].astype(np.float64)
+
+
+def _as_wide_as_rings(
+    seeds: Seeds, peaks: Centres, rings: Rings, ring: Ints, darkening: Darkening
+) -> Seeds:
+    """Return the seeds of peaks, those in the middle of a ring at the scale that covers it."""
+    chosen = np.flatnonzero(ring >= 0)
+    scale = rings.radius[ring[chosen]] / (_RING_SCALE * darkening.pyramid.finest_px)
+    last = len(darkening.pyramid.band) - 1
+    wide = np.clip(np.rint(np.log2(scale)), 0, last).astype(np.intp)
+    level, row, column = seeds.level.copy(), seeds.row.copy(), seeds.column.copy()
+    level[chosen] = wide
+    # The next pixel of the coarser grid that is there.
+    row[chosen], column[chosen] = (pixel[chosen] // 2**wide for pixel in (peaks.row, peaks.column))
+    return Seeds(level, row, column, seeds.snr)
+
+
+def _places(seeds: Seeds) -> npt.NDArray[np.float64]:
+    """Return (n, 2) x and y, px."""
+    row, column = seeds.pixels()
+    return np.column_stack([column, row]).astype(np.float64)
 
 
 def _number(seeds: Seeds) -> Ints:

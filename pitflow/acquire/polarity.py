@@ -1,0 +1,85 @@
+"""Whether what moves is darker or brighter than the ground.
+
+A few frames are looked at, spread over the recording, and each is compared with one before
+and one after it: what is darker than both, or brighter than both, was there for a while only. What
+lands, lifts or grows changes a place once and differs from one of them alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pitflow.frame import Frame
+from pitflow.translation import translated
+
+Float = npt.NDArray[np.float32]
+
+APART = 8
+"""Frames are compared with those so far before and after: a slow particle has left its place."""
+_PLACES = 8
+_CLEAR = 6.0
+"""What stands out by so many noise sigmas is no noise."""
+_LEAST_SHARE = 1 / 512
+"""Least sigma, as a share of the brightest ground: a compressed video may repeat still pixels."""
+_LEAST_PX = 2
+"""Least area of what counts, px of the halved frame."""
+_ENOUGH, _MOSTLY = 20, 0.8
+"""So many things, and this share of them, are needed to say that what moves is bright."""
+
+
+@dataclass(frozen=True, slots=True)
+class Movers:
+    """How many things, frame by frame, were darker and brighter than before and after."""
+
+    dark: int
+    bright: int
+
+    @property
+    def are_bright(self) -> bool:
+        """Whether most are clearly brighter than the ground, and they are many enough to say so."""
+        n = self.dark + self.bright
+        return n >= _ENOUGH and self.bright >= _MOSTLY * n
+
+
+def places_to_look(numbers: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Return a few (before, at, after) out of the numbers of the sound frames, evenly spread."""
+    apart = min(APART, (len(numbers) - 1) // 2)
+    if apart < 1:
+        return []
+    middles = np.unique(np.linspace(apart, len(numbers) - 1 - apart, _PLACES).round().astype(int))
+    return [(numbers[i - apart], numbers[i], numbers[i + apart]) for i in middles.tolist()]
+
+
+def count_movers(before: Frame, at: Frame, after: Frame) -> Movers:
+    """Return what is darker, and what is brighter, in a frame than in both others."""
+    here, *others = (_aligned(frame) for frame in (at, before, after))
+    margin = 1 + int(max(np.abs(frame.shift).max() for frame in (before, at, after)) / 2)
+    inside = slice(margin, -margin)
+    differences = []
+    for other in others:
+        difference = (here - other)[inside, inside]
+        differences.append(difference - np.float32(np.median(difference[::4, ::4])))
+    sample = np.abs(np.concatenate([difference[::4, ::4].ravel() for difference in differences]))
+    least = _LEAST_SHARE * float(here.max())
+    limit = np.float32(_CLEAR * max(1.4826 * float(np.median(sample)), least))
+    bright = np.minimum(*differences) > limit
+    dark = np.maximum(*differences) < -limit
+    return Movers(_number(dark), _number(bright))
+
+
+def _aligned(frame: Frame) -> Float:
+    """Return a frame at half its size, as the reference frame shows it."""
+    height, width = (max(side // 2, 1) for side in frame.image.shape)
+    half = cv2.resize(frame.image.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    moved = translated(half, -frame.shift[0] / 2, -frame.shift[1] / 2)
+    return np.asarray(moved / np.float32(frame.gain), np.float32)
+
+
+def _number(mask: npt.NDArray[np.bool_]) -> int:
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    return int((stats[1:, cv2.CC_STAT_AREA] >= _LEAST_PX).sum())
