@@ -172,6 +172,37 @@ class RunFolder:
         return self.path / "parts" / stage
 
     @property
+    def mask_marks_file(self) -> Path:
+        """The marks of the class maps as the run wrote them."""
+        return self.parts("segment") / "masks.json"
+
+    @property
+    def mask_marks(self) -> dict[int, str]:
+        """Mark of every class map as the run wrote it, "" of a frame that has none."""
+        if not self.mask_marks_file.is_file():
+            return {}
+        return {int(n): mark for n, mark in json.loads(self.mask_marks_file.read_text()).items()}
+
+    def lost_masks(self, frames: Iterable[int]) -> str:
+        """Return a note on class maps of frames that were written and are gone; "" without any.
+
+        Some programs remove one from the stack that they make empty, so this need not be a loss.
+        """
+        from pitflow.acquire.store import image_file
+
+        gone = [number for number in frames if not image_file(self.masks, number).is_file()]
+        marks = self.mask_marks if gone else {}
+        gone = [number for number in gone if marks.get(number)]
+        if not gone:
+            return ""
+        n_frames = "1 frame" if len(gone) == 1 else f"{len(gone):,} frames"
+        return (
+            f"masks.zarr has no longer a class map of {n_frames} (the first is {gone[0]}), which "
+            "reads as empty: emptied by hand, or lost; if lost, delete masks.zarr and repeat "
+            "`pitflow run`"
+        )
+
+    @property
     def exists(self) -> bool:
         """Whether a run has been started here."""
         return self.manifest_file.is_file()
@@ -296,6 +327,7 @@ class RunFolder:
             parts.mkdir(parents=True)
             mark.write_text(key)
         self.manifest.stages[stage] = {"key": key, "state": "running", "started": _now()}
+        self._gather_notes()
         self.save()
 
     def end(self, stage: str, seconds: float, notes: list[str], warnings: list[str]) -> None:
@@ -307,10 +339,13 @@ class RunFolder:
             "notes": notes,
             "warnings": warnings,
         }
+        self._gather_notes()
+        self.save()
+
+    def _gather_notes(self) -> None:
         stages = self.manifest.stages.values()
         self.manifest.notes = [note for state in stages for note in state.get("notes", [])]
         self.manifest.warnings = [text for state in stages for text in state.get("warnings", [])]
-        self.save()
 
     def log(self, event: str, **details: Any) -> None:
         """Append a line to ``log.jsonl``."""

@@ -6,7 +6,7 @@ itself is needed only for frames of a run that did not store them.
 
 from __future__ import annotations
 
-import json
+import warnings
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -138,7 +138,8 @@ class Results:
         Raises
         ------
         UserError
-            If the frame was not analysed or is lost, or was not stored and the recording is gone.
+            If the frame was not analysed, is lost or damaged, or was not stored and the recording
+            is gone.
         """
         self._check_frame(index)
         found = next(iter(self._reader.read(index, index + 1)), None)
@@ -149,14 +150,18 @@ class Results:
     def mask(self, index: int) -> npt.NDArray[np.uint8]:
         """Return the class map of a frame, (height, width): 0 background, 1 particle, 2 pit.
 
+        A warning is given where the run wrote one that is no longer there: it reads as empty.
+
         Raises
         ------
         UserError
-            If the frame was not analysed, or the run has not got that far.
+            If the frame was not analysed, the run has not got that far, or the map is damaged.
         """
         from pitflow.acquire.store import open_stack, read_frame
 
         self._check_frame(index)
+        if note := self._run.lost_masks([index]):
+            warnings.warn(note, stacklevel=2)
         return read_frame(open_stack(self._run.masks), index)
 
     def background(self, index: int) -> Image:
@@ -202,10 +207,7 @@ class Results:
         """Frames whose class map was changed after the run had written it."""
         from pitflow.acquire.store import image_marks
 
-        file = self._run.parts("segment") / "masks.json"
-        if not file.is_file():
-            return []
-        marks = {int(number): mark for number, mark in json.loads(file.read_text()).items()}
+        marks = self._run.mask_marks
         now = image_marks(self._run.masks, marks)
         return [number for number in marks if now[number] != marks[number]]
 
@@ -332,12 +334,12 @@ class Results:
     @cached_property
     def _scene(self) -> StoredScene:
         from pitflow.acquire.background import StoredScene
-        from pitflow.acquire.store import open_stack
+        from pitflow.acquire.store import WrittenImages, open_stack
 
-        background = open_stack(self.folder / "background.zarr")
+        background = WrittenImages(open_stack(self.folder / "background.zarr"))
         block_frames = self.config.acquire.block_frames
         # The first background stands in for the first frame, of which only size and type matter.
-        return StoredScene(background, self._frames, np.asarray(background[0]), block_frames)
+        return StoredScene(background, self._frames, background[0], block_frames)
 
 
 def _lazy(stack: Path) -> da.Array:

@@ -592,7 +592,7 @@ def readable(path: Path) -> Iterator[None]:
         raise UserError(
             f"not a readable parquet table ({error})",
             where=path,
-            hint="delete it, and `pitflow run` makes it again",
+            hint="if it is a run's, delete it, and `pitflow run` makes it again",
         ) from error
 
 

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 BACKGROUND = "background.zarr"
 
-MASK_MARKS = "masks.json"
-
 WORTH_A_PROCESS_FRAMES = 100
 """The tables of a shorter recording are made before a second process is ready to draw."""
 
@@ -426,7 +424,7 @@ def segment(job: Job) -> str:
     found = f"{n_pits}, {words.count(len(detections), 'detection')}"
     # Frames whose class map no longer bears its mark were corrected by hand, and can be learned.
     marks = image_marks(job.run.masks, job.frames)
-    (parts / MASK_MARKS).write_text(json.dumps(marks))
+    job.run.mask_marks_file.write_text(json.dumps(marks))
     _note_searches(job, [parts / f"search-{span}.json" for span in spans])
     return "; ".join([found, *job.notes])
 
@@ -527,7 +525,10 @@ def report(job: Job) -> str:
         job.progress.advance(figures - done)
         done = figures
 
-    return str(write_report(report_data(job), job.run.path, count, job.figures))
+    if text := job.run.lost_masks(job.frames):
+        job.warnings.append(text)
+    page = write_report(report_data(job), job.run.path, count, job.figures)
+    return "; ".join([str(page), *job.warnings])
 
 
 def report_data(job: Job) -> ReportData:
@@ -568,7 +569,7 @@ def report_data(job: Job) -> ReportData:
                 for name, state in manifest.stages.items()
                 if "seconds" in state
             },
-            warnings=manifest.warnings,
+            warnings=manifest.warnings + job.warnings,
             notes=manifest.notes,
         ),
         config=job.config.report,
@@ -795,11 +796,11 @@ def _reader(job: Job) -> FrameReader:
 
 def _scene(job: Job) -> StoredScene:
     from pitflow.acquire.background import StoredScene
-    from pitflow.acquire.store import open_stack
+    from pitflow.acquire.store import WrittenImages, open_stack
 
     frames, reference = _frames(job), int((job.run.parts("acquire") / "reference").read_text())
     image = next(_reader(job).read(reference, reference + 1)).image
-    background = open_stack(job.run.path / BACKGROUND)
+    background = WrittenImages(open_stack(job.run.path / BACKGROUND))
     return StoredScene(background, frames, image, job.config.acquire.block_frames)
 
 

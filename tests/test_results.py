@@ -13,11 +13,12 @@ import zarr
 
 from pitflow import schema
 from pitflow.acquire.source import open_source
+from pitflow.acquire.store import image_file
 from pitflow.compute import Compute
 from pitflow.config import Config
 from pitflow.errors import UserError
 from pitflow.results import open_results
-from pitflow.run import run
+from pitflow.run import run, write_report_again
 
 
 @pytest.fixture
@@ -114,6 +115,36 @@ def test_a_lost_frame_is_no_black_image(moved: Path) -> None:
     schema.write_table(frames, schema.FRAMES, path)
     with pytest.raises(UserError, match="frame 5 is lost or damaged"):
         open_results(moved).frame(5)
+
+
+def test_a_frame_whose_file_is_gone_or_damaged_is_no_black_image(moved: Path) -> None:
+    image_file(moved / "video.zarr", 7).unlink()
+    image_file(moved / "video.zarr", 8).write_bytes(b"nonsense")
+    results = open_results(moved)
+    with pytest.raises(UserError, match=r"video\.zarr: image 7 is lost"):
+        results.frame(7)
+    with pytest.raises(UserError, match=r"video\.zarr: image 8 is damaged"):
+        results.frame(8)
+    image_file(moved / "background.zarr", 0).unlink()
+    with pytest.raises(UserError, match=r"background\.zarr: image 0 is lost"):
+        open_results(moved).background(7)
+
+
+def test_a_class_map_whose_file_is_gone_is_told_from_an_empty_one(moved: Path) -> None:
+    masks = zarr.open_array(moved / "masks.zarr" / "0", mode="r+")
+    masks = masks.with_config({"write_empty_chunks": True})
+    masks[6] = 0
+    image_file(moved / "masks.zarr", 7).unlink()
+    results = open_results(moved)
+    assert not results.mask(6).any()
+    with pytest.warns(UserWarning, match=r"class map of 1 frame \(the first is 7\)"):
+        assert not results.mask(7).any()
+    page = write_report_again(moved).read_text(encoding="utf-8")
+    said = "class map of 1 frame (the first is 7)"
+    assert page.count(said) == 1
+    assert sum(said in text for text in open_results(moved).manifest.warnings) == 1
+    masks[7] = 0
+    assert said not in write_report_again(moved).read_text(encoding="utf-8")
 
 
 def test_figures_of_the_report_are_drawn_anew(small_run: Path) -> None:

@@ -68,7 +68,7 @@ class FrameReader:
     def _images(self, numbers: Any) -> Iterator[tuple[int, Image]]:
         if self._video is not None:
             for number in numbers:
-                yield int(number), read_frame(self._video, int(number))
+                yield int(number), read_frame(self._video, int(number), written=True)
         elif self._source is not None and len(numbers):
             wanted = set(numbers.tolist())
             for number, image, _ in self._source.read(int(numbers[0]), int(numbers[-1]) + 1):

@@ -267,7 +267,10 @@ def _build_index(path: Path, files: _Files, fingerprint: str) -> tuple[pd.DataFr
 
     n_damaged = sum(row["quality"] == "damaged" for row in rows)
     if n_damaged:
-        notes.append(f"{n_damaged} images cannot be read and count as damaged frames")
+        said = "1 image cannot be read and counts as a damaged frame"
+        if n_damaged > 1:
+            said = f"{n_damaged} images cannot be read and count as damaged frames"
+        notes.append(said)
     if skipped:
         kinds = Counter(_label_end(name) for name in skipped)
         ends = ", ".join(f"*{end}" for end in sorted(kinds))

@@ -123,9 +123,56 @@ def write_frame(array: zarr.Array[Any], number: int, image: Image) -> None:
     array[number] = image
 
 
-def read_frame(array: zarr.Array[Any], number: int) -> Image:
-    """Return one image of a stack, black where none was written."""
-    return np.asarray(array[number])
+def read_frame(array: zarr.Array[Any], number: int, *, written: bool = False) -> Image:
+    """Return one image of a stack, black where none was written.
+
+    Parameters
+    ----------
+    array, number:
+        The stack's array, and the image in it.
+    written:
+        It is known to have been written: where it is not there, it was lost.
+
+    Raises
+    ------
+    UserError
+        If the image is damaged, or lost.
+    """
+    stack = Path(array.store.root) / array.path  # type: ignore[attr-defined]
+    stack = stack.parent if stack.name == "0" else stack
+    hint = f"delete {stack.name} and repeat `pitflow run`, which writes it again"
+    if written and not image_file(stack, number).is_file():
+        raise UserError(f"image {number} is lost", where=stack, hint=hint)
+    try:
+        return np.asarray(array[number])
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"image {number} is damaged", where=stack, hint=hint) from error
+
+
+class WrittenImages:
+    """The images of a stack of which each was written; one that is lost or damaged is an error.
+
+    Parameters
+    ----------
+    array:
+        The stack's array.
+    """
+
+    def __init__(self, array: zarr.Array[Any]) -> None:
+        self._array = array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, height, width)."""
+        return self._array.shape
+
+    def __getitem__(self, number: int, /) -> Image:
+        return read_frame(self._array, number, written=True)
+
+
+def image_file(path: Path, number: int) -> Path:
+    """Return the file that holds one image of a stack; black ones are written too."""
+    return path / "0" / "c" / str(number) / "0" / "0"
 
 
 def image_marks(path: Path, numbers: Iterable[int]) -> dict[int, str]:
@@ -135,7 +182,7 @@ def image_marks(path: Path, numbers: Iterable[int]) -> dict[int, str]:
     """
     marks = {}
     for number in numbers:
-        file = path / "0" / "c" / str(number) / "0" / "0"
+        file = image_file(path, number)
         marks[number] = f"{zlib.crc32(file.read_bytes()):08x}" if file.is_file() else ""
     return marks
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from pitflow.console import this_command
 from pitflow.console.bar import Bar
 from pitflow.errors import UserError
+from pitflow.provenance import RunFolder
 
 
 def train_with_progress(
@@ -62,6 +64,7 @@ def adapt_with_progress(
     overwrite: bool,
 ) -> None:
     """Adapt the model of a run to its corrected frames and print where it is."""
+    from pitflow.console import print_note
     from pitflow.domains.particles.corrected import corrected_pictures, train_on_corrected
     from pitflow.results import open_results
 
@@ -82,7 +85,10 @@ def adapt_with_progress(
             where=run,
             hint="correct some frames (in napari, say), or name frames with --frames A:B",
         )
-    with Bar() as bar:
+    if note := RunFolder(run).lost_masks(frames):
+        print_note(note)
+    with Bar() as bar, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="masks.zarr")
         train_on_corrected(
             corrected_pictures(
                 run.name, results.reader, results.scene, segment.pits, results.mask, frames

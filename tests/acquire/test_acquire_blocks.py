@@ -177,8 +177,9 @@ def test_reader_needs_something_to_read(acquired) -> None:
         FrameReader(None, None, acquired.frames)
 
 
-def test_the_last_sound_frames_are_those_before_what_is_damaged() -> None:
-    video = np.arange(12, dtype=np.uint8)[:, None, None] + np.zeros((1, 4, 5), np.uint8)
+def test_the_last_sound_frames_are_those_before_what_is_damaged(tmp_path) -> None:
+    video = create_stack(tmp_path / "v.zarr", (12, 4, 5), np.uint8, interval_s=0.1, um_per_px=0.5)
+    video[:] = np.arange(12, dtype=np.uint8)[:, None, None]
     quality = ["ok"] * 5 + ["gap"] + ["duplicate"] + ["damaged"] * 5
     columns = {"shift_x_px": 0.0, "shift_y_px": 0.0, "gain": 1.0}
     frames = pd.DataFrame({"frame": np.arange(12), "quality": quality, **columns})

@@ -9,7 +9,15 @@ from ome_zarr_models.v05 import Image as OmeImage
 from ome_zarr_models.v05 import ImageLabel
 from recordings import scene_frames
 
-from pitflow.acquire.store import create_masks, create_stack, open_stack, read_frame, write_frame
+from pitflow.acquire.store import (
+    WrittenImages,
+    create_masks,
+    create_stack,
+    image_file,
+    open_stack,
+    read_frame,
+    write_frame,
+)
 from pitflow.errors import UserError
 
 
@@ -43,8 +51,22 @@ def test_damage_on_disk_is_noticed(tmp_path) -> None:
     content = bytearray(chunk.read_bytes())
     content[len(content) // 2] ^= 1
     chunk.write_bytes(content)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(UserError, match=r"v\.zarr: image 0 is damaged; delete v\.zarr and repeat"):
         read_frame(array, 0)
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_an_image_that_was_written_and_is_gone_is_noticed(tmp_path, opened: bool) -> None:
+    path = tmp_path / "v.zarr"
+    array = create_stack(path, (2, 8, 8), np.uint8, interval_s=0.1, um_per_px=0.5)
+    for number in range(2):
+        write_frame(array, number, np.zeros((8, 8), np.uint8))
+    image_file(path, 1).unlink()
+    images = WrittenImages(open_stack(path) if opened else array)
+    assert images.shape == (2, 8, 8)
+    assert not images[0].any()
+    with pytest.raises(UserError, match=r"v\.zarr: image 1 is lost; delete v\.zarr and repeat"):
+        images[1]
 
 
 def test_frames_not_written_are_black(tmp_path) -> None:
