@@ -1,14 +1,16 @@
 """The source of each track: which pit's rim it starts from, if any, as a probability.
 
-A start near pit ``j`` is one of three things, each with a density over place and direction:
+A start near pit ``j`` is one of four things, each with a density over place and direction:
 
 - an ejection from ``j``: the gap ``g`` back to the rim is exponential with mean ``lambda`` (the
   particle is first seen some way out), and the motion points away from the pit's centre to within
   ``s``;
 - a lost track found again: it points away from the pit too, but starts anywhere along the way;
-- a track of the open field: it starts anywhere and points anywhere.
+- a track of a crowd about the pit, which is denser there than elsewhere: it starts anywhere along
+  the way and points anywhere;
+- a track of the open field: it starts anywhere in the frame and points anywhere.
 
-``lambda``, ``s`` and the shares of the three are learnt from the recording itself by expectation
+``lambda``, ``s`` and the shares of the four are learnt from the recording itself by expectation
 maximisation, so that no distance is tuned to one microscope. Two pits compete by the same
 densities.
 """
@@ -30,6 +32,8 @@ _ONSET_SLACK = 5
 _SEARCH = 3.0
 """How far beyond the admitted gap starts are looked at, to learn what tracks found again are."""
 _LARGEST_SPREAD = 1.0
+_ROUNDS, _SETTLED = 400, 1e-4
+"""Most steps of learning; it ends when the log-likelihood changes by less."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,13 @@ class Candidates:
 
 @dataclass(frozen=True)
 class SourceModel:
-    """What was learnt: mean gap (px), spread about the outward direction (rad), three shares."""
+    """What was learnt: mean gap (px), spread about the outward direction (rad), four shares."""
 
     gap_px: float
     spread: float
     ejected: float
     refound: float
+    around: float
     field: float
 
 
@@ -129,32 +134,41 @@ def learn_sources(
     size = int(pairs.track.max()) + 1 if pairs.track.size else 0
     starts = np.unique(pairs.track)
     gap, spread = reach_px / 4.0, 0.35
-    ejected, refound, field = 0.6, 0.2, 0.2
+    ejected, refound, around, field = 0.6, 0.15, 0.1, 0.15
     pit_share = np.full(n_rims, 1.0 / max(n_rims, 1))
     posterior = np.zeros(pairs.track.size)
     ring = 2.0 * np.pi * pairs.radius_px
-    for _ in range(40):
+    likelihood = -np.inf
+    for _ in range(_ROUNDS):
+        share = pit_share[pairs.rim] / ring
         pointing = _pointing(pairs, spread)
-        share = pit_share[pairs.rim] * pointing / ring
-        as_ejected = ejected * share * np.exp(-pairs.gap_px / gap) / gap
-        as_refound = refound * share / (_SEARCH * reach_px)
+        as_ejected = ejected * share * pointing * np.exp(-pairs.gap_px / gap) / gap
+        as_refound = refound * share * pointing / (_SEARCH * reach_px)
+        as_around = around * share / (2.0 * np.pi) / (_SEARCH * reach_px)
         as_field = field / (2.0 * np.pi * field_px2)
-        evidence = np.bincount(pairs.track, as_ejected + as_refound, minlength=size) + as_field
-        posterior = as_ejected / evidence[pairs.track]
-        again = as_refound / evidence[pairs.track]
+        of_pairs = as_ejected + as_refound + as_around
+        evidence = np.bincount(pairs.track, of_pairs, minlength=size) + as_field
+        posterior, again, about = (
+            part / evidence[pairs.track] for part in (as_ejected, as_refound, as_around)
+        )
+        before, likelihood = likelihood, float(np.log(evidence[starts]).sum())
+        if abs(likelihood - before) < _SETTLED:
+            break
         outward = posterior + again
         by_field = float(np.sum(as_field / evidence[starts]))
-        total = 12.0 + starts.size
+        total = 15.0 + starts.size
         ejected = (6.0 + posterior.sum()) / total
         refound = (3.0 + again.sum()) / total
+        around = (3.0 + about.sum()) / total
         field = (3.0 + by_field) / total
         gap = (4.0 * reach_px / 4.0 + posterior @ pairs.gap_px) / (4.0 + posterior.sum())
         excess = np.maximum(pairs.deviation**2 - pairs.deviation_err**2, 0.0)
         spread = np.sqrt((4.0 * 0.35**2 + outward @ excess) / (4.0 + outward.sum()))
         spread = float(np.clip(spread, 0.03, _LARGEST_SPREAD))
-        pit_share = 1.0 + np.bincount(pairs.rim, outward, minlength=n_rims)
+        pit_share = 1.0 + np.bincount(pairs.rim, outward + about, minlength=n_rims)
         pit_share = pit_share / pit_share.sum()
-    return SourceModel(float(gap), spread, float(ejected), float(refound), float(field)), posterior
+    shares = (float(share) for share in (ejected, refound, around, field))
+    return SourceModel(float(gap), spread, *shares), posterior
 
 
 def _pointing(pairs: Candidates, spread: float) -> Floats:

@@ -204,6 +204,23 @@ def test_a_track_found_again_far_out_is_no_second_ejection(radial_world):
     assert set(found["particle"]) == set(range(60))
 
 
+def test_a_crowd_that_crosses_about_a_pit_hides_no_ejections(radial_world):
+    pits, starts, _ = radial_world
+    rng = np.random.default_rng(5)
+    # Denser about the pit than in the rest of the frame, and as many times the ejected ones.
+    distance, angle, heading = (
+        rng.uniform(low, high, 600) for low, high in ((45, 150), (0, 2 * np.pi), (0, 2 * np.pi))
+    )
+    crowd = [
+        (1000 + k, 100, 20, 200 + r * np.cos(a), 200 + r * np.sin(a), 2 * np.cos(h), 2 * np.sin(h))
+        for k, (r, a, h) in enumerate(zip(distance, angle, heading, strict=True))
+    ]
+    found = eject(pits, straight_tracks(starts + crowd, noise=0.2), shape=(2000, 2000))
+    own = set(range(60))
+    assert len(set(found["particle"]) & own) >= 57
+    assert len(set(found["particle"]) - own) <= 9
+
+
 def test_slowing_particles_leave_when_they_left():
     pits = disc_pit(0, 200, 200, 20, grows_until=50)
     t = np.arange(6, 60)
