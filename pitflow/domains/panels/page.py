@@ -23,8 +23,8 @@ _SHOWN_PX = 720
 _METHODS = {
     "colour": "Corroded is what is of a hue between red and yellow and, in the same light, differs "
     "from the coating (the median colour) by more than noise. No training was needed, but "
-    "rust-coloured coatings defeat it, and corrosion that does not stain is not seen: put masks right with `pitflow annotate` and give them with "
-    "--masks, or train a model on them.",
+    "rust-coloured coatings defeat it, and corrosion that does not stain is not seen: put masks "
+    "right with `pitflow annotate` and give them with --masks, or train a model on them.",
     "mask": "Masks were given.",
 }
 
