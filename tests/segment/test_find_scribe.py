@@ -94,6 +94,14 @@ def test_noise_holds_no_scribe() -> None:
     assert find_scribes(np.full((200, 200, 3), 90, np.uint8)) == ()
 
 
+@pytest.mark.parametrize("side", range(20, 36, 3))
+def test_the_scribe_of_a_thumbnail_is_looked_for(side: int) -> None:
+    y, x = np.mgrid[:side, :side]
+    band = 60 + 120 * (np.abs(x - side / 2 - 0.1 * (y - side / 2)) > 0.1 * side)
+    scribes = find_scribes(np.repeat(band[..., None], 3, axis=2).astype(np.uint8))
+    assert all(abs((one.x0 + one.x1) / 2 - side / 2) < 2 for one in scribes)
+
+
 @pytest.mark.parametrize(("left", "right"), [(0.0, 0.0), (1.0, 1.0), (0.5, 3.0)])
 def test_both_arms_of_an_x_cut_are_found(left: float, right: float) -> None:
     config = PanelConfig(
