@@ -41,7 +41,9 @@ def sem(
     labels: Annotated[
         Path | None, typer.Option(help="Folder of label images made elsewhere, instead of a model.")
     ] = None,
-    um_per_px: Annotated[float | None, typer.Option(min=1e-9, help="Size of a pixel, um.")] = None,
+    um_per_px: Annotated[
+        float | None, typer.Option(min=1e-9, max=1e9, help="Size of a pixel, um.")
+    ] = None,
     min_score: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Least confidence of a pit (default: the model's)."),

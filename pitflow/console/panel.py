@@ -95,10 +95,12 @@ def assess_with_progress(
     from pitflow.domains.panels.assessed import AssessConfig
     from pitflow.scribe import parse_scribe
 
-    if not (math.isfinite(scale) and scale > 0):
+    if not 1e-9 <= scale <= 1e9:
         raise UserError(f"{scale} mm per px is no scale", where="--scale", hint="such as 0.1")
     if not (math.isfinite(scribe_width) and scribe_width >= 0):
         raise UserError(f"{scribe_width} mm is no width", where="--scribe-width")
+    if model is not None and masks is not None:
+        raise UserError("takes either --model or --masks, not both", where="pitflow panel")
     given = None
     if scribe and list(scribe) != ["auto"]:
         given = tuple(parse_scribe(text) for text in scribe)

@@ -154,6 +154,8 @@ def test_a_stack_of_photographs_is_one_clear_line(call: Call, tmp_path: Path) ->
     [
         (["--scale", "0"], "--scale"),
         (["--scale", "nan"], "--scale"),
+        (["--scale", "1e300"], "--scale"),
+        (["--scale", "0.1", "--masks", ".", "--model", "colour"], "not both"),
         (["--scale", "0.1", "--scribe", "1,2,3"], "--scribe"),
         (["--scale", "0.1", "--scribe", "5,5,5,5"], "no line"),
         (["--scale", "0.1", "--scribe", "5,5,999,5"], "leaves this image"),

@@ -35,6 +35,47 @@ def test_rust_is_found_and_stains_are_not(panel: RenderedPanel) -> None:
     assert both / np.count_nonzero(found | panel.mask) > 0.9
 
 
+@pytest.mark.parametrize(
+    "coating",
+    [
+        (235, 225, 195),
+        (205, 190, 160),
+        (220, 160, 170),
+        (100, 105, 60),
+        (225, 190, 40),
+        (28, 28, 30),
+    ],
+    ids=["cream", "beige", "pink", "olive", "yellow", "black"],
+)
+@pytest.mark.parametrize("rust", [(70, 42, 30), (165, 120, 70)], ids=["dark", "light"])
+def test_rust_dark_and_light_is_found_on_coatings_that_are_not_brown(
+    coating: tuple[int, int, int], rust: tuple[int, int, int]
+) -> None:
+    rng = np.random.default_rng(0)
+    image = np.full((120, 100, 3), coating, np.float64)
+    truth = np.zeros((120, 100), bool)
+    truth[20:100, 40:60] = True
+    image[truth] = rust
+    image *= np.linspace(1, 0.7, 120)[:, None, None]
+    image = (image + rng.normal(0, 2, image.shape)).clip(0, 255).astype(np.uint8)
+    found = rust_mask(image)
+    assert np.count_nonzero(found ^ truth) < 0.03 * np.count_nonzero(truth)
+
+
+@pytest.mark.parametrize(
+    "coating", [(225, 110, 30), (170, 30, 35), (125, 60, 50), (235, 225, 195)],
+    ids=["orange", "red", "red oxide", "cream"],
+)  # fmt: skip
+def test_shadow_and_glare_on_a_sound_coating_are_no_rust(coating: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(0)
+    image = np.full((120, 160, 3), coating, np.float64)
+    image[30:60, 20:60] *= 0.45
+    y, x = np.mgrid[:120, :160]
+    image += 120 * np.exp(-((x - 110) ** 2 + (y - 70) ** 2) / 400)[..., None]
+    image = (image + rng.normal(0, 3, image.shape)).clip(0, 255).astype(np.uint8)
+    assert rust_mask(image).mean() < 0.002
+
+
 def test_the_scribe_is_found(panel: RenderedPanel) -> None:
     (scribe,) = find_scribes(panel.image, rust_mask(panel.image))
     assert scribe.length_px > 0.8 * panel.scribe.length_px
@@ -51,6 +92,14 @@ def test_noise_holds_no_scribe() -> None:
     image = rng.normal(150, 6, (300, 240, 3)).clip(0, 255).astype(np.uint8)
     assert find_scribes(image) == ()
     assert find_scribes(np.full((200, 200, 3), 90, np.uint8)) == ()
+
+
+@pytest.mark.parametrize("side", range(20, 36, 3))
+def test_the_scribe_of_a_thumbnail_is_looked_for(side: int) -> None:
+    y, x = np.mgrid[:side, :side]
+    band = 60 + 120 * (np.abs(x - side / 2 - 0.1 * (y - side / 2)) > 0.1 * side)
+    scribes = find_scribes(np.repeat(band[..., None], 3, axis=2).astype(np.uint8))
+    assert all(abs((one.x0 + one.x1) / 2 - side / 2) < 2 for one in scribes)
 
 
 @pytest.mark.parametrize(("left", "right"), [(0.0, 0.0), (1.0, 1.0), (0.5, 3.0)])

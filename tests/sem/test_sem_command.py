@@ -96,6 +96,7 @@ def test_nothing_found_is_a_result(tmp_path: Path, write_micrographs: Callable[.
         (("--labels", "nowhere"), "no such folder"),
         (("--labels", "."), "has no labels"),
         (("--model", "nowhere"), "no model"),
+        (("--um-per-px", "inf"), "--um-per-px"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -21,10 +21,10 @@ from pitflow.scribe import Scribe
 _SHOWN_PX = 720
 
 _METHODS = {
-    "colour": "Corroded is what is redder or yellower than the coating (the median colour), beyond "
-    "its noise. No training was needed, but rust-coloured coatings defeat it, and corrosion that "
-    "does not stain is not seen: put masks right with `pitflow annotate` and give them with "
-    "--masks, or train a model on them.",
+    "colour": "Corroded is what is of a hue between red and yellow and, in the same light, differs "
+    "from the coating (the median colour) by more than noise. No training was needed, but "
+    "rust-coloured coatings defeat it, and corrosion that does not stain is not seen: put masks "
+    "right with `pitflow annotate` and give them with --masks, or train a model on them.",
     "mask": "Masks were given.",
 }
 
@@ -87,7 +87,8 @@ def _to_be_checked(panels: Sequence[Assessed]) -> list[str]:
 def _findings(panels: Sequence[Assessed]) -> list[str]:
     rated = [panel for panel in panels if panel.numbers.rating is not None]
     area = sum(panel.numbers.corroded_area_mm2 for panel in panels)
-    found = [f"{area:.1f} mm² are corroded on {len(panels)} photographs."]
+    which = "one photograph" if len(panels) == 1 else f"{len(panels)} photographs"
+    found = [f"{area:.1f} mm² are corroded on {which}."]
     if not rated:
         return [*found, "No scribe was found, so there is neither creep nor a rating of it."]
     counts = Counter(panel.numbers.rating for panel in rated)

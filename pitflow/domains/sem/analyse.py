@@ -284,7 +284,9 @@ def _write_page(
     from pitflow.report.words import count
 
     um_per_px = record["um_per_px"]
-    overlays = picture(draw_overlays(shown), page, "overlays", "The micrographs and their pits")
+    which = "The" if len(shown) == n_images else f"The first {len(shown)} of {n_images}"
+    title = f"{which} micrographs and their pits"
+    overlays = picture(draw_overlays(shown), page, "overlays", title)
     sections = [Section("images", "Micrographs", [overlays])]
     if len(pits):
         drawn = picture(draw_distributions(pits), page, "distributions", "All pits")

@@ -36,6 +36,7 @@ _FILLED = 0.5
 _LEAST_CROSSING_DEG = 20.0
 _LIKE = 0.5
 _BAND = 0.1
+_LEAST_REACH_PX = 4
 _SKEW_PX = 20
 _CUT_PX = (1.0, 1.5)
 _SEEN = 8.0
@@ -188,7 +189,7 @@ def _on_the_cut(arm: _Segment, planes: Sequence[Floats]) -> _Segment:
     there. It is looked for at small angles to the line, in a band of a tenth of the image on either
     side.
     """
-    reach = round(_BAND * max(planes[0].shape))
+    reach = max(_LEAST_REACH_PX, round(_BAND * max(planes[0].shape)))
     t = np.arange(-reach, reach + 1, dtype=np.float32)[:, None]
     n = _PIECES * max(2, round(arm.length / _PIECES))
     s = np.linspace(arm.begin, arm.end, n, dtype=np.float32)[None, :]
