@@ -436,7 +436,7 @@ def link(job: Job) -> str:
     from pitflow.link.crowding import CROWDED, NEIGHBOUR_PX, crowded_share
     from pitflow.link.glimpses import PitTimes, take_up_glimpses
     from pitflow.link.settle import drop_settled
-    from pitflow.link.tracks import link_detections
+    from pitflow.link.tracks import join_longer, link_detections
 
     if job.figures is not None and len(job.frames) >= WORTH_A_PROCESS_FRAMES:
         # Linking keeps one core busy; the others have time to load what drawing needs.
@@ -467,6 +467,7 @@ def link(job: Job) -> str:
             reach_px=settings.glimpse_px,
             lost_frames=lost,
         )
+        moving = join_longer(moving, linked.knowledge, settings)
     if not settings.keep_unlinked:
         moving = moving[moving["particle"] >= 0].reset_index(drop=True)
     particles = _moved(moving, frames, +1)

@@ -34,6 +34,8 @@ Ints = npt.NDArray[np.int64]
 
 _STEPS = 4
 """Steps at an end whose median is the velocity there: a single odd step does not turn it."""
+_LOOKS = 5
+"""Detections at an end whose median is how the particle looks there."""
 _LEAST_SEEN = 3
 """Of two pieces one must be this long, or there is no motion to go by."""
 _TURN = 0.2
@@ -68,12 +70,14 @@ class _Edges:
     """One end of every piece of track: its last detections, or its first.
 
     ``row`` (n,) is the outermost detection, ``velocity`` (n, 2) px/frame and ``variance`` (n,) of
-    it per axis; pieces of one detection have neither (NaN, infinite).
+    it per axis; pieces of one detection have neither (NaN, infinite). ``looks`` (n, m) are the
+    medians of the outermost `_LOOKS` detections.
     """
 
     row: Ints
     velocity: Floats
     variance: Floats
+    looks: Floats
 
 
 def close_gaps(
@@ -132,8 +136,8 @@ def _close(
     """Return the tracks after one round, None if nothing was joined."""
     order = np.lexsort((frame, track))
     number, first, count = np.unique(track[order], return_index=True, return_counts=True)
-    ends = _edges(order, first + count - 1, count, -1, frame, positions, variance, noise)
-    starts = _edges(order, first, count, +1, frame, positions, variance, noise)
+    ends = _edges(order, first + count - 1, count, -1, frame, positions, variance, noise, looks)
+    starts = _edges(order, first, count, +1, frame, positions, variance, noise, looks)
     n_frames = int(frame[-1] - frame[0]) + 1 if len(frame) else 0
     new = starts.row[frame[starts.row] > frame[0]] if len(frame) else starts.row
     if n_frames < 2 or len(new) < 2:
@@ -155,7 +159,11 @@ def _close(
             -np.log(dt)
             - math.log(sum(1 / k for k in range(1, gap.frames + 1)))
             - log_new[j]
-            + look_score(looks[ends.row[i]], looks[starts.row[j]])
+            # The very last is often seen with another particle; what was before it looks of then.
+            + np.maximum(
+                look_score(looks[ends.row[i]], looks[starts.row[j]]),
+                look_score(ends.looks[i], starts.looks[j]),
+            )
             + _log_alike(dt, i, j, ends, starts, noise, prior_mean, prior_covariance)
         )
         laws += evidence[:, None]
@@ -187,8 +195,9 @@ def _edges(
     positions: Floats,
     measured: Floats,
     noise: MotionNoise,
+    looks: Floats,
 ) -> _Edges:
-    """Return the outermost detections and the velocity there.
+    """Return the outermost detections, and the velocity and the looks there.
 
     Parameters
     ----------
@@ -215,7 +224,19 @@ def _edges(
     variance = np.full(len(edge), np.inf)
     r, q = measured[order[edge[moving]]], noise.acceleration_px**2
     variance[moving] = 2 * r / n[moving] + q * n[moving] / 3
-    return _Edges(order[edge], velocity, variance)
+    return _Edges(order[edge], velocity, variance, _typical(order, edge, count, inward, looks))
+
+
+def _typical(order: Ints, edge: Ints, count: Ints, inward: int, looks: Floats) -> Floats:
+    """Return (n, m) the median looks of each piece's outermost detections, NaN where unknown."""
+    seen = np.full((len(edge), looks.shape[1], _LOOKS), np.nan)
+    for k in range(_LOOKS):
+        has = np.flatnonzero(count > k)
+        seen[has, :, k] = looks[order[edge[has] + inward * k]]
+    known = np.isfinite(seen).any(axis=2)
+    typical = np.full(known.shape, np.nan)
+    typical[known] = np.nanmedian(seen[known], axis=1)
+    return typical
 
 
 def _candidates(

@@ -50,6 +50,20 @@ _FIRST_NOISE = MotionNoise(position_px=0.5, acceleration_px=0.7)
 
 
 @dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What a recording tells of how its particles move, look and come and go."""
+
+    noise: MotionNoise
+    position: PositionNoise
+    prior: VelocityPrior
+    habits: Habits
+    looks: LookScore
+    events: Floats
+    event_frames: int
+    event_share: float
+
+
+@dataclass(frozen=True, slots=True)
 class LinkResult:
     """Linked detections.
 
@@ -60,22 +74,13 @@ class LinkResult:
         first detection, -1 for a detection in no track.
     notes:
         What was adapted to the data, one sentence each; empty if nothing was.
+    knowledge:
+        What was learnt about the particles; None without detections.
     """
 
     particles: pd.DataFrame
     notes: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Knowledge:
-    noise: MotionNoise
-    position: PositionNoise
-    prior: VelocityPrior
-    habits: Habits
-    looks: LookScore
-    events: Floats
-    event_frames: int
-    event_share: float
+    knowledge: Knowledge | None
 
 
 class _Frames:
@@ -135,29 +140,64 @@ def link_detections(
     order = usable[np.argsort(time[usable], kind="stable")]
     track = np.full(len(table), -1, np.int64)
     notes: list[str] = []
+    known = None
     if len(order):
         lost = [-frame for frame in lost_frames]
         data = _Frames(time[order], positions[order], describe(table)[order], lost)
         with _LINKING:
             known = _learn(data, config)
             pieces, notes = _link(data, config, known, progress)
-        track[order] = close_gaps(
-            pieces,
-            data.frame,
-            data.positions,
-            data.looks,
-            variance=known.position.variance(data.looks),
-            noise=known.noise,
-            prior=known.prior,
-            look_score=known.looks,
-            gap=Gap(config.gap_frames, config.gap_px),
-        )
+        evidence = _evidence(known, data.looks, config)
+        track[order] = close_gaps(pieces, data.frame, data.positions, data.looks, **evidence)
     table["particle"] = _number(track, order[::-1], config.min_length)
-    return LinkResult(table, notes)
+    return LinkResult(table, notes, known)
+
+
+def join_longer(
+    tracks: pd.DataFrame, knowledge: Knowledge | None, config: LinkConfig
+) -> pd.DataFrame:
+    """Close gaps once more, after tracks have grown at their ends.
+
+    Parameters
+    ----------
+    tracks:
+        Table with ``frame``, ``x``, ``y`` (px), ``particle`` (-1: in no track).
+    knowledge:
+        Of the recording, from `link_detections`.
+    config:
+        Which gaps are closed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The same rows; ``particle`` is numbered anew in order of the first detections.
+    """
+    track = tracks["particle"].to_numpy(np.int64).copy()
+    linked = np.flatnonzero(track >= 0)
+    if knowledge is None or not len(linked):
+        return tracks
+    time = -tracks["frame"].to_numpy(np.int64)
+    order = linked[np.argsort(time[linked], kind="stable")]
+    positions = tracks[["x", "y"]].to_numpy(np.float64)[order]
+    looks = describe(tracks)[order]
+    evidence = _evidence(knowledge, looks, config)
+    track[order] = close_gaps(track[order], time[order], positions, looks, **evidence)
+    return tracks.assign(particle=_number(track, order[::-1], 1))
+
+
+def _evidence(known: Knowledge, looks: Floats, config: LinkConfig) -> dict[str, Any]:
+    """Return what pieces of tracks with detections of some looks are joined by."""
+    return {
+        "variance": known.position.variance(looks),
+        "noise": known.noise,
+        "prior": known.prior,
+        "look_score": known.looks,
+        "gap": Gap(config.gap_frames, config.gap_px),
+    }
 
 
 def _link(
-    data: _Frames, config: LinkConfig, known: _Knowledge, progress: Progress | None = None
+    data: _Frames, config: LinkConfig, known: Knowledge, progress: Progress | None = None
 ) -> tuple[Ints, list[str]]:
     """Link all frames; return the track of each detection and what was adapted."""
     model = MotionModel(known.noise, known.prior, config.memory)
@@ -236,9 +276,9 @@ def crowded_range(positions: Floats, search_range_px: float) -> float:
     return min(search_range_px, crowded)
 
 
-def _learn(data: _Frames, config: LinkConfig) -> _Knowledge:
+def _learn(data: _Frames, config: LinkConfig) -> Knowledge:
     """Link a part of the recording without knowledge, and learn from it how particles move."""
-    known = _Knowledge(
+    known = Knowledge(
         noise=_FIRST_NOISE,
         position=PositionNoise.even(_FIRST_NOISE.position_px),
         prior=VelocityPrior.unknown(config.search_range_px / 2),
@@ -268,8 +308,8 @@ def _stretches(data: _Frames) -> list[_Frames]:
 
 
 def _lessons(
-    parts: list[_Frames], tracks: list[Ints], known: _Knowledge, config: LinkConfig
-) -> _Knowledge:
+    parts: list[_Frames], tracks: list[Ints], known: Knowledge, config: LinkConfig
+) -> Knowledge:
     offset = 0
     joined = []
     for track in tracks:
