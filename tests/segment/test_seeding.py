@@ -38,7 +38,7 @@ def peaks_at(row: np.ndarray, column: np.ndarray) -> Centres:
 
 
 def rings_of(peaks: Centres, darkening: Darkening) -> Rings:
-    return find_rings(peaks.place.astype(np.float64), darkening)
+    return find_rings(peaks.place.astype(np.float64), np.empty((0, 2)), darkening)
 
 
 def seeds_at(darkening: Darkening, blobs: Seeds, row: np.ndarray, column: np.ndarray) -> Seeds:

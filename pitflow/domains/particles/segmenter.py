@@ -34,7 +34,7 @@ from pitflow.segment.classical.marking import (
     without_particles,
 )
 from pitflow.segment.classical.rings import find_rings
-from pitflow.segment.classical.seeding import seeds_of, unsure_seeds_of
+from pitflow.segment.classical.seeding import places_of, seeds_of, unsure_seeds_of
 from pitflow.segment.classical.window import windows
 from pitflow.segment.dense import DensePredictor
 from pitflow.segment.devices import Execution, all_devices, choose_execution, one_thread
@@ -335,7 +335,7 @@ class RunningModel:
         if self._has_centres:
             peaks = find_centres(evidence, min(threshold, _GLIMPSE))
             sure = peaks.score >= threshold
-            rings = find_rings(peaks.place[sure].astype(np.float64), darkening)
+            rings = find_rings(peaks.place[sure].astype(np.float64), places_of(blobs), darkening)
             found = seeds_of(evidence, peaks[sure], darkening, blobs, clear, rings)
             unsure = unsure_seeds_of(peaks[~sure], found[0], darkening, blobs, rings)
             return _Sighted.of(*found), _Sighted.of(*unsure)

@@ -44,6 +44,8 @@ _LIKE, _SCATTERED = 1.5, 2.0
 a particle that lies on the ring."""
 _FADED = 0.15
 """Where the profile falls below this share of the ring, nothing is of the ring."""
+_SEVERAL = 2
+"""What is marked once, by the network as by its blobs, is counted once without its ring."""
 _ROUNDS = 3
 _SAME = 0.7
 """Two rings whose middles are nearer than this share of the radius are one."""
@@ -123,13 +125,13 @@ class Rings:
         return Centres(row, column, peaks.score, place)[stands], owner[stands]
 
 
-def find_rings(places: Floats, darkening: Darkening) -> Rings:
-    """Return the rings on which, or in whose middle, any of some places lie.
+def find_rings(places: Floats, blobs: Floats, darkening: Darkening) -> Rings:
+    """Return the rings that are marked at several places.
 
     Parameters
     ----------
-    places:
-        (n, 2) x and y, px.
+    places, blobs:
+        (n, 2) and (m, 2) x and y of what a network marks and of the blobs of the darkening, px.
     darkening:
         Of the frame.
     """
@@ -168,8 +170,12 @@ def find_rings(places: Floats, darkening: Darkening) -> Rings:
         if (away > _SAME * radius[kept]).all():
             kept.append(ring)
     rings = Rings(middle[kept], radius[kept], profile[kept], noise)
-    owner = rings.owner(places, darkening)
-    return rings[np.unique(owner[owner >= 0])]
+    counts = []
+    for marks in (places, blobs):
+        owner = rings.owner(marks, darkening)
+        counts.append(np.bincount(owner[owner >= 0], minlength=len(kept)))
+    peaks, most = counts[0], np.maximum(*counts)
+    return rings[np.flatnonzero((peaks > 0) & (most >= _SEVERAL))]
 
 
 def _scatter(noise: float, radius: Ints) -> Floats:

@@ -63,7 +63,7 @@ def seeds_of(
         Of the frame, each with a peak on it.
     """
     peaks, ring = rings.gathered(peaks, darkening)
-    blobs = blobs[rings.owner(_places(blobs), darkening) < 0]
+    blobs = blobs[rings.owner(places_of(blobs), darkening) < 0]
     taken = _assigned(darkening, blobs, peaks.row, peaks.column)
     at_peaks = _seeds_at(darkening, blobs, taken, peaks.row, peaks.column)
     at_peaks = _as_wide_as_rings(at_peaks, peaks, rings, ring, darkening)
@@ -134,7 +134,7 @@ def _as_wide_as_rings(
     return Seeds(level, row, column, seeds.snr)
 
 
-def _places(seeds: Seeds) -> npt.NDArray[np.float64]:
+def places_of(seeds: Seeds) -> npt.NDArray[np.float64]:
     """Return (n, 2) x and y, px."""
     row, column = seeds.pixels()
     return np.column_stack([column, row]).astype(np.float64)
