@@ -6,9 +6,9 @@ every pixel, while particles still come straight from where the pit broke open. 
 former are then wrong by tens of degrees, and directions that are preferred look like none.
 
 So the paths of the departures are followed back. Where flows from the side bend them they meet
-nowhere, and the centre is that of the final area. But where they meet in one place, as exactly as
-each of them is known, and miss the centre of the area by far more, that place is the centre: the
-onset, which is the centre of the first pixels, if they meet there.
+nowhere, and the centre is that of the final area. But where they meet in one place and miss the
+centre of the area by far more, that place is the centre: the onset, which is the centre of the
+first pixels, if they meet there, else another if they do as exactly as each of them is known.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ CENTRE_OF = ("area", "onset", "paths")
 """What a centre is: see the module."""
 
 _MEETING = 0.85
-"""Greatest mean miss, in standard errors, of paths that meet: of normal errors it is 0.80."""
+"""Greatest mean miss, in standard errors, of paths that meet: of normal errors it is 0.80..."""
+_MEETING_AT_ONSET = 2.0
+"""...and at the onset, a place that is known beforehand, so that particles may scatter too."""
 _CLEARLY = 3.5
 """So many times more the centre of the area has to be missed for another to take its place."""
 _FEWEST = 6
@@ -107,12 +109,12 @@ def _origin(paths: Paths, area: Floats, onset: Floats) -> tuple[str, Floats]:
     n = paths.x.size
     if n < _FEWEST:
         return CENTRE_OF[0], area
-    largest = min(_MEETING, paths.misses(area).mean() / _CLEARLY)
-    if paths.misses(onset).mean() <= largest:
+    clearly = paths.misses(area).mean() / _CLEARLY
+    if paths.misses(onset).mean() <= min(_MEETING_AT_ONSET, clearly):
         return CENTRE_OF[1], onset
     if n >= 2 * _FEWEST:
         nearest = _nearest(paths, (area, onset))
-        if paths.misses(nearest).mean() <= largest:
+        if paths.misses(nearest).mean() <= min(_MEETING, clearly):
             return CENTRE_OF[2], nearest
     return CENTRE_OF[0], area
 

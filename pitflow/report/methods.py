@@ -90,8 +90,8 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 "clumps with pauses, has landed, if it is more than 8 px from a pit, and is part "
                 "of one only from when that lies around it. The centre is that of the final area. "
                 "But where the paths of a pit's particles, followed back, meet in one place "
-                "elsewhere, as exactly as they are known, that is its centre (column centre_of): a "
-                "pit that grows to one side leaves behind the place from which its particles come."
+                "elsewhere, that is its centre (column centre_of): a pit that grows "
+                "to one side leaves behind the place from which its particles come."
             ),
         ),
         (

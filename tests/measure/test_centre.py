@@ -26,11 +26,14 @@ def one_sided_pit():
     return pixels[grown].reset_index(drop=True)
 
 
-def rays(origin, n, *, turn=0.0, noise=0.15, seed=1):
-    """Tracks that start 34 px from a place and leave it, turned by ``turn`` rad by a side flow."""
+def rays(origin, n, *, turn=0.0, scatter=0.0, noise=0.15, seed=1):
+    """Tracks that start 34 px from a place and leave it.
+
+    A side flow turns them by ``turn`` rad, and each is off by ``scatter`` rad.
+    """
     rng = np.random.default_rng(seed)
     angle = np.sort(rng.uniform(0, 2 * np.pi, n))
-    heading = angle + turn * np.sin(angle)
+    heading = angle + turn * np.sin(angle) + scatter * rng.normal(size=n)
     starts = [
         (k, 100 + 3 * (k % 20), 30, origin[0] + 34 * np.cos(a), origin[1] + 34 * np.sin(a),
          3 * np.cos(h), 3 * np.sin(h))
@@ -66,6 +69,13 @@ def test_particles_from_the_onset_of_a_one_sided_pit_make_it_the_centre() -> Non
     error = (table["angle_deg"].to_numpy() - angle[table["particle"]] + 180) % 360 - 180
     assert len(table) == 24
     assert np.abs(error).max() < 4
+
+
+def test_particles_from_the_onset_may_scatter_but_not_so_those_from_another_place() -> None:
+    found, *_ = centred(one_sided_pit(), rays(ORIGIN, 40, scatter=0.06)[0])
+    assert found.loc[0, "centre_of"] == "onset"
+    found, *_ = centred(one_sided_pit(), rays((206.0, 186.0), 40, scatter=0.06)[0])
+    assert found.loc[0, "centre_of"] == "area"
 
 
 def test_where_paths_meet_elsewhere_is_the_centre_if_there_are_enough() -> None:
