@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from pitflow.segment.centres import Centres
 from pitflow.segment.classical.blobs import noise_of
@@ -194,12 +193,17 @@ def _likely_middles(places: Floats, darkening: Darkening) -> Floats:
         if level >= len(darkening.pyramid.band):
             continue
         band, step = darkening.pyramid.band[level], 2**level
-        highest = (band == cv2.dilate(band, np.ones((3, 3), np.uint8))) & (band > 0)
-        row, column = np.nonzero(highest)
-        peaks = np.column_stack([column, row]).astype(np.float64) * step
-        if len(peaks):
-            away = cKDTree(places).query(peaks)[0]
-            found.append(peaks[away <= _REACH_PX / 2])
+        height, width = band.shape
+        around = np.arange(-1 - _REACH_PX // 2 // step, 2 + _REACH_PX // 2 // step)
+        near = np.rint(places / step).astype(np.intp)
+        row = np.clip(near[:, 1, None] + around, 0, height - 1)[:, :, None]
+        column = np.clip(near[:, 0, None] + around, 0, width - 1)[:, None, :]
+        seen = band[row, column]
+        highest = (seen == ndimage.maximum_filter(seen, (1, 3, 3))) & (seen > 0)
+        # On its border a window does not tell.
+        number, i, j = np.nonzero(highest[:, 1:-1, 1:-1])
+        peaks = np.column_stack([column[number, 0, j + 1], row[number, i + 1, 0]])
+        found.append(np.unique(peaks, axis=0).astype(np.float64) * step)
     return np.concatenate(found)
 
 
