@@ -119,6 +119,7 @@ def assess_with_progress(
             overwrite=overwrite,
             progress=bar,
             refused=tell,
+            note=print_note,
         )
     sys.stdout.write(f"{page}\n")
     return 2 if refused else 0

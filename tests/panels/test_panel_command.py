@@ -196,6 +196,41 @@ def test_without_a_scribe_there_is_area_but_no_rating(tmp_path: Path) -> None:
     assert "No scribe was found on plain" in page.read_text()
 
 
+def test_a_grey_photograph_is_told_to_show_no_corrosion(tmp_path: Path, call: Call) -> None:
+    rng = np.random.default_rng(0)
+    grey = rng.normal(150, 5, (80, 90)).clip(0, 255).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "grey.png"), grey)
+    code, _, err = call("panel", tmp_path / "grey.png", "-o", tmp_path / "o", "--scale", "0.5")
+    assert code == 0
+    assert "grey is grey" in err
+    assert "grey is grey" in (tmp_path / "o" / "report.html").read_text()
+    cv2.imwrite(str(tmp_path / "colour.png"), np.stack([grey, grey, grey + 1], axis=2))
+    *_, err = call("panel", tmp_path / "colour.png", "-o", tmp_path / "p", "--scale", "0.5")
+    assert "is grey" not in err
+
+
+def test_creep_as_long_as_the_scribe_found_is_doubted(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(0, 3, (400, 400, 3))
+    image = (noise + (90, 140, 60)).astype(np.uint8)
+    mask = np.zeros((400, 400), bool)
+    cv2.line(image, (200, 100), (200, 300), (30, 30, 30), 4)
+    cv2.imwrite(str(tmp_path / "cut.png"), image)
+    for reach, doubted in ((20, False), (90, True)):
+        mask[195:205, 200 - reach : 200 + reach] = True
+        here = mask.copy()
+        notes: list[str] = []
+        assess_panels(
+            [tmp_path / "cut.png"],
+            tmp_path / f"out-{reach}",
+            AssessConfig(0.1),
+            Method("given", lambda path, image, here=here: here),
+            note=notes.append,
+        )
+        (row,) = rows_of(tmp_path / f"out-{reach}" / "panels.csv")
+        assert row["scribe_source"] == "auto"
+        assert any("an arm that was not found" in note for note in notes) == doubted
+
+
 def test_an_x_cut_is_two_scribes() -> None:
     mask = np.zeros((200, 200), bool)
     mask[95:106, 20:180] = mask[20:180, 95:106] = True

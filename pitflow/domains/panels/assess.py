@@ -31,6 +31,10 @@ _EVEN = 0.93
 light have 99 % and more, and of 240 photographs of rusted structures only one has so much."""
 
 
+_LARGE_CREEP = 0.3
+"""Creep of more than this share of the scribe's length is more likely along another arm of it."""
+
+
 @dataclass(frozen=True)
 class Method:
     """What says where a photograph is corroded, and what it is called."""
@@ -111,6 +115,7 @@ def assess_panels(
     overwrite: bool = False,
     progress: Progress | None = None,
     refused: Callable[[UserError], None] | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Measure photographs; returns the page about them.
 
@@ -124,6 +129,8 @@ def assess_panels(
     refused:
         Told of each photograph that cannot be measured, when the others are. None: the first such
         error is raised.
+    note:
+        Told of each photograph whose numbers are in doubt, and why.
 
     Raises
     ------
@@ -144,6 +151,9 @@ def assess_panels(
             if refused is None:
                 raise
             failed.append(error)
+        else:
+            for doubt in done[-1].doubts:
+                note(doubt)
         progress.advance()
     for failure in failed if done else failed[:-1]:
         if refused is not None:
@@ -180,7 +190,26 @@ def _assess(path: Path, out: Path, config: AssessConfig, method: Method) -> Asse
         overlay.write_bytes(png_bytes(draw_overlay(image, mask, numbers)))
     except OSError as error:
         raise UserError(f"cannot be written ({error.strerror})", where=out) from error
-    return Assessed(path.stem, numbers, _row(path, image, numbers, source, by), overlay)
+    row = _row(path, image, numbers, source, by)
+    return Assessed(path.stem, numbers, row, overlay, _doubts(path.stem, image, row))
+
+
+def _doubts(name: str, image: Colours, row: dict[str, Any]) -> tuple[str, ...]:
+    """Return why not to trust the numbers of a photograph."""
+    doubts = []
+    if row["method"] == COLOUR and not np.ptp(image, axis=2).any():
+        doubts.append(
+            f"{name} is grey, and corrosion is told by its colour here: nothing is found. Take the "
+            "photograph in colour, or give masks (--masks) or a model of your own (--model)."
+        )
+    if row["scribe_source"] == "auto" and (
+        row["creep_max_mm"] > _LARGE_CREEP * row["scribe_length_mm"]
+    ):
+        doubts.append(
+            f"On {name} corrosion reaches further from the scribe than {_LARGE_CREEP:.0%} of its "
+            "length: see whether the cut has an arm that was not found, and give all with --scribe."
+        )
+    return tuple(doubts)
 
 
 def _row(

@@ -31,9 +31,10 @@ class AssessConfig:
 
 @dataclass(frozen=True, slots=True)
 class Assessed:
-    """One photograph and what came of it."""
+    """One photograph and what came of it; ``doubts`` says why not to trust it, a sentence each."""
 
     name: str
     numbers: PanelNumbers
     row: dict[str, Any]
     overlay: Path
+    doubts: tuple[str, ...] = ()

@@ -65,6 +65,7 @@ def write_page(panels: Sequence[Assessed], path: Path, config: AssessConfig) -> 
                 f"No scribe was found on {panel.name}: give it with --scribe x0,y0,x1,y1."
                 for panel in without
             ),
+            *(doubt for panel in panels for doubt in panel.doubts),
             *_to_be_checked(panels),
         ],
     )
