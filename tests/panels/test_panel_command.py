@@ -211,7 +211,7 @@ def test_a_grey_photograph_is_told_to_show_no_corrosion(tmp_path: Path, call: Ca
 
 def test_creep_as_long_as_the_scribe_found_is_doubted(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).normal(0, 3, (400, 400, 3))
-    image = (noise + (90, 140, 60)).astype(np.uint8)
+    image = (noise + np.array([90, 140, 60])).astype(np.uint8)
     mask = np.zeros((400, 400), bool)
     cv2.line(image, (200, 100), (200, 300), (30, 30, 30), 4)
     cv2.imwrite(str(tmp_path / "cut.png"), image)
