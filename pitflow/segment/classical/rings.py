@@ -89,7 +89,7 @@ class Rings:
                 continue
             dark = self._darkest[ring, np.rint(away[near]).astype(np.intp)]
             seen = dark >= _FADED * self.profile[ring, radius]
-            shown = _at(darkening.pyramid.smooth[0], places[near])
+            shown = _at(darkening.pyramid.smooth[0], *places[near].T.astype(np.float32))
             alike = shown <= _LIKE * dark + _SCATTERED * self.noise
             owner[near[((away[near] <= radius) | seen) & alike]] = ring
         return owner
@@ -141,14 +141,14 @@ def find_rings(places: Floats, blobs: Floats, darkening: Darkening) -> Rings:
     middle = np.concatenate([places, _likely_middles(places, darkening)])
     for _ in range(_ROUNDS):
         polar = _polar(smooth, middle)
-        radius, height = _ring_of(np.median(polar, axis=1))
+        radius, height = _ring_of(_profile(polar))
         # What does not stand out at all is not looked at again.
         likely = height >= 2 * _scatter(noise, radius)
         middle = (middle + _off_middle(polar, radius))[likely]
     inside = ((middle >= 0) & (middle <= np.array(smooth.shape[::-1]) - 1)).all(axis=1)
     middle = middle[inside]
     polar = _polar(smooth, middle)
-    profile = np.median(polar, axis=1)
+    profile = _profile(polar)
     radius, height = _ring_of(profile)
     dark = profile[np.arange(len(middle)), radius]
     strength = np.minimum(height, dark) / _scatter(noise, radius)
@@ -210,10 +210,19 @@ def _likely_middles(places: Floats, darkening: Darkening) -> Floats:
 def _polar(image: Image, middle: Floats) -> Floats:
     """Return (n, sectors, radii) of an image about some middles."""
     angle = np.arange(_SECTORS) * (2 * np.pi / _SECTORS)
-    radius = np.arange(_REACH_PX + 1.0)
-    x = middle[:, 0, None, None] + np.cos(angle)[:, None] * radius
-    y = middle[:, 1, None, None] + np.sin(angle)[:, None] * radius
-    return _at(image, np.stack([x, y], axis=-1))
+    away = np.stack([np.cos(angle), np.sin(angle)])[:, :, None] * np.arange(_REACH_PX + 1.0)
+    x, y = middle.T[:, :, None, None].astype(np.float32) + away.astype(np.float32)[:, None]
+    return _at(image, x, y)
+
+
+def _profile(polar: Floats) -> Floats:
+    """Return (n, radii) medians over the sectors."""
+    # Of so few numbers, side by side, sorting is several times as fast as numpy's median.
+    ordered = np.sort(np.ascontiguousarray(polar.transpose(0, 2, 1), np.float32), axis=2)
+    middle: Floats = ordered[:, :, _SECTORS // 2 - 1 : _SECTORS // 2 + 1].mean(
+        axis=2, dtype=np.float64
+    )
+    return middle
 
 
 def _ring_of(profile: Floats) -> tuple[Ints, Floats]:
@@ -239,13 +248,16 @@ def _off_middle(polar: Floats, radius: Ints) -> Floats:
     return 2 * np.column_stack([(off * np.cos(angle)).mean(1), (off * np.sin(angle)).mean(1)])
 
 
-def _at(image: Image, places: Floats) -> Floats:
-    """Return an image at (..., n, 2) x and y; beyond its border as on it."""
-    x, y = np.moveaxis(places.reshape(-1, *places.shape[-2:]), -1, 0).astype(np.float32)
-    found = np.empty(x.shape, np.float32)
+def _at(image: Image, x: Image, y: Image) -> Floats:
+    """Return an image at (n, ...) x and y; beyond its border as on it."""
+    found = np.empty((len(x), x[0].size) if len(x) else (0, 0), np.float32)
     for start in range(0, len(x), _ROWS):
         part = slice(start, start + _ROWS)
         found[part] = cv2.remap(
-            image, x[part], y[part], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            image,
+            x[part].reshape(-1, found.shape[1]),
+            y[part].reshape(-1, found.shape[1]),
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
         )
-    return found.reshape(places.shape[:-1]).astype(np.float64)
+    return found.reshape(x.shape).astype(np.float64)
