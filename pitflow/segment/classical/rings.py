@@ -27,6 +27,8 @@ Image = npt.NDArray[np.float32]
 _LEAST_PX, _REACH_PX = 4, 32
 """Radii of the rings that are looked for, and how far their profile is followed, px."""
 _SECTORS = 24
+_ANGLES = np.arange(_SECTORS) * (2 * np.pi / _SECTORS)
+_WAYS = np.column_stack([np.cos(_ANGLES), np.sin(_ANGLES)])
 _CLEAR = 5.0
 """By so many standard deviations of the profile a ring stands out from its middle and beyond..."""
 _DIP = 0.25
@@ -82,25 +84,19 @@ class Rings:
         What is clearly darker than the profile of the ring there is a particle of its own.
         """
         owner = np.full(len(places), -1, np.intp)
+        # The profiles, as dark as they are within a ring's give.
+        darkest = ndimage.maximum_filter1d(self.profile, 2 * _GIVE_PX + 1, axis=1, mode="nearest")
         for ring, radius in enumerate(self.radius):
             away = np.hypot(*(places - self.middle[ring]).T)
             near = np.flatnonzero((away <= _REACH_PX - 1) & (owner < 0))
             if not near.size:
                 continue
-            dark = self._darkest[ring, np.rint(away[near]).astype(np.intp)]
+            dark = darkest[ring, np.rint(away[near]).astype(np.intp)]
             seen = dark >= _FADED * self.profile[ring, radius]
             shown = _at(darkening.pyramid.smooth[0], *places[near].T.astype(np.float32))
             alike = shown <= _LIKE * dark + _SCATTERED * self.noise
             owner[near[((away[near] <= radius) | seen) & alike]] = ring
         return owner
-
-    @property
-    def _darkest(self) -> Floats:
-        """The profile, as dark as it is within ``_GIVE_PX``."""
-        dark: Floats = ndimage.maximum_filter1d(
-            self.profile, 2 * _GIVE_PX + 1, axis=1, mode="nearest"
-        )
-        return dark
 
     def gathered(self, peaks: Centres, darkening: Darkening) -> tuple[Centres, Ints]:
         """Return the peaks with one in the middle of each ring instead of those on it.
@@ -209,8 +205,7 @@ def _likely_middles(places: Floats, darkening: Darkening) -> Floats:
 
 def _polar(image: Image, middle: Floats) -> Floats:
     """Return (n, sectors, radii) of an image about some middles."""
-    angle = np.arange(_SECTORS) * (2 * np.pi / _SECTORS)
-    away = np.stack([np.cos(angle), np.sin(angle)])[:, :, None] * np.arange(_REACH_PX + 1.0)
+    away = _WAYS.T[:, :, None] * np.arange(_REACH_PX + 1.0)
     x, y = middle.T[:, :, None, None].astype(np.float32) + away.astype(np.float32)[:, None]
     return _at(image, x, y)
 
@@ -244,8 +239,8 @@ def _off_middle(polar: Floats, radius: Ints) -> Floats:
     at = np.clip(radius[:, None] + steps, 0, polar.shape[2] - 1)
     window = np.take_along_axis(polar, at[:, None, :], axis=2)
     off = steps[window.argmax(axis=2)]
-    angle = np.arange(_SECTORS) * (2 * np.pi / _SECTORS)
-    return 2 * np.column_stack([(off * np.cos(angle)).mean(1), (off * np.sin(angle)).mean(1)])
+    shift: Floats = 2 * (off[:, :, None] * _WAYS).mean(axis=1)
+    return shift
 
 
 def _at(image: Image, x: Image, y: Image) -> Floats:
