@@ -10,8 +10,11 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from pitflow.frame import Image
+
+Ints = npt.NDArray[np.intp]
 
 _LOBES = 3
 NEGLIGIBLE_PX = 0.02
@@ -136,6 +139,40 @@ class Translated:
         moved_part = translated(around, self.dx, self.dy, self.negligible_px)
         part: Image = moved_part[own[0], own[1]]
         return part
+
+    @property
+    def far_from_edge(self) -> Part:
+        """Rows and columns from which ``parts`` can be taken: no pixel of them needs the edge."""
+        reach = 0 if self.how.kernels is None else _LOBES
+        rows, columns = (
+            slice(max(moved, 0) + reach, size + min(moved, 0) - reach)
+            for moved, size in zip(self.how.whole[::-1], self.image.shape, strict=True)
+        )
+        return rows, columns
+
+    def parts(self, top: Ints, left: Ints, shape: tuple[int, int]) -> Image:
+        """Return (n, height, width) parts of the translated image, at the cost of these alone.
+
+        Parameters
+        ----------
+        top, left:
+            (n,) first row and column of each; all of it lies in ``far_from_edge``.
+        shape:
+            (height, width) of a part, px.
+        """
+        (dx, dy), kernels = self.how.whole, self.how.kernels
+        reach = 0 if kernels is None else _LOBES
+        wide = shape[0] + 2 * reach, shape[1] + 2 * reach
+        here = top - dy - reach, left - dx - reach
+        around: Image = sliding_window_view(self.image, wide)[here]
+        if kernels is None:
+            return around
+        # One above the other they are filtered at once; what one sees of another is cut off.
+        column = around.reshape(-1, wide[1])
+        filtered: Image = cv2.sepFilter2D(column, cv2.CV_32F, *kernels)
+        if column.dtype != np.float32:
+            filtered = rescaled(filtered, 1.0, column.dtype)
+        return filtered.reshape(around.shape)[:, reach:-reach, reach:-reach]
 
 
 def rescaled(image: Image, factor: float, dtype: np.dtype[Any]) -> Image:

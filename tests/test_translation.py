@@ -57,6 +57,25 @@ def test_a_part_is_that_of_the_whole(shift, dtype):
             )
 
 
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (0.3, -0.45), (3.2, -7.6), (-60.4, 9.0)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_many_parts_at_once_are_those_of_the_whole(shift, dtype):
+    lazy = Translated(FIELD.astype(dtype), *shift)
+    rows, columns = lazy.far_from_edge
+    shape = (12, 9)
+    corners = [
+        (row, column)
+        for row in (rows.start, rows.start + 17, rows.stop - shape[0])
+        for column in (columns.start, columns.stop - shape[1])
+    ]
+    top, left = np.array(corners).T
+    parts = lazy.parts(top, left, shape)
+    whole = lazy.whole()
+    expected = [whole[y : y + shape[0], x : x + shape[1]] for y, x in corners]
+    atol = 1 if dtype == np.uint8 else 1e-3
+    np.testing.assert_allclose(parts.astype(float), np.array(expected, float), atol=atol)
+
+
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (0.3, -0.45), (3.2, -7.6), (-60.4, 9.0), (500, 0)])
 def test_beyond_what_is_seen_the_edge_repeats(shift):
     height, width = FIELD.shape
@@ -74,3 +93,9 @@ def test_a_negligible_shift_hides_nothing():
         slice(0, FIELD.shape[0]),
         slice(0, FIELD.shape[1]),
     )
+
+
+def test_of_what_is_moved_out_of_view_no_part_is_far_from_the_edge():
+    rows, columns = Translated(FIELD, 500, 0).far_from_edge
+    assert columns.start >= columns.stop
+    assert rows == slice(0, FIELD.shape[0])

@@ -50,7 +50,7 @@ class DeviceChannels:
         frame: Image,
         company: Mapping[str, Image | Translated],
         scales: Mapping[str, Floats],
-        light: Mapping[str, np.float32],
+        light: Mapping[str, float],
         seen: Mapping[str, Part],
     ) -> None:
         self._names, self._dtype = names, frame.dtype
@@ -87,7 +87,7 @@ class DeviceChannels:
             elif name == "raw":
                 channel.copy_(frame / float(np.iinfo(self._dtype).max))
             elif name in moved:
-                light = float(self._light[name])
+                light = self._light[name]
                 channel.copy_((frame - moved[name] * light) * scales["frame"])
             elif name in self._others:
                 other = _plain(sent(self._others[name]))
