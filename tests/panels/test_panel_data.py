@@ -62,10 +62,28 @@ def test_bad_folders_and_files_are_refused(tmp_path: Path) -> None:
         list_images([tmp_path, tmp_path / "a.jpg"])
 
 
-def test_masks_of_0_and_1_and_of_0_and_255(tmp_path: Path) -> None:
-    for full in (1, 255):
-        cv2.imwrite(str(tmp_path / "m.png"), np.array([[0, full]], np.uint8))
-        assert read_mask(tmp_path / "m.png").tolist() == [[False, True]]
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("full", [1, 2, 100, 255, np.array([0, 0, 255])])
+def test_a_mask_of_two_values_is_true_where_it_is_not_0(
+    depth: type, full: int | np.ndarray, tmp_path: Path
+) -> None:
+    pixels = np.zeros((1, 2, 3), depth)
+    pixels[0, 1] = full
+    cv2.imwrite(str(tmp_path / "m.png"), pixels)
+    assert read_mask(tmp_path / "m.png").tolist() == [[False, True]]
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_a_soft_mask_is_true_from_half_its_scale(depth: type, tmp_path: Path) -> None:
+    half = np.iinfo(depth).max // 2
+    cv2.imwrite(str(tmp_path / "m.png"), np.array([[0, 7, half, half + 1, 2 * half]], depth))
+    assert read_mask(tmp_path / "m.png").tolist() == [[False, False, False, True, True]]
+
+
+def test_which_of_several_classes_are_meant_cannot_be_told(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "m.png"), np.array([[0, 1, 2]], np.uint8))
+    with pytest.raises(UserError, match="has the values 0, 1, 2: a mask has 0 where"):
+        read_mask(tmp_path / "m.png")
 
 
 def test_colours_are_red_first(tmp_path: Path) -> None:

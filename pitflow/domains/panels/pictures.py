@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pitflow.domains.panels.duplicates import duplicate_groups
 from pitflow.errors import UserError
-from pitflow.image_file import IMAGE_SUFFIXES, MASK_SUFFIX, encoded, listed_images
+from pitflow.image_file import IMAGE_SUFFIXES, MASK_SUFFIX, encoded, listed_images, read_image
 
 Colours = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -130,29 +130,41 @@ def read_rgb(path: Path) -> Colours:
     UserError
         If it cannot be read.
     """
-    colours: Colours = cv2.cvtColor(_decoded(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    data = encoded(path)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise UserError("is no image, or a damaged one", where=path)
+    colours: Colours = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return colours
 
 
 def read_mask(path: Path) -> Mask:
-    """Return a mask: true where the image is half its full scale or more, or 1 of 0 and 1.
+    """Read a mask of 8 or 16 bits, in grey or in colour.
+
+    True where a mask of two values, 0 and any other, is not 0; where a soft mask, which has more
+    values, is half its full scale or more.
 
     Raises
     ------
     UserError
-        If it cannot be read.
+        If it cannot be read, or has several values that are all below half its full scale: which
+        of them are meant cannot be told.
     """
-    image = _decoded(path, cv2.IMREAD_GRAYSCALE)
-    mask: Mask = image > (0 if image.max() <= 1 else 127)
+    image = read_image(path, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR).max(axis=2)
+    values = np.unique(image)
+    if values.size == 1 or (values.size == 2 and values[0] == 0):
+        marked: Mask = image > 0
+        return marked
+    half = np.iinfo(image.dtype).max // 2
+    if values[-1] <= half:
+        some = ", ".join(str(value) for value in values[:4])
+        raise UserError(
+            f"has the values {some}{', ...' if values.size > 4 else ''}: a mask has 0 where there "
+            "is no corrosion, and 255 where there is",
+            where=path,
+        )
+    mask: Mask = image > half
     return mask
-
-
-def _decoded(path: Path, flags: int) -> npt.NDArray[np.uint8]:
-    data = encoded(path)
-    image: npt.NDArray[np.uint8] | None = cv2.imdecode(data, flags) if data.size else None
-    if image is None:
-        raise UserError("is no image, or a damaged one", where=path)
-    return image
 
 
 def _images_in(folder: Path) -> list[Path]:
