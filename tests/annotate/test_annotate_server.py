@@ -181,9 +181,7 @@ def test_labels_are_never_shared_with_another_image_of_the_same_name(
     other.mkdir()
     for name in ("a.png", "a.tif"):
         cv2.imwrite(str(other / name), np.full((200, 300), 90, np.uint8))
-        with pytest.raises(
-            UserError, match=r"share its labels with .*out/a\.png, which is another"
-        ):
+        with pytest.raises(UserError, match=r"share its labels with .*out/a\.png"):
             list_items([other / name], out)
 
 
