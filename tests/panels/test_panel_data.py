@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from small_panels import a_panel
+from small_panels import a_panel, write_panels
 
 from pitflow.domains.panels.duplicates import duplicate_groups
 from pitflow.domains.panels.folds import stratified_parts
@@ -42,6 +42,23 @@ def test_ratings_and_specimens_from_a_table(labelled: Path, tmp_path: Path) -> N
     table.write_text("name,value\n")
     with pytest.raises(UserError, match="no columns"):
         read_panels([labelled], table)
+
+
+def test_photographs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    folders = [write_panels(tmp_path / name, 2) for name in ("day 1", "day 2")]
+    for n in range(2):
+        panel = a_panel(7 + n)
+        cv2.imwrite(str(folders[1] / f"p{n:02}.png"), panel.image[..., ::-1])
+        cv2.imwrite(str(folders[1] / f"p{n:02}_mask.png"), panel.mask.astype(np.uint8) * 255)
+    panels = read_panels(folders)
+    names = ["p00 (day 1)", "p01 (day 1)", "p00 (day 2)", "p01 (day 2)"]
+    assert [panel.name for panel in panels] == [panel.group for panel in panels] == names
+    table = tmp_path / "ratings.csv"
+    table.write_text("image,rating\np00,5\np01,6\n")
+    with pytest.raises(UserError, match="several photographs are called p00"):
+        read_panels(folders, table)
+    with pytest.raises(UserError, match="give each folder once"):
+        read_panels([folders[0], folders[0]])
 
 
 def test_bad_folders_and_files_are_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ class LabelledPanel:
     Parameters
     ----------
     name:
-        File name without suffix.
+        File name without suffix, and the folder's where another is called the same.
     group:
         Photographs of one group show the same thing and belong on one side of a split.
     stratum:
@@ -72,7 +73,8 @@ def read_panels(folders: Sequence[Path], ratings: Path | None = None) -> list[La
     Raises
     ------
     UserError
-        If there are none, or a file cannot be read, or a photograph is not rated.
+        If there are none, or a file cannot be read, or a photograph is not rated, or two cannot be
+        told apart by their names.
     """
     pairs = [pair for folder in folders for pair in _pairs(folder)]
     if not pairs:
@@ -81,6 +83,7 @@ def read_panels(folders: Sequence[Path], ratings: Path | None = None) -> list[La
             where=", ".join(str(folder) for folder in folders),
             hint="`pitflow annotate` makes them",
         )
+    names = _names([image for image, _ in pairs])
     shares, thumbnails = [], []
     for image, mask in pairs:
         shares.append(float(read_mask(mask).mean()))
@@ -89,19 +92,24 @@ def read_panels(folders: Sequence[Path], ratings: Path | None = None) -> list[La
             cv2.resize(grey, (_THUMBNAIL_PX, _THUMBNAIL_PX), interpolation=cv2.INTER_AREA)
         )
     rated = {} if ratings is None else _read_ratings(ratings)
+    for name, (image, _) in zip(names, pairs, strict=True):
+        if image.stem in rated and name != image.stem:
+            raise UserError(f"several photographs are called {image.stem}", where=ratings)
     rows = [_row_of(image, rated, ratings) for image, _ in pairs]
     groups = duplicate_groups(thumbnails, [row.get("group", "") for row in rows])
     edges = np.quantile(shares, np.arange(1, _STRATA) / _STRATA)
     return [
         LabelledPanel(
-            image.stem,
+            name,
             image,
             mask,
-            pairs[group][0].stem,
+            names[group],
             row["rating"] if row else f"fifth {int(np.searchsorted(edges, share)) + 1}",
             share,
         )
-        for (image, mask), group, row, share in zip(pairs, groups, rows, shares, strict=True)
+        for name, (image, mask), group, row, share in zip(
+            names, pairs, groups, rows, shares, strict=True
+        )
     ]
 
 
@@ -184,6 +192,24 @@ def _pairs(folder: Path) -> list[tuple[Path, Path]]:
         if mask.stem.removesuffix(MASK_SUFFIX) not in images:
             raise UserError("there is no image to this mask", where=mask)
     return [(images[mask.stem.removesuffix(MASK_SUFFIX)], mask) for mask in masks]
+
+
+def _names(images: Sequence[Path]) -> list[str]:
+    """Return a name for each image; those of one file name have that of their folder too."""
+    files = Counter(image.stem for image in images)
+    names: dict[str, Path] = {}
+    for image in images:
+        name = image.stem
+        if files[name] > 1:
+            name += f" ({image.parent.resolve().name})"
+        if name in names:
+            raise UserError(
+                f"has the same name as {names[name]}, and so has its folder",
+                where=image,
+                hint="give each folder once, or rename one",
+            )
+        names[name] = image
+    return list(names)
 
 
 def _read_ratings(path: Path) -> dict[str, dict[str, str]]:
