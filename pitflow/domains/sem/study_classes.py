@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pitflow.compute import Compute, Progress, Silent
-from pitflow.domains.sem.labels import read_labelled
+from pitflow.domains.sem.labels import read_classes
 from pitflow.domains.sem.recipes import OXIDE, ClassRecipe
 from pitflow.domains.sem.samples import class_masks
 from pitflow.domains.sem.study_task import RESULT, TRAININGS, device_name
@@ -62,7 +62,7 @@ def class_study(
         If the data cannot be read, or there are fewer groups than folds, or fewer than three folds
         would leave nothing to choose the epoch by.
     """
-    micrographs = read_labelled(data)
+    micrographs = read_classes(data, recipe.classes)
     if len({one.group for one in micrographs}) <= n_folds or n_folds < 2:
         raise UserError(f"too few specimens for {n_folds} folds", hint="choose fewer --splits")
     tasks = [Fold(k, n_folds, recipe, tuple(data), out, device) for k in range(n_folds)]
@@ -82,7 +82,7 @@ def class_study(
 
 def run_fold(task: Fold) -> dict[str, Any]:
     """Train on all other folds and test on this one; return its counts, ready for JSON."""
-    micrographs = read_labelled(task.data)
+    micrographs = read_classes(task.data, task.recipe.classes)
     parts = folds([one.group for one in micrographs], [1.0] * len(micrographs), task.n_folds)
     part = set(parts[task.number])
     tested = [micrographs[index] for index in sorted(part)]
