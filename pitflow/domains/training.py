@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -55,18 +56,35 @@ def new_card(recipe: AnyRecipe) -> Card:
     )
 
 
+def make_folder(out: Path) -> None:
+    """Make the folder of a training or a study, if it is not there.
+
+    Raises
+    ------
+    UserError
+        If it cannot be made, or not be written to.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"cannot be made, or not be written to ({error.strerror})",
+            where=out,
+            hint="change --output",
+        ) from error
+
+
 def prepare_folder(out: Path, *, overwrite: bool) -> None:
     """Make the folder of a training; with ``overwrite``, drop the training that is in it.
 
     Raises
     ------
     UserError
-        If it cannot be made, or holds a model that was not trained there.
+        If it cannot be made or written to, or holds a model that was not trained there.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot be made ({error.strerror})", where=out) from error
+    make_folder(out)
     if overwrite:
         (out / STATE).unlink(missing_ok=True)
         shutil.rmtree(out / "log", ignore_errors=True)

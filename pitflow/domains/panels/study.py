@@ -33,8 +33,7 @@ from pitflow.domains.panels.recipes import LOSSES, TITLES, adapted, panel_recipe
 from pitflow.domains.panels.scores import boundary_score, dice_score, iou_score
 from pitflow.domains.panels.train import fit, identity, objective
 from pitflow.domains.recipe import Recipe
-from pitflow.domains.training import going_on_or_anew, new_card, new_network
-from pitflow.errors import UserError
+from pitflow.domains.training import going_on_or_anew, make_folder, new_card, new_network
 from pitflow.segment.devices import choose_execution
 from pitflow.segment.training.learn import STATE, autocast, in_single_precision
 
@@ -187,10 +186,7 @@ def plan_tasks(
         config.seed,
     )
     test, *folds = (tuple(panels[index] for index in part) for part in parts)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot be made ({error.strerror})", where=out) from error
+    make_folder(out)
     variants = [(name, study_recipe(name, config), config.folds) for name in config.models]
     if config.grid:
         variants += _grid(config)

@@ -17,7 +17,7 @@ from pitflow.domains.sem.samples import class_masks
 from pitflow.domains.sem.study_task import RESULT, TRAININGS, device_name
 from pitflow.domains.sem.train import fit_classes, identity, split_micrographs, summarise_classes
 from pitflow.domains.splits import folds
-from pitflow.domains.training import going_on_or_anew
+from pitflow.domains.training import going_on_or_anew, make_folder
 from pitflow.errors import UserError
 from pitflow.segment.checkpoint import save_checkpoint
 from pitflow.segment.score import Counts, pixel_counts, pooled
@@ -65,6 +65,7 @@ def class_study(
     micrographs = read_classes(data, recipe.classes)
     if len({one.group for one in micrographs}) <= n_folds or n_folds < 2:
         raise UserError(f"too few specimens for {n_folds} folds", hint="choose fewer --splits")
+    make_folder(out)
     tasks = [Fold(k, n_folds, recipe, tuple(data), out, device) for k in range(n_folds)]
     progress = progress or Silent()
     results: dict[int, dict[str, Any]] = {}
