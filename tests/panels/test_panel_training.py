@@ -224,8 +224,25 @@ def test_a_study_stops_goes_on_and_tells(
     assert len(history) == 2
 
 
+@pytest.mark.usefixtures("tiny_networks")
+def test_a_study_is_told_over_its_own_baseline(labelled: Path, tmp_path: Path) -> None:
+    models = ("et-unet", "unet", "guided-et-unet", "s-guided-et-unet")
+    config = StudyConfig(models=models, folds=2, size=32, epochs=1)
+    page = write_study_page(run_study([labelled], tmp_path, config)).read_text()
+    for text in ("over ET-UNet", "whose ET-UNet scored best", "on which ET-UNet does worst"):
+        assert text in page
+    assert "over UNet" not in page
+    assert "plain U-Net" not in page
+    # After one epoch none of them finds anything, but only two are one network.
+    assert len(set(pd.read_csv(tmp_path / "table2.csv")["mean"])) <= 2
+    assert page.count("are one network") == 1
+    assert "Guided ET-UNet and S-Guided ET-UNet are one network" in page
+
+
 def test_a_study_of_unknown_models_is_refused(labelled: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no panel model"):
         plan_tasks([labelled], tmp_path, StudyConfig(models=("unet", "vnet"), folds=2))
     with pytest.raises(UserError, match="cannot be split"):
         plan_tasks([labelled], tmp_path, StudyConfig(folds=20))
+    with pytest.raises(UserError, match="unet is named twice"):
+        plan_tasks([labelled], tmp_path, StudyConfig(models=("unet", "unet"), folds=2))
