@@ -75,6 +75,14 @@ def test_unknown_recipes_and_sizes_are_refused(tmp_path: Path) -> None:
     file.write_text('model = "unet"\nloss = "dice"\n[training]\nepochs = 0\n')
     with pytest.raises(UserError, match="epochs"):
         read_recipe(file)
+    for text, said in (
+        ('channels = ["grey"]', "channels are grey, and photographs have red, green, blue"),
+        ('classes = ["rust", "dirt"]', "classes are rust, dirt, and photographs have corrosion"),
+        ("halo_px = 400", "tile_px: tiles of"),
+    ):
+        file.write_text(text)
+        with pytest.raises(UserError, match=said):
+            read_recipe(file)
 
 
 def test_the_recipe_that_comes_along_is_the_default() -> None:

@@ -238,6 +238,24 @@ def test_what_is_refused_leaves_nothing_behind(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"channels": ("frame", "colour")}, "no channel is called 'colour'; known: frame"),
+        ({"classes": ("particle", "bubble")}, "no class is called 'bubble'; known: particle, pit"),
+        ({"classes": ("pit",)}, "has no class particle"),
+        ({"crop_px": 63}, "crop_px = 63: its network takes multiples of"),
+        ({"halo_px": 900}, "tile_px: tiles of"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_refused_before_it_is(
+    data: Path, tmp_path: Path, values: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        train_particles([data], tmp_path / "model", brief().model_copy(update=values))
+    assert not list(tmp_path.iterdir())
+
+
 def test_epochs_and_seed_may_be_others_than_the_recipes_and_the_card_says_so(
     data: Path, tmp_path: Path
 ) -> None:

@@ -271,6 +271,23 @@ def test_classes_are_cross_validated_by_group(tmp_path: Path, classes: Path) -> 
         class_study([classes], tmp_path, recipe=TINY_CLASSES, n_folds=5)
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"channels": ("colour",)}, "no channel is called 'colour'; known: grey"),
+        ({"crop_px": 65}, "crop_px = 65"),
+        ({"overlap_px": 64}, "tile_px: tiles of 64 px"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_refused_before_it_is(
+    data: Path, tmp_path: Path, values: dict[str, object], said: str
+) -> None:
+    for recipe in (TINY, TINY_CLASSES):
+        with pytest.raises(UserError, match=said):
+            train_sem([data], tmp_path / "model", recipe.model_copy(update=values))
+    assert not list(tmp_path.iterdir())
+
+
 def test_recipes(tmp_path: Path) -> None:
     assert find_recipe("sem") == SEM
     assert find_recipe("sem-no-texture").network.texture == "none"

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from pitflow.compute import Compute, Progress, Silent
+from pitflow.domains.sem.channels import CHANNELS
 from pitflow.domains.sem.labels import read_classes
 from pitflow.domains.sem.recipes import OXIDE, ClassRecipe
 from pitflow.domains.sem.samples import class_masks
 from pitflow.domains.sem.study_task import RESULT, TRAININGS, device_name
 from pitflow.domains.sem.train import fit_classes, identity, split_micrographs, summarise_classes
 from pitflow.domains.splits import folds
-from pitflow.domains.training import going_on_or_anew, make_folder
+from pitflow.domains.training import check_recipe, going_on_or_anew, make_folder
 from pitflow.errors import UserError
 from pitflow.segment.checkpoint import save_checkpoint
 from pitflow.segment.score import Counts, pixel_counts, pooled
@@ -65,6 +66,7 @@ def class_study(
     micrographs = read_classes(data, recipe.classes)
     if len({one.group for one in micrographs}) <= n_folds or n_folds < 2:
         raise UserError(f"too few specimens for {n_folds} folds", hint="choose fewer --splits")
+    check_recipe(recipe, CHANNELS)
     make_folder(out)
     tasks = [Fold(k, n_folds, recipe, tuple(data), out, device) for k in range(n_folds)]
     progress = progress or Silent()

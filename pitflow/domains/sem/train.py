@@ -13,6 +13,7 @@ from torch import nn
 from pitflow.compute import Progress, Silent
 from pitflow.domains import training
 from pitflow.domains.recipe import AnyRecipe, InstanceRecipe
+from pitflow.domains.sem.channels import CHANNELS
 from pitflow.domains.sem.labels import read_classes, read_labelled
 from pitflow.domains.sem.micrographs import Micrograph
 from pitflow.domains.sem.model import SCORED_FROM, ClassModel, InstanceModel
@@ -20,6 +21,7 @@ from pitflow.domains.sem.recipes import SEM, AnySemRecipe, ClassRecipe
 from pitflow.domains.sem.samples import ClassSamples, InstanceSamples, class_masks
 from pitflow.domains.splits import split
 from pitflow.domains.training import (
+    check_recipe,
     finished_card,
     new_card,
     new_network,
@@ -75,6 +77,7 @@ def train_sem(
     if pretrain and not isinstance(recipe, InstanceRecipe):
         raise UserError("pretraining is for instances", where="--pretrain", hint="use --initial")
     choose_execution(device)
+    check_recipe(recipe, CHANNELS)
     if isinstance(recipe, InstanceRecipe):
         micrographs = read_labelled(data)
     else:
