@@ -16,9 +16,10 @@ from pitflow.domains import included
 from pitflow.domains.particles import evaluate as evaluation
 from pitflow.domains.particles import train
 from pitflow.domains.particles.crossfit import cross_fit, fold_parts
-from pitflow.domains.particles.evaluate import evaluate, format_scores
+from pitflow.domains.particles.evaluate import evaluate, format_scores, score_particles
 from pitflow.domains.particles.fit import How
 from pitflow.domains.particles.model import STILLS, ParticleModel, load_model
+from pitflow.domains.particles.picture import Picture
 from pitflow.domains.particles.pictures import read_pictures
 from pitflow.domains.particles.recipes import MOVING, SINGLE, find_recipe
 from pitflow.domains.particles.segment import segment_images
@@ -129,6 +130,18 @@ def test_recordings_and_single_images_have_a_recipe_and_a_network_each(
     _, tuned = load_checkpoint(tmp_path / "on")
     assert tuned.channels == SINGLE.channels
     assert tuned.scores["out of fold"]["stills"]["n_images"] == 8
+
+
+def test_where_the_truth_is_not_known_nothing_is_right_or_wrong() -> None:
+    truth, known = np.zeros((2, 40, 40), bool)
+    truth[5:10, 5:10] = known[:, :20] = True
+    picture = Picture("a", "a", truth.astype(np.uint8), {"particle": truth}, known=known)
+    found = truth.copy()
+    found[20:25, 25:30] = True
+    scores = score_particles(None, [picture], [found])
+    assert (scores["pixel"]["precision"], scores["object"]["n_predicted"]) == (1.0, 1)
+    found[20:25, 5:10] = True
+    assert score_particles(None, [picture], [found])["pixel"]["precision"] == 0.5
 
 
 def test_flips_may_be_left_out(trained: Path, unseen: Path) -> None:
