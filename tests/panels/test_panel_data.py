@@ -61,6 +61,13 @@ def test_photographs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path)
         read_panels([folders[0], folders[0]])
 
 
+def test_a_mask_in_another_format_is_not_taken_for_none(tmp_path: Path) -> None:
+    write_panels(tmp_path, 2)
+    (tmp_path / "p01_mask.png").rename(tmp_path / "p01_mask.PNG")
+    with pytest.raises(UserError, match=r"p01_mask\.PNG: masks are PNG.* save it as p01_mask\.png"):
+        read_panels([tmp_path])
+
+
 def test_bad_folders_and_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         read_panels([tmp_path / "none"])

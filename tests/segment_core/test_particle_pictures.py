@@ -78,6 +78,23 @@ def _empty(folder: Path, write_pictures: Callable[..., None]) -> None:
     (folder / "a_mask.png").write_bytes(b"")
 
 
+def _alone(folder: Path, write_pictures: Callable[..., None]) -> None:
+    write_pictures(folder, ["a", "b"])
+    (folder / "a.png").unlink()
+
+
+def _as_tiff(folder: Path, write_pictures: Callable[..., None]) -> None:
+    write_pictures(folder, ["a", "b"])
+    mask = cv2.imread(str(folder / "a_mask.png"), cv2.IMREAD_UNCHANGED)
+    (folder / "a_mask.png").unlink()
+    cv2.imwrite(str(folder / "a_mask.tif"), mask)
+
+
+def _in_capitals(folder: Path, write_pictures: Callable[..., None]) -> None:
+    write_pictures(folder, ["a", "b"])
+    (folder / "a_mask.png").rename(folder / "a_mask.PNG")
+
+
 def _no_truth(folder: Path, write_pictures: Callable[..., None]) -> None:
     folder.mkdir()
     (folder / "truth.json").write_text("{}")
@@ -90,7 +107,19 @@ def _no_recording(folder: Path, write_pictures: Callable[..., None]) -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [_missing, _unlabelled, _other_size, _text, _empty, _no_truth, _no_recording]
+    "make",
+    [
+        _missing,
+        _unlabelled,
+        _other_size,
+        _text,
+        _empty,
+        _alone,
+        _as_tiff,
+        _in_capitals,
+        _no_truth,
+        _no_recording,
+    ],
 )
 def test_bad_data_is_named_in_one_line(
     tmp_path: Path, make: Callable[..., None], write_pictures: Callable[..., None]

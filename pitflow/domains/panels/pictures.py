@@ -14,7 +14,14 @@ import numpy.typing as npt
 
 from pitflow.domains.panels.duplicates import duplicate_groups
 from pitflow.errors import UserError
-from pitflow.image_file import IMAGE_SUFFIXES, MASK_SUFFIX, encoded, listed_images, read_image
+from pitflow.image_file import (
+    IMAGE_SUFFIXES,
+    MASK_SUFFIX,
+    encoded,
+    listed_images,
+    masks_in,
+    read_image,
+)
 
 Colours = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -187,7 +194,7 @@ def _pairs(folder: Path) -> list[tuple[Path, Path]]:
     if not folder.is_dir():
         raise UserError("no such folder", where=folder)
     images = {file.stem: file for file in _images_in(folder)}
-    masks = sorted(folder.glob(f"*{MASK_SUFFIX}.png"))
+    masks = masks_in(folder)
     for mask in masks:
         if mask.stem.removesuffix(MASK_SUFFIX) not in images:
             raise UserError("there is no image to this mask", where=mask)

@@ -13,7 +13,7 @@ from pitflow.domains.particles.groups import overlap_groups
 from pitflow.domains.particles.picture import Picture
 from pitflow.errors import UserError
 from pitflow.frame import Image
-from pitflow.image_file import IMAGE_SUFFIXES, MASK_SUFFIX, natural, read_image
+from pitflow.image_file import IMAGE_SUFFIXES, MASK_SUFFIX, masks_in, natural, read_image
 
 
 def read_pictures(folders: Sequence[Path]) -> list[Picture]:
@@ -64,9 +64,14 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def _read_tiles(folder: Path) -> Iterator[Picture]:
+    images = list_images(folder)
+    stems = {path.stem for path in images}
+    for mask in masks_in(folder):
+        if mask.stem.removesuffix(MASK_SUFFIX) not in stems:
+            raise UserError("there is no image to this mask", where=mask)
     labelled = [
         (path, mask)
-        for path in list_images(folder)
+        for path in images
         if (mask := path.with_name(path.stem + MASK_SUFFIX + ".png")).exists()
     ]
     names = [path.stem for path, _ in labelled]
