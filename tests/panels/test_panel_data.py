@@ -80,6 +80,9 @@ def test_bad_folders_and_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no image, or a damaged"):
         read_panels([tmp_path])
     cv2.imwrite(str(tmp_path / "a.jpg"), np.zeros((5, 4, 3), np.uint8))
+    with pytest.raises(UserError, match="no corrosion is marked in any mask"):
+        read_panels([tmp_path])
+    cv2.imwrite(str(tmp_path / "a_mask.png"), np.full((4, 4), 255, np.uint8))
     with pytest.raises(UserError, match="4 x 4 px"):
         read_panels([tmp_path])[0].read()
     with pytest.raises(UserError, match="same name"):

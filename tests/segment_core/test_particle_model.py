@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -249,6 +250,16 @@ def test_what_is_refused_leaves_nothing_behind(
     with pytest.raises(UserError, match=said):
         train_particles([data], tmp_path / "model", brief(), **{"device": "cpu"} | options)
     assert not list(tmp_path.iterdir())
+
+
+def test_masks_of_nothing_are_no_data(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(data, folder)
+    for path in folder.glob("*_mask.png"):
+        cv2.imwrite(str(path), np.zeros_like(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)))
+    with pytest.raises(UserError, match="no particle is marked in any mask"):
+        train_particles([folder], tmp_path / "model", brief())
+    assert not (tmp_path / "model").exists()
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,9 @@ def test_bad_labels_are_one_line(tmp_path: Path, write_micrographs: Callable[...
     write_coco(tmp_path / "coco", [[]])
     with pytest.raises(UserError, match="a box but no outline"):
         read_labelled([tmp_path / "coco"])
+    write_coco(tmp_path / "coco", [])
+    with pytest.raises(UserError, match="nothing is marked in any label"):
+        read_labelled([tmp_path / "coco"])
 
 
 RING = [10, 10, 60, 10, 60, 50]

@@ -80,7 +80,7 @@ def read_panels(folders: Sequence[Path], ratings: Path | None = None) -> list[La
     Raises
     ------
     UserError
-        If there are none, or a file cannot be read, or a photograph is not rated, or two cannot be
+        If there are none, or none is corroded, or a file cannot be read, or a photograph is not rated, or two cannot be
         told apart by their names.
     """
     pairs = [pair for folder in folders for pair in _pairs(folder)]
@@ -97,6 +97,10 @@ def read_panels(folders: Sequence[Path], ratings: Path | None = None) -> list[La
         grey = cv2.cvtColor(read_rgb(image), cv2.COLOR_RGB2GRAY)
         thumbnails.append(
             cv2.resize(grey, (_THUMBNAIL_PX, _THUMBNAIL_PX), interpolation=cv2.INTER_AREA)
+        )
+    if not any(shares):
+        raise UserError(
+            "no corrosion is marked in any mask", where=", ".join(str(folder) for folder in folders)
         )
     rated = {} if ratings is None else _read_ratings(ratings)
     for name, (image, _) in zip(names, pairs, strict=True):

@@ -82,10 +82,12 @@ def train_particles(
     Raises
     ------
     UserError
-        If the data cannot be read or split, the recipe cannot be followed, or ``out`` holds
-        something else.
+        If the data cannot be read or split, or mark no particle, the recipe cannot be followed, or
+        ``out`` holds something else.
     """
     pictures = read_pictures(data)
+    if not any(picture.truth["particle"].any() for picture in pictures):
+        raise UserError("no particle is marked in any mask", where=", ".join(map(str, data)))
     stills = [picture for picture in pictures if picture.is_still]
     moving = [picture for picture in pictures if not picture.is_still]
     if recipe is not None:

@@ -45,7 +45,7 @@ def read_labelled(folders: Sequence[Path]) -> list[Micrograph]:
     ------
     UserError
         If a folder is missing or holds nothing labelled, or a file in it is damaged or does not fit
-        its image.
+        its image, or nothing is marked in any.
     """
     micrographs: list[Micrograph] = []
     for folder in folders:
@@ -59,6 +59,8 @@ def read_labelled(folders: Sequence[Path]) -> list[Micrograph]:
                 hint="label images <name>_labels.png, a COCO JSON, or YOLO polygons <name>.txt",
             )
         micrographs += found
+    if not any(one.labels.any() for one in micrographs):
+        raise UserError("nothing is marked in any label", where=", ".join(map(str, folders)))
     return micrographs
 
 
