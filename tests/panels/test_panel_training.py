@@ -11,6 +11,7 @@ import pytest
 import torch
 from small_panels import write_panels
 
+from pitflow.console.panel import chosen_recipe
 from pitflow.domains.panels.pictures import read_panels
 from pitflow.domains.panels.recipes import (
     ARCHITECTURES,
@@ -83,6 +84,14 @@ def test_unknown_recipes_and_sizes_are_refused(tmp_path: Path) -> None:
         file.write_text(text)
         with pytest.raises(UserError, match=said):
             read_recipe(file)
+
+
+def test_a_parameter_that_would_not_be_used_is_refused(tmp_path: Path) -> None:
+    none = {"beta": None, "theta": None, "theta_share": None}
+    for file, loss in ((None, "dice"), (tmp_path / "mine.toml", "ftl")):
+        with pytest.raises(UserError, match="--alpha: goes with --loss ftl"):
+            chosen_recipe(file, "unet", loss, 0.5, **none)
+    assert chosen_recipe(None, "unet", "ftl", 0.5, **none).loss[1].alpha == 0.5
 
 
 def test_the_recipe_that_comes_along_is_the_default() -> None:

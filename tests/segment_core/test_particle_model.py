@@ -466,3 +466,19 @@ def test_frames_of_recordings_are_shown_once(
     scores = evaluate("particles", [small_clip.parent / "truth"], device="cpu")
     assert asked == [(False, False)]
     assert scores["object"]["recall"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--data", "a", "--frames", "0:3"], "--frames: goes with --from alone"),
+        (["--from", "a", "--recipe", "particles"], "--recipe: does not go with --from"),
+        (["--from", "a", "--folds", "3"], "--folds: does not go with --from"),
+        ([], "give either --data or --from"),
+    ],
+)
+def test_options_that_would_not_be_used_are_refused(
+    options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "particles", *options]) == 2
+    assert said in capsys.readouterr().err

@@ -269,6 +269,8 @@ def test_classes_are_cross_validated_by_group(tmp_path: Path, classes: Path) -> 
     assert "Mean IoU" in page.read_text(encoding="utf-8")
     with pytest.raises(UserError, match="too few specimens"):
         class_study([classes], tmp_path, recipe=TINY_CLASSES, n_folds=5)
+    with pytest.raises(UserError, match="one fold leaves nothing"):
+        class_study([classes], tmp_path, recipe=TINY_CLASSES, n_folds=1)
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,8 @@ def read_panels(folders: Sequence[Path], ratings: Path | None = None) -> list[La
     Raises
     ------
     UserError
-        If there are none, or none is corroded, or a file cannot be read, or a photograph is not rated, or two cannot be
-        told apart by their names.
+        If there are none, or none is corroded, a file cannot be read, a photograph is not rated, or
+        two cannot be told apart by their names.
     """
     pairs = [pair for folder in folders for pair in _pairs(folder)]
     if not pairs:

@@ -64,7 +64,9 @@ def class_study(
         would leave nothing to choose the epoch by.
     """
     micrographs = read_classes(data, recipe.classes)
-    if len({one.group for one in micrographs}) <= n_folds or n_folds < 2:
+    if n_folds < 2:
+        raise UserError("one fold leaves nothing to train on", where="--splits", hint="2 or more")
+    if len({one.group for one in micrographs}) <= n_folds:
         raise UserError(f"too few specimens for {n_folds} folds", hint="choose fewer --splits")
     check_recipe(recipe, CHANNELS)
     make_folder(out)
