@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +45,18 @@ def test_labelled_images_are_found_in_natural_order(
     assert not pictures[0].views.company
     assert 0.5 < pictures[0].views.frame.max() <= 1
     assert len(list_images(tmp_path)) == 3
+
+
+def test_a_copy_in_another_folder_is_of_the_same_group(
+    tmp_path: Path, write_pictures: Callable[..., None]
+) -> None:
+    write_pictures(tmp_path / "one", ["v_0.5_1", "v_0.5_2", "w"])
+    write_pictures(tmp_path / "other", ["x", "y"], seed=5)
+    for end in (".png", "_mask.png"):
+        shutil.copy(tmp_path / "one" / f"v_0.5_2{end}", tmp_path / "other" / f"copy{end}")
+    groups = {p.name: p.group for p in read_pictures([tmp_path / "one", tmp_path / "other"])}
+    assert groups["copy.png"] == groups["v_0.5_1.png"] == groups["v_0.5_2.png"]
+    assert len(set(groups.values())) == 4
 
 
 def test_images_of_sixteen_bits_and_of_colour_become_grey(tmp_path: Path) -> None:
