@@ -75,6 +75,15 @@ def test_every_gesture_is_saved_as_a_pair_that_training_reads(
     assert told["area_px"] == read_pictures([tmp_path / "out"])[0].truth["particle"].sum()
 
 
+def test_a_first_gesture_that_finds_nothing_labels_nothing(server: Server, tmp_path: Path) -> None:
+    told = post(server, "images/1/edit", {"tool": "pencil", "points": [[9, 9]], "erase": True})
+    assert (told["area_px"], told["saved"], told["undo"]) == (0, False, True)
+    assert not (tmp_path / "out").exists()
+    assert post(server, "images/1/edit", {"tool": "pencil", "points": [[9, 9]]})["saved"]
+    told = post(server, "images/1/undo")
+    assert (told["area_px"], told["saved"]) == (0, True)
+
+
 def test_labels_survive_a_change_of_image_and_a_new_start(server: Server, photos: Path) -> None:
     post(server, "images/0/edit", {"tool": "pencil", "points": [[20, 20]], "radius_px": 5})
     before = get(server, "images/0/labels.png")
