@@ -50,6 +50,27 @@ def listed_images(paths: Sequence[Path], inside: Callable[[Path], list[Path]]) -
     return found
 
 
+def masks_in(folder: Path) -> list[Path]:
+    """Return the masks in a folder, by name.
+
+    Raises
+    ------
+    UserError
+        If one is there in another format, which would else be taken for none.
+    """
+    masks = sorted(
+        path
+        for path in folder.iterdir()
+        if path.stem.endswith(MASK_SUFFIX) and path.suffix.lower() in IMAGE_SUFFIXES
+    )
+    for path in masks:
+        if path.suffix != ".png":
+            raise UserError(
+                "masks are PNG, and end in .png", where=path, hint=f"save it as {path.stem}.png"
+            )
+    return masks
+
+
 def natural(path: Path) -> list[tuple[int, int, str]]:
     """Return a key that sorts names as people do: 2 before 10."""
     parts = re.split(r"(\d+)", path.name)

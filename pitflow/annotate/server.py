@@ -142,7 +142,11 @@ class Annotator:
         return self._open[1]
 
     def _saved(self, number: int) -> Answer:
-        self._items[number].save(self._desk(number).canvas.labels)
+        item, labels = self._items[number], self._desk(number).canvas.labels
+        # A first gesture that found nothing says nothing of the image: training would take a file
+        # of no labels for an image on which there is nothing.
+        if labels.any() or item.labels.exists():
+            item.save(labels)
         return self._state(number)
 
     def _state(self, number: int) -> Answer:

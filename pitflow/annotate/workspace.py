@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,12 +109,14 @@ def list_items(paths: Sequence[Path], out: Path | None, *, separate: bool = Fals
     Raises
     ------
     UserError
-        If a path is missing or no image, or two images would share their labels.
+        If a path is missing or no image, or two images would share their labels, be it that ``out``
+        holds another image of the same name.
     """
     if out is not None and out.exists() and not out.is_dir():
         raise UserError("is a file, not a folder for labels", where=out, hint="change --output")
     suffix = LABELS_SUFFIX if separate else MASK_SUFFIX
     items: dict[Path, Item] = {}
+    there = {} if out is None or not out.is_dir() else {path.stem: path for path in _images([out])}
     for image in _images(paths):
         folder = image.parent if out is None else out
         labels = folder / f"{image.stem}{suffix}.png"
@@ -124,6 +127,13 @@ def list_items(paths: Sequence[Path], out: Path | None, *, separate: bool = Fals
                 hint="label them in separate calls, each with its own -o",
             )
         copy = None if out is None or out.resolve() == image.parent.resolve() else out / image.name
+        earlier = there.get(image.stem)
+        if copy is not None and earlier is not None and not _are_same(image, earlier):
+            raise UserError(
+                f"would share its labels with {earlier}, which is another image",
+                where=image,
+                hint="give each folder of images an --output of its own",
+            )
         items[labels] = Item(image, labels, copy, separate)
     if not items:
         raise UserError("no image in it", where=paths[0] if paths else None)
@@ -159,6 +169,11 @@ def _images(paths: Sequence[Path]) -> list[Path]:
         else:
             raise UserError("no such file or folder", where=path)
     return found
+
+
+def _are_same(image: Path, other: Path) -> bool:
+    """Return whether two files are one image: of one kind, and alike to the last byte."""
+    return image.suffix == other.suffix and filecmp.cmp(image, other, shallow=False)
 
 
 def _write(path: Path, data: bytes) -> None:

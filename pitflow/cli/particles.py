@@ -74,7 +74,12 @@ def train_on_particles(
     data = all_data(data, more)
     if bool(data) == (from_run is not None):
         raise UserError("give either --data or --from", where="pitflow train particles")
+    if from_run is None and frames is not None:
+        raise UserError("goes with --from alone", where="--frames")
     if from_run is not None:
+        for option, given in (("--recipe", recipe), ("--folds", folds)):
+            if given is not None:
+                raise UserError("does not go with --from", where=option)
         span = None if frames is None else parse_frames(frames)
         adapt_with_progress(
             from_run, output, span, initial, epochs, seed, device, workers, overwrite=overwrite

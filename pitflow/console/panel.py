@@ -24,9 +24,18 @@ def chosen_recipe(
     theta: float | None,
     theta_share: float | None,
 ) -> Recipe:
-    """Return the recipe of a file, or of a model and a loss with their parameters."""
+    """Return the recipe of a file, or of a model and a loss with their parameters.
+
+    Raises
+    ------
+    UserError
+        If there is none, or a parameter is given that it does not have.
+    """
     from pitflow.domains.panels.recipes import panel_recipe, read_recipe, with_theta
 
+    for option, value in (("--alpha", alpha), ("--beta", beta)):
+        if value is not None and (file is not None or loss != "ftl"):
+            raise UserError("goes with --loss ftl, and without --recipe", where=option)
     chosen = (
         panel_recipe(model, loss, alpha=alpha, beta=beta) if file is None else read_recipe(file)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 
 from rich.console import Console
@@ -39,7 +40,7 @@ def study_with_progress(
         )
     grid = RichTable("epochs", "learning rate", *_SCORES, title="Pixels of the tested tiles")
     for row in table.to_dict("records"):
-        scores = (f"{row[name]:.3f}" for name in _SCORES)
+        scores = ("-" if isnan(row[name]) else f"{row[name]:.3f}" for name in _SCORES)
         grid.add_row(str(row["epochs"]), f"{row['learning_rate']:g}", *scores)
     Console().print(grid)
     sys.stdout.write(f"{output}\n")

@@ -152,7 +152,7 @@ def study_with_progress(
     Raises
     ------
     UserError
-        If the recipe is for another task.
+        If an option does not go with the task.
     """
     from pitflow.compute import Compute
     from pitflow.domains.recipe import InstanceRecipe
@@ -160,6 +160,14 @@ def study_with_progress(
     from pitflow.domains.sem.study_classes import N_FOLDS, class_study
 
     chosen = choose_recipe(task, "gelan", recipe, epochs, no_texture=False)
+    if not isinstance(chosen, InstanceRecipe):
+        for option, given in (
+            ("--pretrain", pretrain),
+            ("--paired", paired),
+            ("--baseline-epochs", baseline_epochs),
+        ):
+            if given:
+                raise UserError("is for instances, not for --task semantic", where=option)
     compute = Compute(workers=workers, cluster=cluster)
     with Bar() as bar:
         if isinstance(chosen, InstanceRecipe):

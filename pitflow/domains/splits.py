@@ -14,8 +14,9 @@ def split(
 ) -> tuple[list[int], list[int]]:
     """Split items into two sides by whole groups; returns their positions.
 
-    The second side gets about ``share`` of the total weight: groups are taken in random order while
-    they fit.
+    The second side gets about ``share`` of the total weight, and of the groups that weigh nothing
+    (pictures on which there is nothing) about the same share: both sides are to learn or to be
+    tested on those too. Groups are taken in random order while they fit.
 
     Raises
     ------
@@ -33,18 +34,20 @@ def split(
         total[group] += weight
     wanted = share * sum(total.values())
     order = [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
-    aside: set[str] = set()
     held = 0.0
+    empty = [name for name in order if total[name] == 0]
+    aside = set(empty[: min(round(share * len(empty)), len(names) - 1)])
     for name in order:
-        if held + total[name] <= wanted:
+        if total[name] > 0 and held + total[name] <= wanted:
             aside.add(name)
             held += total[name]
-    if held == 0:
-        # Nothing that holds truth fits. The lightest of several that do is nearest to the share; a
-        # single one is needed for training.
-        holding = sorted((name for name in names if total[name] > 0), key=total.__getitem__)
-        aside = {holding[0]} if len(holding) > 1 else {n for n in names if n not in holding[:1]}
-        aside = aside if len(aside) < len(names) else {order[0]}
+    holding = sorted((name for name in names if total[name] > 0), key=total.__getitem__)
+    if len(holding) > 1 and held == 0:
+        # Nothing that holds truth fits. The lightest is nearest to the share.
+        aside.add(holding[0])
+    if not aside:
+        # A single one that holds truth is needed for training.
+        aside = {empty[0]}
     first = [index for index, group in enumerate(groups) if group not in aside]
     second = [index for index, group in enumerate(groups) if group in aside]
     return first, second

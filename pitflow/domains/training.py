@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,11 +13,13 @@ import torch
 from torch import nn
 
 from pitflow.compute import Progress
-from pitflow.domains.recipe import AnyRecipe
+from pitflow.domains.recipe import AnyRecipe, InstanceRecipe
 from pitflow.errors import UserError
 from pitflow.provenance import software_versions
 from pitflow.segment.checkpoint import WEIGHTS, Card
+from pitflow.segment.dense import DensePredictor
 from pitflow.segment.networks import build_network
+from pitflow.segment.tiles import plan_tiles
 from pitflow.segment.training.learn import (
     STATE,
     OtherTrainingError,
@@ -55,18 +58,77 @@ def new_card(recipe: AnyRecipe) -> Card:
     )
 
 
+def check_recipe(
+    recipe: AnyRecipe, channels: Collection[str], classes: Collection[str] | None = None
+) -> None:
+    """Refuse a recipe that would only fail in the midst of a training.
+
+    Parameters
+    ----------
+    channels, classes:
+        Those that there are; None: classes may have any name.
+
+    Raises
+    ------
+    UserError
+        If it names others, or its network cannot take images and tiles of its sizes.
+    """
+    for kind, named, known in (
+        ("channel", recipe.channels, channels),
+        ("class", recipe.classes, recipe.classes if classes is None else classes),
+    ):
+        if unknown := [name for name in named if name not in known]:
+            raise UserError(
+                f"no {kind} is called {unknown[0]!r}",
+                where=f"recipe {recipe.name}",
+                hint=f"known: {', '.join(known)}",
+            )
+    network = new_network(recipe)
+    multiple = int(network.multiple)
+    if recipe.crop_px % multiple:
+        raise UserError(
+            f"crop_px = {recipe.crop_px}: its network takes multiples of {multiple} px",
+            where=f"recipe {recipe.name}",
+        )
+    larger = 4 * recipe.tile_px, 4 * recipe.tile_px
+    try:
+        if isinstance(recipe, InstanceRecipe):
+            plan_tiles(larger, recipe.tile_px, overlap=recipe.overlap_px, multiple=multiple)
+        else:
+            DensePredictor.of(network, new_card(recipe)).plan(larger)
+    except ValueError as error:
+        raise UserError(f"tile_px: {error}", where=f"recipe {recipe.name}") from error
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder of a training or a study, if it is not there.
+
+    Raises
+    ------
+    UserError
+        If it cannot be made, or not be written to.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"cannot be made, or not be written to ({error.strerror})",
+            where=out,
+            hint="change --output",
+        ) from error
+
+
 def prepare_folder(out: Path, *, overwrite: bool) -> None:
     """Make the folder of a training; with ``overwrite``, drop the training that is in it.
 
     Raises
     ------
     UserError
-        If it cannot be made, or holds a model that was not trained there.
+        If it cannot be made or written to, or holds a model that was not trained there.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot be made ({error.strerror})", where=out) from error
+    make_folder(out)
     if overwrite:
         (out / STATE).unlink(missing_ok=True)
         shutil.rmtree(out / "log", ignore_errors=True)

@@ -75,6 +75,15 @@ def test_every_gesture_is_saved_as_a_pair_that_training_reads(
     assert told["area_px"] == read_pictures([tmp_path / "out"])[0].truth["particle"].sum()
 
 
+def test_a_first_gesture_that_finds_nothing_labels_nothing(server: Server, tmp_path: Path) -> None:
+    told = post(server, "images/1/edit", {"tool": "pencil", "points": [[9, 9]], "erase": True})
+    assert (told["area_px"], told["saved"], told["undo"]) == (0, False, True)
+    assert not (tmp_path / "out").exists()
+    assert post(server, "images/1/edit", {"tool": "pencil", "points": [[9, 9]]})["saved"]
+    told = post(server, "images/1/undo")
+    assert (told["area_px"], told["saved"]) == (0, True)
+
+
 def test_labels_survive_a_change_of_image_and_a_new_start(server: Server, photos: Path) -> None:
     post(server, "images/0/edit", {"tool": "pencil", "points": [[20, 20]], "radius_px": 5})
     before = get(server, "images/0/labels.png")
@@ -169,6 +178,58 @@ def test_a_file_that_is_no_image_is_told_when_it_is_opened(photos: Path) -> None
     annotator = Annotator(list_items([photos], None))
     with pytest.raises(UserError, match=r"c\.png.*not an image"):
         annotator.image(2)
+
+
+def test_labels_are_never_shared_with_another_image_of_the_same_name(
+    photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    Annotator(list_items([photos], out)).edit(0, b'{"tool": "pencil", "points": [[9, 9]]}')
+    assert len(list_items([photos], out)) == 2
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("a.png", "a.tif"):
+        cv2.imwrite(str(other / name), np.full((200, 300), 90, np.uint8))
+        with pytest.raises(UserError, match=r"share its labels with .*out/a\.png"):
+            list_items([other / name], out)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_a_gesture_is_for_the_image_that_was_shown(server: Server, tmp_path: Path) -> None:
+    browser = Browser(tmp_path / "profile", server.address)
+    try:
+        browser.wait_for("typeof page !== 'undefined' && page.labels !== null")
+        # The next image is asked for while an earlier gesture is at work, and the old one is shown.
+        browser.evaluate(
+            "page.busy = new Promise((done) => { window.go = done; }); open(1);"
+            " change('edit', { tool: 'pencil', points: [[20, 20]] }); go(); page.busy"
+        )
+        assert (tmp_path / "out" / "a_mask.png").exists()
+        assert not (tmp_path / "out" / "b_mask.png").exists()
+        assert browser.evaluate("[page.number, page.images[0].labelled]") == [1, True]
+    finally:
+        browser.close()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_of_an_image_that_cannot_be_read_none_is_shown(photos: Path, tmp_path: Path) -> None:
+    (photos / "c.png").write_text("no image")
+    with Server(Annotator(list_items([photos], None))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        browser = Browser(tmp_path / "profile", server.address)
+        try:
+            browser.wait_for("typeof page !== 'undefined' && page.labels !== null")
+            browser.evaluate("open(2)")
+            assert browser.evaluate("page.image") is None
+            told = "document.getElementById('error').textContent"
+            assert "not an image" in browser.evaluate(told)
+            current = "document.querySelector('[aria-current=true]').textContent"
+            assert browser.evaluate(current) == "c.png"
+        finally:
+            browser.close()
+            server.shutdown()
+            thread.join()
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")

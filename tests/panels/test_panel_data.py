@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from small_panels import a_panel
+from small_panels import a_panel, write_panels
 
 from pitflow.domains.panels.duplicates import duplicate_groups
 from pitflow.domains.panels.folds import stratified_parts
@@ -44,6 +44,30 @@ def test_ratings_and_specimens_from_a_table(labelled: Path, tmp_path: Path) -> N
         read_panels([labelled], table)
 
 
+def test_photographs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    folders = [write_panels(tmp_path / name, 2) for name in ("day 1", "day 2")]
+    for n in range(2):
+        panel = a_panel(7 + n)
+        cv2.imwrite(str(folders[1] / f"p{n:02}.png"), panel.image[..., ::-1])
+        cv2.imwrite(str(folders[1] / f"p{n:02}_mask.png"), panel.mask.astype(np.uint8) * 255)
+    panels = read_panels(folders)
+    names = ["p00 (day 1)", "p01 (day 1)", "p00 (day 2)", "p01 (day 2)"]
+    assert [panel.name for panel in panels] == [panel.group for panel in panels] == names
+    table = tmp_path / "ratings.csv"
+    table.write_text("image,rating\np00,5\np01,6\n")
+    with pytest.raises(UserError, match="several photographs are called p00"):
+        read_panels(folders, table)
+    with pytest.raises(UserError, match="give each folder once"):
+        read_panels([folders[0], folders[0]])
+
+
+def test_a_mask_in_another_format_is_not_taken_for_none(tmp_path: Path) -> None:
+    write_panels(tmp_path, 2)
+    (tmp_path / "p01_mask.png").rename(tmp_path / "p01_mask.PNG")
+    with pytest.raises(UserError, match=r"p01_mask\.PNG: masks are PNG.* save it as p01_mask\.png"):
+        read_panels([tmp_path])
+
+
 def test_bad_folders_and_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         read_panels([tmp_path / "none"])
@@ -56,16 +80,37 @@ def test_bad_folders_and_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no image, or a damaged"):
         read_panels([tmp_path])
     cv2.imwrite(str(tmp_path / "a.jpg"), np.zeros((5, 4, 3), np.uint8))
+    with pytest.raises(UserError, match="no corrosion is marked in any mask"):
+        read_panels([tmp_path])
+    cv2.imwrite(str(tmp_path / "a_mask.png"), np.full((4, 4), 255, np.uint8))
     with pytest.raises(UserError, match="4 x 4 px"):
         read_panels([tmp_path])[0].read()
     with pytest.raises(UserError, match="same name"):
         list_images([tmp_path, tmp_path / "a.jpg"])
 
 
-def test_masks_of_0_and_1_and_of_0_and_255(tmp_path: Path) -> None:
-    for full in (1, 255):
-        cv2.imwrite(str(tmp_path / "m.png"), np.array([[0, full]], np.uint8))
-        assert read_mask(tmp_path / "m.png").tolist() == [[False, True]]
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("full", [1, 2, 100, 255, np.array([0, 0, 255])])
+def test_a_mask_of_two_values_is_true_where_it_is_not_0(
+    depth: type, full: int | np.ndarray, tmp_path: Path
+) -> None:
+    pixels = np.zeros((1, 2, 3), depth)
+    pixels[0, 1] = full
+    cv2.imwrite(str(tmp_path / "m.png"), pixels)
+    assert read_mask(tmp_path / "m.png").tolist() == [[False, True]]
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_a_soft_mask_is_true_from_half_its_scale(depth: type, tmp_path: Path) -> None:
+    half = np.iinfo(depth).max // 2
+    cv2.imwrite(str(tmp_path / "m.png"), np.array([[0, 7, half, half + 1, 2 * half]], depth))
+    assert read_mask(tmp_path / "m.png").tolist() == [[False, False, False, True, True]]
+
+
+def test_which_of_several_classes_are_meant_cannot_be_told(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "m.png"), np.array([[0, 1, 2]], np.uint8))
+    with pytest.raises(UserError, match="has the values 0, 1, 2: a mask has 0 where"):
+        read_mask(tmp_path / "m.png")
 
 
 def test_colours_are_red_first(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from small_panels import write_panels
 
+from pitflow.console.panel import chosen_recipe
 from pitflow.domains.panels.pictures import read_panels
 from pitflow.domains.panels.recipes import (
     ARCHITECTURES,
@@ -75,6 +76,22 @@ def test_unknown_recipes_and_sizes_are_refused(tmp_path: Path) -> None:
     file.write_text('model = "unet"\nloss = "dice"\n[training]\nepochs = 0\n')
     with pytest.raises(UserError, match="epochs"):
         read_recipe(file)
+    for text, said in (
+        ('channels = ["grey"]', "channels are grey, and photographs have red, green, blue"),
+        ('classes = ["rust", "dirt"]', "classes are rust, dirt, and photographs have corrosion"),
+        ("halo_px = 400", "tile_px: tiles of"),
+    ):
+        file.write_text(text)
+        with pytest.raises(UserError, match=said):
+            read_recipe(file)
+
+
+def test_a_parameter_that_would_not_be_used_is_refused(tmp_path: Path) -> None:
+    none = {"beta": None, "theta": None, "theta_share": None}
+    for file, loss in ((None, "dice"), (tmp_path / "mine.toml", "ftl")):
+        with pytest.raises(UserError, match="--alpha: goes with --loss ftl"):
+            chosen_recipe(file, "unet", loss, 0.5, **none)
+    assert chosen_recipe(None, "unet", "ftl", 0.5, **none).loss[1].alpha == 0.5
 
 
 def test_the_recipe_that_comes_along_is_the_default() -> None:
@@ -224,8 +241,25 @@ def test_a_study_stops_goes_on_and_tells(
     assert len(history) == 2
 
 
+@pytest.mark.usefixtures("tiny_networks")
+def test_a_study_is_told_over_its_own_baseline(labelled: Path, tmp_path: Path) -> None:
+    models = ("et-unet", "unet", "guided-et-unet", "s-guided-et-unet")
+    config = StudyConfig(models=models, folds=2, size=32, epochs=1)
+    page = write_study_page(run_study([labelled], tmp_path, config)).read_text()
+    for text in ("over ET-UNet", "whose ET-UNet scored best", "on which ET-UNet does worst"):
+        assert text in page
+    assert "over UNet" not in page
+    assert "plain U-Net" not in page
+    # After one epoch none of them finds anything, but only two are one network.
+    assert len(set(pd.read_csv(tmp_path / "table2.csv")["mean"])) <= 2
+    assert page.count("are one network") == 1
+    assert "Guided ET-UNet and S-Guided ET-UNet are one network" in page
+
+
 def test_a_study_of_unknown_models_is_refused(labelled: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no panel model"):
         plan_tasks([labelled], tmp_path, StudyConfig(models=("unet", "vnet"), folds=2))
     with pytest.raises(UserError, match="cannot be split"):
         plan_tasks([labelled], tmp_path, StudyConfig(folds=20))
+    with pytest.raises(UserError, match="unet is named twice"):
+        plan_tasks([labelled], tmp_path, StudyConfig(models=("unet", "unet"), folds=2))

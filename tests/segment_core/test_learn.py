@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from pitflow.domains.training import going_on_or_anew
+from pitflow.domains.training import going_on_or_anew, make_folder
 from pitflow.errors import UserError
 from pitflow.segment.networks import build_network
 from pitflow.segment.networks.unet import UNetConfig
@@ -240,6 +242,32 @@ def test_a_diverging_training_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="diverged"):
         train(network, Squares(), infinite, None, CONFIG, tmp_path)
     assert not (tmp_path / STATE).exists()
+
+
+def test_a_full_disk_is_told_as_such_and_leaves_nothing_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> int:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        a_training(tmp_path, identity="one")
+    assert not list(tmp_path.glob("*.partial"))
+
+
+@pytest.mark.parametrize("path", ["file", "file/model", "folder"])
+def test_a_folder_that_cannot_be_written_to_is_told_at_once(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_file(dir: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(dir))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", no_file)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot be made, or not be written to"):
+        make_folder(tmp_path / path)
 
 
 def test_the_state_is_plain_data(tmp_path: Path) -> None:

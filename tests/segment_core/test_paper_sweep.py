@@ -69,6 +69,19 @@ def test_a_changed_sweep_begins_anew(data: Path, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(again, sweep(data, tmp_path / "alone", epochs=(2,), **options))
 
 
+def test_a_rate_at_which_training_diverges_is_a_row(data: Path, tmp_path: Path) -> None:
+    table = sweep(data, tmp_path, epochs=(1,), learning_rates=(1e-3, 1e30))
+    assert table["f1"].isna().tolist() == [False, True]
+    assert pd.read_csv(tmp_path / "table.csv")["f1"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
+def test_what_is_no_learning_rate_is_refused(rate: float, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is no learning rate"):
+        sweep(data, tmp_path / "out", learning_rates=(1e-3, rate))
+    assert not (tmp_path / "out").exists()
+
+
 def test_one_tile_is_too_few(tmp_path: Path, write_pictures: Callable[..., None]) -> None:
     write_pictures(tmp_path / "data", ["only"])
     with pytest.raises(UserError, match="too few"):

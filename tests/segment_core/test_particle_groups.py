@@ -67,6 +67,15 @@ def test_the_part_kept_aside_has_about_its_share_of_the_truth() -> None:
     assert split(groups, [1.0] * 100, 0.2, seed=4) != (first, second)
 
 
+@pytest.mark.parametrize(("holding", "empty", "aside"), [(10, 10, 2), (1, 5, 1), (0, 10, 2)])
+def test_pictures_of_nothing_are_learned_from_too(holding: int, empty: int, aside: int) -> None:
+    weights = [50.0] * holding + [0.0] * empty
+    groups = [str(index) for index in range(len(weights))]
+    first, second = split(groups, weights, 0.2, seed=0)
+    assert sum(weights[index] == 0 for index in second) == aside
+    assert sum(weights[index] > 0 for index in first) == holding - round(0.2 * holding)
+
+
 def test_one_group_cannot_be_split() -> None:
     with pytest.raises(UserError, match="none can be kept aside"):
         split(["a", "a"], [1, 1], 0.2, seed=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from pitflow.domains import included
 from pitflow.domains.particles import evaluate as evaluation
 from pitflow.domains.particles import train
 from pitflow.domains.particles.crossfit import cross_fit, fold_parts
-from pitflow.domains.particles.evaluate import evaluate, format_scores
+from pitflow.domains.particles.evaluate import evaluate, format_scores, score_particles
 from pitflow.domains.particles.fit import How
 from pitflow.domains.particles.model import STILLS, ParticleModel, load_model
+from pitflow.domains.particles.picture import Picture
 from pitflow.domains.particles.pictures import read_pictures
 from pitflow.domains.particles.recipes import MOVING, SINGLE, find_recipe
 from pitflow.domains.particles.segment import segment_images
@@ -131,6 +133,18 @@ def test_recordings_and_single_images_have_a_recipe_and_a_network_each(
     assert tuned.scores["out of fold"]["stills"]["n_images"] == 8
 
 
+def test_where_the_truth_is_not_known_nothing_is_right_or_wrong() -> None:
+    truth, known = np.zeros((2, 40, 40), bool)
+    truth[5:10, 5:10] = known[:, :20] = True
+    picture = Picture("a", "a", truth.astype(np.uint8), {"particle": truth}, known=known)
+    found = truth.copy()
+    found[20:25, 25:30] = True
+    scores = score_particles(None, [picture], [found])
+    assert (scores["pixel"]["precision"], scores["object"]["n_predicted"]) == (1.0, 1)
+    found[20:25, 5:10] = True
+    assert score_particles(None, [picture], [found])["pixel"]["precision"] == 0.5
+
+
 def test_flips_may_be_left_out(trained: Path, unseen: Path) -> None:
     assert evaluate(str(trained), [unseen], device="cpu", flips=False)["pixel"]["f1"] > 0.85
 
@@ -235,6 +249,34 @@ def test_what_is_refused_leaves_nothing_behind(
 ) -> None:
     with pytest.raises(UserError, match=said):
         train_particles([data], tmp_path / "model", brief(), **{"device": "cpu"} | options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_masks_of_nothing_are_no_data(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(data, folder)
+    for path in folder.glob("*_mask.png"):
+        cv2.imwrite(str(path), np.zeros_like(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)))
+    with pytest.raises(UserError, match="no particle is marked in any mask"):
+        train_particles([folder], tmp_path / "model", brief())
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"channels": ("frame", "colour")}, "no channel is called 'colour'; known: frame"),
+        ({"classes": ("particle", "bubble")}, "no class is called 'bubble'; known: particle, pit"),
+        ({"classes": ("pit",)}, "has no class particle"),
+        ({"crop_px": 63}, "crop_px = 63: its network takes multiples of"),
+        ({"halo_px": 900}, "tile_px: tiles of"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_refused_before_it_is(
+    data: Path, tmp_path: Path, values: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        train_particles([data], tmp_path / "model", brief().model_copy(update=values))
     assert not list(tmp_path.iterdir())
 
 
@@ -424,3 +466,19 @@ def test_frames_of_recordings_are_shown_once(
     scores = evaluate("particles", [small_clip.parent / "truth"], device="cpu")
     assert asked == [(False, False)]
     assert scores["object"]["recall"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--data", "a", "--frames", "0:3"], "--frames: goes with --from alone"),
+        (["--from", "a", "--recipe", "particles"], "--recipe: does not go with --from"),
+        (["--from", "a", "--folds", "3"], "--folds: does not go with --from"),
+        ([], "give either --data or --from"),
+    ],
+)
+def test_options_that_would_not_be_used_are_refused(
+    options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "particles", *options]) == 2
+    assert said in capsys.readouterr().err

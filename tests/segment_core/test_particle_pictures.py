@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +47,18 @@ def test_labelled_images_are_found_in_natural_order(
     assert len(list_images(tmp_path)) == 3
 
 
+def test_a_copy_in_another_folder_is_of_the_same_group(
+    tmp_path: Path, write_pictures: Callable[..., None]
+) -> None:
+    write_pictures(tmp_path / "one", ["v_0.5_1", "v_0.5_2", "w"])
+    write_pictures(tmp_path / "other", ["x", "y"], seed=5)
+    for end in (".png", "_mask.png"):
+        shutil.copy(tmp_path / "one" / f"v_0.5_2{end}", tmp_path / "other" / f"copy{end}")
+    groups = {p.name: p.group for p in read_pictures([tmp_path / "one", tmp_path / "other"])}
+    assert groups["copy.png"] == groups["v_0.5_1.png"] == groups["v_0.5_2.png"]
+    assert len(set(groups.values())) == 4
+
+
 def test_images_of_sixteen_bits_and_of_colour_become_grey(tmp_path: Path) -> None:
     deep = np.full((4, 5), 40000, np.uint16)
     cv2.imwrite(str(tmp_path / "deep.png"), deep)
@@ -78,6 +91,23 @@ def _empty(folder: Path, write_pictures: Callable[..., None]) -> None:
     (folder / "a_mask.png").write_bytes(b"")
 
 
+def _alone(folder: Path, write_pictures: Callable[..., None]) -> None:
+    write_pictures(folder, ["a", "b"])
+    (folder / "a.png").unlink()
+
+
+def _as_tiff(folder: Path, write_pictures: Callable[..., None]) -> None:
+    write_pictures(folder, ["a", "b"])
+    mask = cv2.imread(str(folder / "a_mask.png"), cv2.IMREAD_UNCHANGED)
+    (folder / "a_mask.png").unlink()
+    cv2.imwrite(str(folder / "a_mask.tif"), mask)
+
+
+def _in_capitals(folder: Path, write_pictures: Callable[..., None]) -> None:
+    write_pictures(folder, ["a", "b"])
+    (folder / "a_mask.png").rename(folder / "a_mask.PNG")
+
+
 def _no_truth(folder: Path, write_pictures: Callable[..., None]) -> None:
     folder.mkdir()
     (folder / "truth.json").write_text("{}")
@@ -90,7 +120,19 @@ def _no_recording(folder: Path, write_pictures: Callable[..., None]) -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [_missing, _unlabelled, _other_size, _text, _empty, _no_truth, _no_recording]
+    "make",
+    [
+        _missing,
+        _unlabelled,
+        _other_size,
+        _text,
+        _empty,
+        _alone,
+        _as_tiff,
+        _in_capitals,
+        _no_truth,
+        _no_recording,
+    ],
 )
 def test_bad_data_is_named_in_one_line(
     tmp_path: Path, make: Callable[..., None], write_pictures: Callable[..., None]

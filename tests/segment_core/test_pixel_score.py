@@ -107,3 +107,8 @@ def test_one_group_has_no_interval() -> None:
     assert scores["pixel_f1_interval_95"] == [None, None]
     assert scores["n_groups"] == 1
     assert score.score_masks(masks, masks)["pixel_f1_interval_95"] == [1, 1]
+
+
+def test_of_what_is_never_defined_there_is_no_interval() -> None:
+    empty = [np.zeros((4, 4), bool)] * 3
+    assert score.score_masks(empty, empty)["pixel_f1_interval_95"] == [None, None]

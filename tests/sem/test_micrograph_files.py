@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from pitflow.domains.sem.data_bar import find_data_bar
-from pitflow.domains.sem.labels import fill_polygons, paint, read_labelled
+from pitflow.domains.sem.labels import fill_polygons, paint, read_classes, read_labelled
 from pitflow.domains.sem.micrographs import group_of, list_micrographs, read_grey
 from pitflow.errors import UserError
 
@@ -194,6 +194,74 @@ def test_bad_labels_are_one_line(tmp_path: Path, write_micrographs: Callable[...
     write_coco(tmp_path / "coco", [[]])
     with pytest.raises(UserError, match="a box but no outline"):
         read_labelled([tmp_path / "coco"])
+    write_coco(tmp_path / "coco", [])
+    with pytest.raises(UserError, match="nothing is marked in any label"):
+        read_labelled([tmp_path / "coco"])
+
+
+RING = [10, 10, 60, 10, 60, 50]
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "says"),
+    [
+        ([[*RING, 3]], "cannot be read"),
+        (RING, "cannot be read"),
+        ([list("abcdef")], "cannot be read"),
+        ([[float("nan")] * 6], "not all numbers"),
+        ({"counts": [5, 5, 90], "size": [80, 120]}, "does not fill its image"),
+        ({"counts": [5, 5, 90]}, "'size'"),
+        ({"counts": [9600], "size": [120, 80]}, "does not fit its image"),
+    ],
+)
+def test_an_outline_that_makes_no_sense_is_refused(
+    segmentation: object, says: str, tmp_path: Path
+) -> None:
+    write_coco(tmp_path, [segmentation])
+    with pytest.raises(UserError, match=rf"annotations\.json: .*{says}"):
+        read_labelled([tmp_path])
+
+
+def test_labels_of_an_image_of_another_size_are_refused(tmp_path: Path) -> None:
+    write_coco(tmp_path, [[RING]])
+    cv2.imwrite(str(tmp_path / "a.png"), picture()[::2, ::2])
+    with pytest.raises(UserError, match="120 x 80 px, and it is of 60 x 40 px"):
+        read_labelled([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b"0 nan 0.1 0.5 0.1 0.5 0.5", "line 1 lies outside"),
+        (b"0 12 10 60 10 60 50", "line 1 lies outside"),
+        (b"0 \xe9", "cannot be read"),
+    ],
+)
+def test_polygons_that_make_no_sense_are_refused(line: bytes, says: str, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), picture())
+    (tmp_path / "a.txt").write_bytes(line)
+    with pytest.raises(UserError, match=says):
+        read_labelled([tmp_path])
+
+
+def test_polygons_in_folders_beside_those_of_their_images(tmp_path: Path) -> None:
+    for kind in ("labels", "images"):
+        (tmp_path / kind / "train").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "images" / "train" / "a.png"), picture())
+    (tmp_path / "labels" / "train" / "a.txt").write_text("0 0.1 0.1 0.5 0.1 0.5 0.5\n")
+    assert read_labelled([tmp_path])[0].labels.max() == 1
+
+
+def test_numbers_of_objects_are_no_classes(tmp_path: Path) -> None:
+    classes = ("oxide", "crack")
+    write_coco(tmp_path, [[RING]])
+    with pytest.raises(UserError, match="outlines of objects, not of classes"):
+        read_classes([tmp_path], classes)
+    cv2.imwrite(str(tmp_path / "a_labels.png"), np.full((80, 120), 2, np.uint8))
+    assert read_classes([tmp_path], classes)[0].labels.max() == 2
+    cv2.imwrite(str(tmp_path / "a_labels.png"), np.full((80, 120), 255, np.uint8))
+    with pytest.raises(UserError, match="label 255: classes are 1 oxide, 2 crack"):
+        read_classes([tmp_path], classes)
 
 
 def test_labels_are_cut_with_the_data_bar(tmp_path: Path) -> None:

@@ -118,3 +118,7 @@ def test_unknown_choices_are_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     for choice in wrong:
         assert run("train", "sem", "--data", tmp_path, "-o", tmp_path / "m", *choice) == 2
         assert "no recipe" in capsys.readouterr().err
+    for option in (("--pretrain", tmp_path), ("--paired",), ("--baseline-epochs", 3)):
+        study = ("sem-study", "--data", tmp_path, "-o", tmp_path / "s", "--task", "semantic")
+        assert run(*study, *option) == 2
+        assert f"{option[0]}: is for instances" in capsys.readouterr().err

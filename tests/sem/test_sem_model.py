@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -58,6 +60,17 @@ TINY_CLASSES = OXIDE.model_copy(
 def data(tmp_path_factory: pytest.TempPathFactory, write_micrographs: Callable[..., None]) -> Path:
     folder = tmp_path_factory.mktemp("data")
     write_micrographs(folder, NAMES)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """The same, every object one of two classes."""
+    folder = tmp_path_factory.mktemp("classes")
+    for name in NAMES:
+        shutil.copy(data / f"{name}.png", folder)
+        labels = cv2.imread(str(data / f"{name}_labels.png"), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(folder / f"{name}_labels.png"), np.where(labels > 2, labels - 2, labels))
     return folder
 
 
@@ -171,24 +184,24 @@ def test_mask_rcnn_is_trained_by_the_same_loop(
     assert load_instance_model(str(tmp_path / "model")).card == card
 
 
-def test_classes_go_the_dense_way(tmp_path: Path, data: Path) -> None:
-    card = train_sem([data], tmp_path / "model", TINY_CLASSES)
+def test_classes_go_the_dense_way(tmp_path: Path, classes: Path) -> None:
+    card = train_sem([classes], tmp_path / "model", TINY_CLASSES)
     assert card.classes == ("oxide", "crack")
     assert set(next(iter(card.scores.values()))["iou"]) == {"oxide", "crack"}
     with pytest.raises(UserError, match="finds no instances"):
         load_instance_model(str(tmp_path / "model"))
     with pytest.raises(UserError, match="--pretrain"):
-        train_sem([data], tmp_path / "other", TINY_CLASSES, pretrain=[data])
+        train_sem([classes], tmp_path / "other", TINY_CLASSES, pretrain=[classes])
 
 
 def test_classes_seen_from_farther_away_have_the_size_of_the_micrograph(
-    tmp_path: Path, data: Path
+    tmp_path: Path, classes: Path
 ) -> None:
     recipe = TINY_CLASSES.model_copy(update={"look_from": 0.5})
-    train_sem([data], tmp_path / "model", recipe)
+    train_sem([classes], tmp_path / "model", recipe)
     model = ClassModel(*load_checkpoint(tmp_path / "model"))
     assert model.classify(np.zeros((70, 45), np.uint8)).shape == (70, 45)
-    one = read_labelled([data])[0]
+    one = read_labelled([classes])[0]
     samples = ClassSamples([one], STILL, 48, 2, zoom=0.5)
     sample = samples.draw(0, np.random.default_rng(0))
     share = np.count_nonzero(sample.truth[0]) / np.count_nonzero(one.labels == 1)
@@ -246,16 +259,35 @@ def test_a_changed_task_of_a_study_begins_anew(
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_classes_are_cross_validated_by_group(tmp_path: Path, data: Path) -> None:
+def test_classes_are_cross_validated_by_group(tmp_path: Path, classes: Path) -> None:
     from pitflow.domains.sem.study_classes import class_study
 
-    page = class_study([data], tmp_path, recipe=TINY_CLASSES, n_folds=2)
+    page = class_study([classes], tmp_path, recipe=TINY_CLASSES, n_folds=2)
     record = json.loads((tmp_path / "study.json").read_text())
     assert record["all"]["n_images"] == len(NAMES)
     assert sorted(record["by_group"]) == NAMES
     assert "Mean IoU" in page.read_text(encoding="utf-8")
     with pytest.raises(UserError, match="too few specimens"):
-        class_study([data], tmp_path, recipe=TINY_CLASSES, n_folds=5)
+        class_study([classes], tmp_path, recipe=TINY_CLASSES, n_folds=5)
+    with pytest.raises(UserError, match="one fold leaves nothing"):
+        class_study([classes], tmp_path, recipe=TINY_CLASSES, n_folds=1)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"channels": ("colour",)}, "no channel is called 'colour'; known: grey"),
+        ({"crop_px": 65}, "crop_px = 65"),
+        ({"overlap_px": 64}, "tile_px: tiles of 64 px"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_refused_before_it_is(
+    data: Path, tmp_path: Path, values: dict[str, object], said: str
+) -> None:
+    for recipe in (TINY, TINY_CLASSES):
+        with pytest.raises(UserError, match=said):
+            train_sem([data], tmp_path / "model", recipe.model_copy(update=values))
+    assert not list(tmp_path.iterdir())
 
 
 def test_recipes(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from pitflow.domains.sem.study_page import split_interval
+from pitflow.domains.sem.study_page import _findings, differences, split_interval
+from pitflow.domains.sem.study_task import BASELINE, WITH, WITHOUT
 
 
 def test_the_interval_by_hand() -> None:
@@ -26,3 +28,23 @@ def test_the_interval_holds_the_truth_where_splits_share_micrographs(n_splits: i
         low, high = split_interval(drawn, 0.25)
         held += low <= 0 <= high
     assert held / 1000 == pytest.approx(0.95, abs=0.02)
+
+
+def test_a_difference_over_splits_is_told_with_its_interval() -> None:
+    ap50 = {WITH: (1.0, 0.5, 0.65), WITHOUT: (0.34, 0.75, 0.83), BASELINE: (0.52, 0.01, 0.15)}
+    rows = pd.DataFrame(
+        [
+            {"experiment": name, "split": split, "ap50": value}
+            for name, values in ap50.items()
+            for split, value in enumerate(values, start=1)
+        ]
+    )
+    result = {"scores": {"n_images": 1}, "n_train": 6, "n_aside": 1}
+    found = differences(rows, {(WITH, 0): result})
+    assert [one.other for one in found] == [WITHOUT, BASELINE]
+    assert found[0].mean == pytest.approx(0.0766667)
+    assert found[0].low < 0 < found[0].high
+    table = rows[rows["experiment"] == WITH]
+    said = _findings(rows[rows["split"] == 1], table, rows, found)
+    assert any("not told from chance" in one and WITHOUT in one for one in said)
+    assert any("more than chance" in one and BASELINE in one for one in said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,14 @@ import numpy.typing as npt
 
 from pitflow.domains.panels.duplicates import duplicate_groups
 from pitflow.errors import UserError
-from pitflow.image_file import IMAGE_SUFFIXES, MASK_SUFFIX, encoded, listed_images
+from pitflow.image_file import (
+    IMAGE_SUFFIXES,
+    MASK_SUFFIX,
+    encoded,
+    listed_images,
+    masks_in,
+    read_image,
+)
 
 Colours = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -29,7 +37,7 @@ class LabelledPanel:
     Parameters
     ----------
     name:
-        File name without suffix.
+        File name without suffix, and the folder's where another is called the same.
     group:
         Photographs of one group show the same thing and belong on one side of a split.
     stratum:
@@ -72,7 +80,8 @@ def read_panels(folders: Sequence[Path], ratings: Path | None = None) -> list[La
     Raises
     ------
     UserError
-        If there are none, or a file cannot be read, or a photograph is not rated.
+        If there are none, or none is corroded, a file cannot be read, a photograph is not rated, or
+        two cannot be told apart by their names.
     """
     pairs = [pair for folder in folders for pair in _pairs(folder)]
     if not pairs:
@@ -81,6 +90,7 @@ def read_panels(folders: Sequence[Path], ratings: Path | None = None) -> list[La
             where=", ".join(str(folder) for folder in folders),
             hint="`pitflow annotate` makes them",
         )
+    names = _names([image for image, _ in pairs])
     shares, thumbnails = [], []
     for image, mask in pairs:
         shares.append(float(read_mask(mask).mean()))
@@ -88,20 +98,29 @@ def read_panels(folders: Sequence[Path], ratings: Path | None = None) -> list[La
         thumbnails.append(
             cv2.resize(grey, (_THUMBNAIL_PX, _THUMBNAIL_PX), interpolation=cv2.INTER_AREA)
         )
+    if not any(shares):
+        raise UserError(
+            "no corrosion is marked in any mask", where=", ".join(str(folder) for folder in folders)
+        )
     rated = {} if ratings is None else _read_ratings(ratings)
+    for name, (image, _) in zip(names, pairs, strict=True):
+        if image.stem in rated and name != image.stem:
+            raise UserError(f"several photographs are called {image.stem}", where=ratings)
     rows = [_row_of(image, rated, ratings) for image, _ in pairs]
     groups = duplicate_groups(thumbnails, [row.get("group", "") for row in rows])
     edges = np.quantile(shares, np.arange(1, _STRATA) / _STRATA)
     return [
         LabelledPanel(
-            image.stem,
+            name,
             image,
             mask,
-            pairs[group][0].stem,
+            names[group],
             row["rating"] if row else f"fifth {int(np.searchsorted(edges, share)) + 1}",
             share,
         )
-        for (image, mask), group, row, share in zip(pairs, groups, rows, shares, strict=True)
+        for name, (image, mask), group, row, share in zip(
+            names, pairs, groups, rows, shares, strict=True
+        )
     ]
 
 
@@ -130,29 +149,41 @@ def read_rgb(path: Path) -> Colours:
     UserError
         If it cannot be read.
     """
-    colours: Colours = cv2.cvtColor(_decoded(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    data = encoded(path)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise UserError("is no image, or a damaged one", where=path)
+    colours: Colours = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return colours
 
 
 def read_mask(path: Path) -> Mask:
-    """Return a mask: true where the image is half its full scale or more, or 1 of 0 and 1.
+    """Read a mask of 8 or 16 bits, in grey or in colour.
+
+    True where a mask of two values, 0 and any other, is not 0; where a soft mask, which has more
+    values, is half its full scale or more.
 
     Raises
     ------
     UserError
-        If it cannot be read.
+        If it cannot be read, or has several values that are all below half its full scale: which
+        of them are meant cannot be told.
     """
-    image = _decoded(path, cv2.IMREAD_GRAYSCALE)
-    mask: Mask = image > (0 if image.max() <= 1 else 127)
+    image = read_image(path, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR).max(axis=2)
+    values = np.unique(image)
+    if values.size == 1 or (values.size == 2 and values[0] == 0):
+        marked: Mask = image > 0
+        return marked
+    half = np.iinfo(image.dtype).max // 2
+    if values[-1] <= half:
+        some = ", ".join(str(value) for value in values[:4])
+        raise UserError(
+            f"has the values {some}{', ...' if values.size > 4 else ''}: a mask has 0 where there "
+            "is no corrosion, and 255 where there is",
+            where=path,
+        )
+    mask: Mask = image > half
     return mask
-
-
-def _decoded(path: Path, flags: int) -> npt.NDArray[np.uint8]:
-    data = encoded(path)
-    image: npt.NDArray[np.uint8] | None = cv2.imdecode(data, flags) if data.size else None
-    if image is None:
-        raise UserError("is no image, or a damaged one", where=path)
-    return image
 
 
 def _images_in(folder: Path) -> list[Path]:
@@ -167,11 +198,29 @@ def _pairs(folder: Path) -> list[tuple[Path, Path]]:
     if not folder.is_dir():
         raise UserError("no such folder", where=folder)
     images = {file.stem: file for file in _images_in(folder)}
-    masks = sorted(folder.glob(f"*{MASK_SUFFIX}.png"))
+    masks = masks_in(folder)
     for mask in masks:
         if mask.stem.removesuffix(MASK_SUFFIX) not in images:
             raise UserError("there is no image to this mask", where=mask)
     return [(images[mask.stem.removesuffix(MASK_SUFFIX)], mask) for mask in masks]
+
+
+def _names(images: Sequence[Path]) -> list[str]:
+    """Return a name for each image; those of one file name have that of their folder too."""
+    files = Counter(image.stem for image in images)
+    names: dict[str, Path] = {}
+    for image in images:
+        name = image.stem
+        if files[name] > 1:
+            name += f" ({image.parent.resolve().name})"
+        if name in names:
+            raise UserError(
+                f"has the same name as {names[name]}, and so has its folder",
+                where=image,
+                hint="give each folder once, or rename one",
+            )
+        names[name] = image
+    return list(names)
 
 
 def _read_ratings(path: Path) -> dict[str, dict[str, str]]:

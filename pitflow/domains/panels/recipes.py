@@ -193,15 +193,24 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def checked(recipe: Recipe) -> Recipe:
-    """Return the recipe if its network can take its images.
+    """Return the recipe if its network can take its images, and learn what is labelled.
 
     Raises
     ------
     UserError
         If it cannot.
     """
-    from pitflow.domains.training import new_network
+    from pitflow.domains.training import check_recipe, new_network
 
+    for name, given, wanted in (
+        ("channels", recipe.channels, CHANNELS),
+        ("classes", recipe.classes, (CORROSION,)),
+    ):
+        if given != wanted:
+            raise UserError(
+                f"{name} are {', '.join(given)}, and photographs have {', '.join(wanted)}",
+                where=f"recipe {recipe.name}",
+            )
     multiple = int(new_network(recipe).multiple)
     if recipe.tile_px % multiple or recipe.crop_px != recipe.tile_px:
         nearest = max(multiple, round(recipe.tile_px / multiple) * multiple)
@@ -210,4 +219,5 @@ def checked(recipe: Recipe) -> Recipe:
             where="--size",
             hint=f"choose a multiple of {multiple}, such as {nearest}",
         )
+    check_recipe(recipe, CHANNELS)
     return recipe

@@ -13,6 +13,7 @@ import csv
 import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ from pitflow.domains.panels.recipes import LOSSES, TITLES, adapted, panel_recipe
 from pitflow.domains.panels.scores import boundary_score, dice_score, iou_score
 from pitflow.domains.panels.train import fit, identity, objective
 from pitflow.domains.recipe import Recipe
-from pitflow.domains.training import going_on_or_anew, new_card, new_network
+from pitflow.domains.training import going_on_or_anew, make_folder, new_card, new_network
 from pitflow.errors import UserError
 from pitflow.segment.devices import choose_execution
 from pitflow.segment.training.learn import STATE, autocast, in_single_precision
@@ -177,7 +178,15 @@ def plan_tasks(
     ratings: Path | None = None,
     device: str = "auto",
 ) -> list[Task]:
-    """Return all tasks of a study: a model on a fold each."""
+    """Return all tasks of a study: a model on a fold each.
+
+    Raises
+    ------
+    UserError
+        If data or recipes cannot be used, a model is named twice, or ``out`` cannot be written to.
+    """
+    if twice := [name for name, count in Counter(config.models).items() if count > 1]:
+        raise UserError(f"{twice[0]} is named twice", where="--models")
     panels = read_panels(data, ratings)
     rest = (1 - config.test_share) / config.folds
     parts = stratified_parts(
@@ -187,10 +196,7 @@ def plan_tasks(
         config.seed,
     )
     test, *folds = (tuple(panels[index] for index in part) for part in parts)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot be made ({error.strerror})", where=out) from error
+    make_folder(out)
     variants = [(name, study_recipe(name, config), config.folds) for name in config.models]
     if config.grid:
         variants += _grid(config)

@@ -63,7 +63,7 @@ def write_study_page(study: Study) -> Path:
         Section("differences", "Are the differences real?", _differences(tests, study)),
         Section("losses", "Loss over training (Fig. 3)", [_losses(study)]),
         Section("worst", "The hardest photographs (Fig. 4)", [_worst(study, held["dice"])]),
-        Section("methods", "How it was done", [_methods(study, _same(crossed))]),
+        Section("methods", "How it was done", [_methods(study, _same(study, crossed))]),
     ]
     if len(study.grid):
         sections.insert(3, Section("grid", "Alpha and beta (Table III)", _table_three(study)))
@@ -135,7 +135,7 @@ def _table_two(tables: dict[str, pd.DataFrame], study: Study, part: str) -> list
             ("model", ""),
             (_NAMES[score], "mean ± spread of folds"),
             ("rank", "1 is best"),
-            ("increase", "over UNet"),
+            ("increase", f"over {title_of(study.config.models[0])}"),
             ("W-Inc", "hard images weigh more"),
         )
         ties = _tied(tables[score].to_numpy())
@@ -149,14 +149,26 @@ def _table_two(tables: dict[str, pd.DataFrame], study: Study, part: str) -> list
     return blocks
 
 
-def _same(tables: dict[str, pd.DataFrame]) -> list[tuple[str, str]]:
-    """Return the pairs of models that score the same on every photograph: they are one network."""
+def _same(study: Study, tables: dict[str, pd.DataFrame]) -> list[tuple[str, str]]:
+    """Return the pairs of models that are one network.
+
+    They score the same on every photograph, as two that find nothing do too, and had the same loss
+    in every epoch.
+    """
     models = list(tables["dice"].columns)
+    losses = {
+        model: [
+            [row["loss"] for row in study.histories[model, fold]]
+            for fold in range(study.config.folds)
+        ]
+        for model in models
+    }
     return [
         (first, second)
         for place, first in enumerate(models)
         for second in models[place + 1 :]
-        if all(np.array_equal(table[first], table[second]) for table in tables.values())
+        if losses[first] == losses[second]
+        and all(np.array_equal(table[first], table[second]) for table in tables.values())
     ]
 
 
@@ -218,7 +230,7 @@ def _losses(study: Study) -> Picture:
     by_fold = rows.groupby("fold")["dice"].mean()
     best = int(by_fold.index.to_numpy()[by_fold.argmax()])
     histories = {title_of(name): study.histories[name, best] for name in study.config.models}
-    panel = draw_losses(histories)
+    panel = draw_losses(histories, title_of(baseline))
     picture = render(panel, study.folder / "figures" / "losses", svg=True)
     return Picture(picture, f"Losses, fold {best}", panel.caption)
 
@@ -237,7 +249,11 @@ def _worst(study: Study, dice: pd.DataFrame) -> Picture:
         found[title_of(model)] = [small_mask(read_mask(folder / f"{name}.png")) for name in names]
         scores[title_of(model)] = [float(fold.loc[(model, 0, name), "dice"]) for name in names]
     panel = draw_worst(
-        [_small(image) for image, _ in read], [small_mask(mask) for _, mask in read], found, scores
+        [_small(image) for image, _ in read],
+        [small_mask(mask) for _, mask in read],
+        found,
+        scores,
+        title_of(baseline),
     )
     picture = render(panel, study.folder / "figures" / "worst", svg=False)
     return Picture(picture, "Models of fold 0", panel.caption)
@@ -329,7 +345,7 @@ def _findings(
             f"(held-out test {held[score][best].mean():.3f})"
         )
         if best == baseline:
-            found.append(f"{sentence}. No other model is better than the plain baseline.")
+            found.append(f"{sentence}. No other model is better than this baseline.")
             continue
         c = next(c for c in tests[score] if c.model == best)
         verdict = "more than chance" if max(c.wilcoxon_p, c.permutation_p) < 0.05 else (

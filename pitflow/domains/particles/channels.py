@@ -53,6 +53,8 @@ _ENOUGH_PX = 1_000_000
 
 COMPANY = ("background", *NEIGHBOURS)
 """What a frame may be compared with."""
+KNOWN = ("frame", *COMPANY, "raw")
+"""The channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +103,9 @@ def make_channels(names: Sequence[str], views: Views) -> Floats:
 
 
 def _check_names(names: Sequence[str]) -> None:
-    known = ("frame", *COMPANY, "raw")
     for name in names:
-        if name not in known:
-            raise ValueError(f"no channel is called {name!r}: {', '.join(known)}")
+        if name not in KNOWN:
+            raise ValueError(f"no channel is called {name!r}: {', '.join(KNOWN)}")
 
 
 def _same_light(brightness: float, other: Image) -> float:

@@ -66,13 +66,20 @@ def evaluate(
 def score_particles(
     model: ParticleModel | None, pictures: Sequence[Picture], masks: Sequence[Mask] | None = None
 ) -> dict[str, Any]:
-    """Score particle masks, or those that ``model`` finds, against the pictures' truth."""
+    """Score particle masks, or those that ``model`` finds, against the pictures' truth.
+
+    Where the truth is not known, nothing that is found is right or wrong: it does not count.
+    """
     if masks is None:
         if model is None:
             raise ValueError("needs masks, or a model that finds them")
         masks = list(model.masks(picture.views for picture in pictures))
-    truth = [picture.truth["particle"] for picture in pictures]
-    return score_masks(masks, truth, [picture.group for picture in pictures])
+    truth, found = [], []
+    for mask, picture in zip(masks, pictures, strict=True):
+        known = np.True_ if picture.known is None else picture.known
+        truth.append(picture.truth["particle"] & known)
+        found.append(mask & known)
+    return score_masks(found, truth, [picture.group for picture in pictures])
 
 
 def format_scores(scores: dict[str, Any]) -> str:

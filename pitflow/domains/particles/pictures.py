@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,11 +15,13 @@ from pitflow.domains.particles.groups import overlap_groups
 from pitflow.domains.particles.picture import Picture
 from pitflow.errors import UserError
 from pitflow.frame import Image
-from pitflow.image_file import IMAGE_SUFFIXES, MASK_SUFFIX, natural, read_image
+from pitflow.image_file import IMAGE_SUFFIXES, MASK_SUFFIX, masks_in, natural, read_image
 
 
 def read_pictures(folders: Sequence[Path]) -> list[Picture]:
     """Read all labelled pictures of some folders, in order of folder and name.
+
+    Groups of which the same image is part, such as that of a copy in another folder, are one.
 
     A folder with ``truth.json`` is the truth of a simulated recording, which lies beside that
     folder or in it. Any other folder holds images, each with its mask ``<name>_mask.png``
@@ -43,7 +47,7 @@ def read_pictures(folders: Sequence[Path]) -> list[Picture]:
                 "simulated recordings the folder of their truth",
             )
         pictures += found
-    return pictures
+    return _with_copies_together(pictures)
 
 
 def read_grey(path: Path) -> Image:
@@ -63,10 +67,35 @@ def list_images(folder: Path) -> list[Path]:
     return sorted((path for path in paths if not path.stem.endswith(MASK_SUFFIX)), key=natural)
 
 
+def _with_copies_together(pictures: Sequence[Picture]) -> list[Picture]:
+    """Return the pictures, groups that share an image as one: the first of them."""
+    first: dict[tuple[tuple[int, ...], bytes], str] = {}
+    joined: dict[str, str] = {}
+
+    def name_of(group: str) -> str:
+        while group in joined:
+            group = joined[group]
+        return group
+
+    for picture in pictures:
+        if not picture.is_still:
+            continue
+        content = picture.frame.shape, hashlib.sha256(picture.frame.tobytes()).digest()
+        one, other = name_of(first.setdefault(content, picture.group)), name_of(picture.group)
+        if one != other:
+            joined[other] = one
+    return [replace(picture, group=name_of(picture.group)) for picture in pictures]
+
+
 def _read_tiles(folder: Path) -> Iterator[Picture]:
+    images = list_images(folder)
+    stems = {path.stem for path in images}
+    for mask in masks_in(folder):
+        if mask.stem.removesuffix(MASK_SUFFIX) not in stems:
+            raise UserError("there is no image to this mask", where=mask)
     labelled = [
         (path, mask)
-        for path in list_images(folder)
+        for path in images
         if (mask := path.with_name(path.stem + MASK_SUFFIX + ".png")).exists()
     ]
     names = [path.stem for path, _ in labelled]

@@ -15,11 +15,14 @@ _TRAINING = TrainConfig(
     batch=8, learning_rate=2e-3, weight_decay=1e-4, schedule="cosine", clip_norm=1.0
 )
 
+CLASSES = ("particle", "pit", "centre")
+"""What can be learned: masks, and the discs in the middle of each particle."""
+
 MOVING = Recipe(
     name="particles",
     domain="particles",
     channels=("frame", *COMPANY),
-    classes=("particle", "pit", "centre"),
+    classes=CLASSES,
     network=UNetConfig(
         widths=(32, 64, 128, 256),
         stem="space_to_depth",

@@ -20,18 +20,25 @@ from pitflow.domains.particles.recipes import PAPER
 from pitflow.domains.particles.samples import ParticleSamples
 from pitflow.domains.particles.still import classical_mask
 from pitflow.domains.recipe import Recipe
-from pitflow.domains.training import going_on_or_anew, new_card, new_network, train_with
+from pitflow.domains.training import (
+    going_on_or_anew,
+    make_folder,
+    new_card,
+    new_network,
+    train_with,
+)
 from pitflow.errors import UserError
 from pitflow.segment.devices import choose_execution
 from pitflow.segment.networks.smp import SmpConfig
 from pitflow.segment.score import Counts, Mask, pixel_counts, pooled
-from pitflow.segment.training.learn import Epoch
+from pitflow.segment.training.learn import DivergedError, Epoch
 from pitflow.segment.training.losses import build_loss
 
 EPOCHS = (15, 30, 50, 70, 100)
 LEARNING_RATES = (5e-4, 1e-3, 5e-3, 1e-2, 1e-1)
 TRAINING_SHARE = 0.7
 
+_SCORES = ("f1", "precision", "recall", "iou", "accuracy")
 _SHOWN = 4
 
 
@@ -64,12 +71,14 @@ def paper_sweep(
 
     Returns
     -------
-    A row per training: epochs, learning_rate, f1, precision, recall, iou and accuracy of pixels.
+    A row per training: epochs, learning_rate, f1, precision, recall, iou and accuracy of pixels,
+    which are NaN where the training diverged.
 
     Raises
     ------
     UserError
-        If the data or weights cannot be had, or there are fewer than two tiles.
+        If the data or weights cannot be had, there are fewer than two tiles, or a learning rate is
+        none.
     """
     pictures = [picture for picture in read_pictures(data) if "particle" in picture.truth]
     n_train = round(TRAINING_SHARE * len(pictures))
@@ -78,24 +87,35 @@ def paper_sweep(
     if isinstance(recipe.network, SmpConfig):
         network = recipe.network.model_copy(update={"encoder_weights": encoder_weights})
         recipe = recipe.model_copy(update={"network": network})
+    for rate in learning_rates:
+        if not (math.isfinite(rate) and rate > 0):
+            raise UserError(f"{rate:g} is no learning rate", where="--learning-rate")
+    make_folder(out)
     trained_on, tested = pictures[:n_train], pictures[n_train:]
     own = recipe.training.learning_rate
-    rows: dict[tuple[int, float], Epoch] = {}
+    rows: dict[tuple[int, float], dict[str, float]] = {}
     models: dict[float, ParticleModel] = {}
     progress = progress or Silent()
     for rate in dict.fromkeys((own, *learning_rates)):
         marks = tuple(epochs) if rate == own else (max(epochs),)
-        history, models[rate] = _one_training(
-            trained_on, tested, recipe, rate, marks, out, device, workers, progress
-        )
-        rows |= {(mark, rate): history[mark - 1] for mark in marks}
+        try:
+            history, models[rate] = _one_training(
+                trained_on, tested, recipe, rate, marks, out, device, workers, progress
+            )
+        except DivergedError:
+            # That a rate is too large is an answer too, but at its own the recipe has to work.
+            if rate == own:
+                raise
+            rows |= {(mark, rate): dict.fromkeys(_SCORES, math.nan) for mark in marks}
+            progress.finish("diverged")
+        else:
+            rows |= {(mark, rate): history[mark - 1].details for mark in marks}
     table = pd.DataFrame(
         [
-            {"epochs": mark, "learning_rate": rate} | epoch.details
-            for (mark, rate), epoch in sorted(rows.items())
+            {"epochs": mark, "learning_rate": rate} | scores
+            for (mark, rate), scores in sorted(rows.items())
         ]
     )
-    out.mkdir(parents=True, exist_ok=True)
     table.to_csv(out / "table.csv", index=False)
     _draw(table, models[own], tested, own, out)
     return table
@@ -129,8 +149,7 @@ def _one_training(
         model = ParticleModel(network, card, execution=execution)
         masks = model.masks(picture.views for picture in tested)
         counts = pooled(_counts(masks, tested))
-        names = ("f1", "precision", "recall", "iou", "accuracy")
-        return counts.f1, {name: float(getattr(counts, name)) for name in names}
+        return counts.f1, {name: float(getattr(counts, name)) for name in _SCORES}
 
     folder = out / f"lr-{rate:g}"
     trained = going_on_or_anew(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pitflow.compute import Progress, Silent
+from pitflow.domains.particles.channels import KNOWN
 from pitflow.domains.particles.crossfit import cross_fit, fold_parts
 from pitflow.domains.particles.evaluate import score_particles
 from pitflow.domains.particles.fit import How, fit, start_from
@@ -16,10 +17,11 @@ from pitflow.domains.particles.model import STILLS, ParticleModel, load_model, m
 from pitflow.domains.particles.picture import Picture
 from pitflow.domains.particles.pictures import read_pictures
 from pitflow.domains.particles.ranges import with_ranges
-from pitflow.domains.particles.recipes import MOVING, SINGLE
+from pitflow.domains.particles.recipes import CLASSES, MOVING, SINGLE
 from pitflow.domains.recipe import Recipe, changed
 from pitflow.domains.splits import split
-from pitflow.domains.training import finished_card, new_network, prepare_folder
+from pitflow.domains.training import check_recipe, finished_card, new_network, prepare_folder
+from pitflow.errors import UserError
 from pitflow.segment.checkpoint import Card, read_card, save_checkpoint
 from pitflow.segment.devices import choose_execution
 
@@ -80,9 +82,12 @@ def train_particles(
     Raises
     ------
     UserError
-        If the data cannot be read or split, or ``out`` holds something else.
+        If the data cannot be read or split, or mark no particle, the recipe cannot be followed, or
+        ``out`` holds something else.
     """
     pictures = read_pictures(data)
+    if not any(picture.truth["particle"].any() for picture in pictures):
+        raise UserError("no particle is marked in any mask", where=", ".join(map(str, data)))
     stills = [picture for picture in pictures if picture.is_still]
     moving = [picture for picture in pictures if not picture.is_still]
     if recipe is not None:
@@ -143,6 +148,9 @@ def _plan(
     note: Callable[[str], None],
 ) -> _Plan:
     """Return how a network is trained, or refuse it before anything is written."""
+    check_recipe(recipe, KNOWN, CLASSES)
+    if CLASSES[0] not in recipe.classes:
+        raise UserError(f"has no class {CLASSES[0]}", where=f"recipe {recipe.name}")
     begin = None if initial is None else str(model_folder(initial, stills=are_stills))
     if begin is not None:
         start_from(begin, new_network(recipe), recipe)

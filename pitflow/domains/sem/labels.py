@@ -37,14 +37,15 @@ def read_labelled(folders: Sequence[Path]) -> list[Micrograph]:
     """Read all labelled micrographs in some folders and the folders in them.
 
     A folder holds label images (``<name>_labels.png`` or .tif beside the image), or a JSON of COCO,
-    or polygons (``<name>.txt`` beside the image, or ``labels/`` beside ``images/``); the first of
+    or polygons (``<name>.txt`` beside the image, or ``labels/`` beside ``images/``, with the same
+    folders in both); the first of
     these that is there counts. What is labelled inside a data bar is cut off with it.
 
     Raises
     ------
     UserError
         If a folder is missing or holds nothing labelled, or a file in it is damaged or does not fit
-        its image.
+        its image, or nothing is marked in any.
     """
     micrographs: list[Micrograph] = []
     for folder in folders:
@@ -58,6 +59,34 @@ def read_labelled(folders: Sequence[Path]) -> list[Micrograph]:
                 hint="label images <name>_labels.png, a COCO JSON, or YOLO polygons <name>.txt",
             )
         micrographs += found
+    if not any(one.labels.any() for one in micrographs):
+        raise UserError("nothing is marked in any label", where=", ".join(map(str, folders)))
+    return micrographs
+
+
+def read_classes(folders: Sequence[Path], classes: Sequence[str]) -> list[Micrograph]:
+    """Read all micrographs whose label images hold classes, numbered from 1; 0 is none of them.
+
+    Raises
+    ------
+    UserError
+        As ``read_labelled``; or if a folder holds outlines of objects, which have numbers of their
+        own, or a label image has a number that is no class.
+    """
+    for folder in folders:
+        if folder.is_dir() and not _label_images(folder) and any(_read_folder(folder)):
+            raise UserError(
+                "holds outlines of objects, not of classes",
+                where=folder,
+                hint=f"label images <name>{LABEL_SUFFIX}.png hold classes",
+            )
+    micrographs = read_labelled(folders)
+    known = ", ".join(f"{number} {name}" for number, name in enumerate(classes, start=1))
+    for one in micrographs:
+        if (largest := int(one.labels.max())) > len(classes):
+            raise UserError(
+                f"has the label {largest}: classes are {known}", where=f"{one.name}{LABEL_SUFFIX}"
+            )
     return micrographs
 
 
@@ -119,8 +148,8 @@ def fill_polygons(
     return top, left, mask > 0
 
 
-def _read_folder(folder: Path) -> Iterator[Micrograph]:
-    label_images = sorted(
+def _label_images(folder: Path) -> list[Path]:
+    return sorted(
         (
             path
             for path in folder.rglob(f"*{LABEL_SUFFIX}.*")
@@ -128,7 +157,10 @@ def _read_folder(folder: Path) -> Iterator[Micrograph]:
         ),
         key=natural,
     )
-    if label_images:
+
+
+def _read_folder(folder: Path) -> Iterator[Micrograph]:
+    if label_images := _label_images(folder):
         yield from _from_label_images(label_images)
         return
     documents = [path for path in sorted(folder.rglob("*.json")) if _is_coco(path)]
@@ -185,53 +217,90 @@ def _from_coco(path: Path) -> Iterator[Micrograph]:
         shapes: dict[Any, list[Any]] = {}
         for annotation in document["annotations"]:
             shapes.setdefault(annotation["image_id"], []).append(annotation.get("segmentation"))
-        entries = [(entry["id"], str(entry["file_name"])) for entry in document["images"]]
-    except (KeyError, TypeError) as error:
+        entries = [
+            (entry["id"], str(entry["file_name"]), entry.get("width"), entry.get("height"))
+            for entry in document["images"]
+        ]
+    except (AttributeError, TypeError) as error:
+        raise UserError(f"is not a COCO file ({error})", where=path) from error
+    except KeyError as error:
         raise UserError(f"is not a COCO file: {error} is missing", where=path) from error
-    for identity, name in entries:
+    for identity, name, said_width, said_height in entries:
         places = (path.parent / name, path.parent / "images" / name, path.parent.parent / name)
         file = next((place for place in places if place.is_file()), None)
         if file is None:
             raise UserError(f"the image {name} is not beside it", where=path)
         image = read_grey(file)
         height, width = image.shape
+        if (said_width or width, said_height or height) != (width, height):
+            raise UserError(
+                f"says that {name} is of {said_width} x {said_height} px, and it is of "
+                f"{width} x {height} px",
+                where=path,
+            )
         masks = [_coco_mask(shape, (height, width), path) for shape in shapes.get(identity, [])]
         yield _micrograph(file, image, paint(masks, (height, width)), path)
 
 
 def _coco_mask(shape: Any, size: tuple[int, int], where: Path) -> tuple[int, int, Mask]:
-    if isinstance(shape, dict):
-        from pycocotools import mask as rle
-
-        encoded = shape
-        if isinstance(shape.get("counts"), list):
-            encoded = rle.frPyObjects(shape, *size)
-        with warnings.catch_warnings():
-            # pycocotools 2.0.11 makes its arrays in a way that numpy 2 warns about.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            mask = rle.decode(encoded).astype(bool)
-        if mask.shape != size:
-            raise UserError("a mask does not fit its image", where=where)
-        return 0, 0, mask
-    rings = [np.asarray(ring, dtype=np.float64).reshape(-1, 2) for ring in shape or []]
+    try:
+        if isinstance(shape, dict):
+            return 0, 0, _decoded(shape, size)
+        rings = [np.asarray(ring, dtype=np.float64).reshape(-1, 2) for ring in shape or []]
+    # pycocotools raises anything.
+    except Exception as error:
+        raise UserError(
+            f"the outline of an object cannot be read ({error})", where=where
+        ) from error
     rings = [ring for ring in rings if len(ring) >= 3]
     if not rings:
         raise UserError("an object has a box but no outline", where=where)
+    if not all(np.isfinite(ring).all() for ring in rings):
+        raise UserError("the outline of an object is not all numbers", where=where)
     return fill_polygons(rings, size)
+
+
+def _decoded(shape: dict[str, Any], size: tuple[int, int]) -> Mask:
+    """Return a mask of run lengths, which a list holds as they are."""
+    from pycocotools import mask as rle
+
+    if tuple(shape["size"]) != size:
+        raise ValueError("its mask does not fit its image")
+    encoded = shape
+    if isinstance(shape["counts"], list):
+        if sum(shape["counts"]) != size[0] * size[1]:
+            raise ValueError("its mask does not fill its image")
+        encoded = rle.frPyObjects(shape, *size)
+    with warnings.catch_warnings():
+        # pycocotools 2.0.11 makes its arrays in a way that numpy 2 warns about.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        mask: Mask = rle.decode(encoded).astype(bool)
+    return mask
+
+
+def _images_of(folder: Path) -> Path:
+    """Return ``a/images/b`` for ``a/labels/b``."""
+    parts = list(folder.parts)
+    parts[len(parts) - 1 - parts[::-1].index("labels")] = "images"
+    return Path(*parts)
 
 
 def _from_polygons(folder: Path) -> Iterator[Micrograph]:
     for text in sorted(folder.rglob("*.txt"), key=natural):
         image = _beside(text.parent, text.stem)
-        if image is None and text.parent.name == "labels":
-            image = _beside(text.parent.parent / "images", text.stem)
+        if image is None and "labels" in text.parent.parts:
+            image = _beside(_images_of(text.parent), text.stem)
         if image is None:
             continue
         grey = read_grey(image)
         height, width = grey.shape
         size = np.array([width, height], dtype=np.float64)
         masks = []
-        for number, line in enumerate(text.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            lines = text.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"cannot be read ({error})", where=text) from error
+        for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
@@ -243,6 +312,12 @@ def _from_polygons(folder: Path) -> Iterator[Micrograph]:
                     f"line {number} is not an outline: a class, then x and y of 3 points or more",
                     where=text,
                     hint="boxes alone are not enough to train masks",
+                )
+            # Written as shares of the image; one may be drawn a little beyond its border.
+            if not all(abs(value - 0.5) <= 1 for value in values):
+                raise UserError(
+                    f"line {number} lies outside of the image: x and y are shares, 0 to 1",
+                    where=text,
                 )
             ring = np.array(values).reshape(-1, 2) * size
             masks.append(fill_polygons([ring], (height, width)))

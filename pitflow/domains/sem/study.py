@@ -12,9 +12,11 @@ from typing import Any
 
 from pitflow.compute import Compute, Progress, Silent
 from pitflow.domains.recipe import InstanceRecipe
+from pitflow.domains.sem.channels import CHANNELS
 from pitflow.domains.sem.labels import read_labelled
 from pitflow.domains.sem.recipes import MASK_RCNN, NO_TEXTURE, SEM
 from pitflow.domains.sem.study_task import BASELINE, FRESH, TRANSFER, WITH, WITHOUT, Task, run_task
+from pitflow.domains.training import check_recipe, make_folder
 from pitflow.errors import UserError
 from pitflow.segment.devices import choose_device
 
@@ -66,7 +68,7 @@ def sem_study(
     Raises
     ------
     UserError
-        If the data cannot be read or split.
+        If the data cannot be read or split, or ``out`` cannot be written to.
     """
     micrographs = read_labelled(data)
     if n_splits < 1 or not 0 < test_share < 1:
@@ -76,6 +78,8 @@ def sem_study(
             "training, choosing the epoch and testing need three groups of micrographs at least"
         )
     choose_device(device)
+    check_recipe(recipe, CHANNELS)
+    make_folder(out)
     tasks = plan(
         tuple(data),
         out,

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from pitflow.compute import Compute, Progress, Silent
-from pitflow.domains.sem.labels import read_labelled
+from pitflow.domains.sem.channels import CHANNELS
+from pitflow.domains.sem.labels import read_classes
 from pitflow.domains.sem.recipes import OXIDE, ClassRecipe
 from pitflow.domains.sem.samples import class_masks
 from pitflow.domains.sem.study_task import RESULT, TRAININGS, device_name
 from pitflow.domains.sem.train import fit_classes, identity, split_micrographs, summarise_classes
 from pitflow.domains.splits import folds
-from pitflow.domains.training import going_on_or_anew
+from pitflow.domains.training import check_recipe, going_on_or_anew, make_folder
 from pitflow.errors import UserError
 from pitflow.segment.checkpoint import save_checkpoint
 from pitflow.segment.score import Counts, pixel_counts, pooled
@@ -62,9 +63,13 @@ def class_study(
         If the data cannot be read, or there are fewer groups than folds, or fewer than three folds
         would leave nothing to choose the epoch by.
     """
-    micrographs = read_labelled(data)
-    if len({one.group for one in micrographs}) <= n_folds or n_folds < 2:
+    micrographs = read_classes(data, recipe.classes)
+    if n_folds < 2:
+        raise UserError("one fold leaves nothing to train on", where="--splits", hint="2 or more")
+    if len({one.group for one in micrographs}) <= n_folds:
         raise UserError(f"too few specimens for {n_folds} folds", hint="choose fewer --splits")
+    check_recipe(recipe, CHANNELS)
+    make_folder(out)
     tasks = [Fold(k, n_folds, recipe, tuple(data), out, device) for k in range(n_folds)]
     progress = progress or Silent()
     results: dict[int, dict[str, Any]] = {}
@@ -82,7 +87,7 @@ def class_study(
 
 def run_fold(task: Fold) -> dict[str, Any]:
     """Train on all other folds and test on this one; return its counts, ready for JSON."""
-    micrographs = read_labelled(task.data)
+    micrographs = read_classes(task.data, task.recipe.classes)
     parts = folds([one.group for one in micrographs], [1.0] * len(micrographs), task.n_folds)
     part = set(parts[task.number])
     tested = [micrographs[index] for index in sorted(part)]

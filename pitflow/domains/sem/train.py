@@ -13,13 +13,15 @@ from torch import nn
 from pitflow.compute import Progress, Silent
 from pitflow.domains import training
 from pitflow.domains.recipe import AnyRecipe, InstanceRecipe
-from pitflow.domains.sem.labels import read_labelled
+from pitflow.domains.sem.channels import CHANNELS
+from pitflow.domains.sem.labels import read_classes, read_labelled
 from pitflow.domains.sem.micrographs import Micrograph
 from pitflow.domains.sem.model import SCORED_FROM, ClassModel, InstanceModel
 from pitflow.domains.sem.recipes import SEM, AnySemRecipe, ClassRecipe
 from pitflow.domains.sem.samples import ClassSamples, InstanceSamples, class_masks
 from pitflow.domains.splits import split
 from pitflow.domains.training import (
+    check_recipe,
     finished_card,
     new_card,
     new_network,
@@ -60,8 +62,8 @@ def train_sem(
     Parameters
     ----------
     data, pretrain:
-        Folders as ``read_labelled`` takes them. With ``pretrain``, the network learns those first,
-        for as many epochs, and then ``data``.
+        Folders as ``read_labelled`` takes them, or ``read_classes`` for classes. With ``pretrain``,
+        the network learns those first, for as many epochs, and then ``data``.
     out:
         Folder of the model: weights and card, and the state and log of the trainings.
     initial:
@@ -75,7 +77,11 @@ def train_sem(
     if pretrain and not isinstance(recipe, InstanceRecipe):
         raise UserError("pretraining is for instances", where="--pretrain", hint="use --initial")
     choose_execution(device)
-    micrographs = read_labelled(data)
+    check_recipe(recipe, CHANNELS)
+    if isinstance(recipe, InstanceRecipe):
+        micrographs = read_labelled(data)
+    else:
+        micrographs = read_classes(data, recipe.classes)
     before = read_labelled(pretrain) if pretrain else []
     for_training, aside = split_micrographs(micrographs, recipe)
     start = None if initial is None else load_initial(initial, recipe)

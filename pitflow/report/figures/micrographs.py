@@ -32,6 +32,7 @@ from pitflow.report.window import limits, stretch
 Labels = npt.NDArray[np.integer]
 Colours = npt.NDArray[np.uint8]
 
+_CALLED = {"ap50": "AP50", "ap50_95": "AP50:95"}
 _FEW = 10
 """Points of a curve that are marked one by one."""
 
@@ -208,9 +209,10 @@ def draw_curves(histories: Mapping[str, pd.DataFrame]) -> Panel:
                             lw=1.2,
                             marker=mark,
                         )
-                ax.set_title(name.replace("_", " "))
+                ax.set_title(_CALLED.get(name, name))
                 if row:
-                    ax.set_ylim(0, 1)
+                    # A line at 0 or at 1 is seen whole.
+                    ax.set_ylim(-0.03, 1.03)
                     ax.set_xlabel("epoch")
             for ax in axes[row, len(names) :]:
                 ax.set_visible(False)

@@ -21,7 +21,7 @@ HIT, FALSE, MISSED = (0, 114, 178), (230, 159, 0), (213, 94, 0)
 """Found and true, found only, true only."""
 
 
-def draw_losses(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> Panel:
+def draw_losses(histories: Mapping[str, Sequence[Mapping[str, Any]]], baseline: str) -> Panel:
     """Draw training and validation loss over the epochs of each model (paper 000, Fig. 3).
 
     Parameters
@@ -29,6 +29,8 @@ def draw_losses(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> Panel:
     histories:
         Per model, a row per epoch: loss, terms (of which "mask" is compared with validation) and
         details["validation loss"], which may be missing.
+    baseline:
+        The model that chose the fold.
     """
     columns = min(_COLUMNS, len(histories))
     rows = -(-len(histories) // columns)
@@ -61,7 +63,7 @@ def draw_losses(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> Panel:
             ax.set_xlabel("epoch")
         figure.tight_layout()
     caption = (
-        "Loss over the epochs of one fold, the one whose plain U-Net scored best: the mask's loss "
+        f"Loss over the epochs of one fold, the one whose {baseline} scored best: the mask's loss "
         "in training and validation, and the sum of all terms in training. Losses with Dice and "
         "with focal Tversky are of different scale."
     )
@@ -73,6 +75,7 @@ def draw_worst(
     truth: Sequence[Mask],
     found: Mapping[str, Sequence[Mask]],
     scores: Mapping[str, Sequence[float]],
+    baseline: str,
 ) -> Panel:
     """Draw images, a row each, with the masks of each model beside them (paper 000, Fig. 4).
 
@@ -80,6 +83,8 @@ def draw_worst(
     ----------
     scores:
         Dice of each image, by model.
+    baseline:
+        The model that does worst on them.
     """
     columns = 2 + len(found)
     side = 10.0 / columns
@@ -100,7 +105,7 @@ def draw_worst(
             ax.set_title(name)
         figure.tight_layout(pad=0.4)
     caption = (
-        "The test photographs on which the plain U-Net does worst: the truth, and what each model "
+        f"The test photographs on which {baseline} does worst: the truth, and what each model "
         "finds, blue where right, yellow where there is nothing, red where it misses something."
     )
     return Panel(figure, caption, photo=True, drawn={"images": len(images)})

@@ -17,6 +17,7 @@ from pitflow.report.window import stretch
 Mask = npt.NDArray[np.bool_]
 
 _SCORES = ("f1", "precision", "recall")
+_CALLED = {"f1": "F1"}
 
 
 def draw_sweep(table: pd.DataFrame, learning_rate: float) -> Panel:
@@ -43,11 +44,14 @@ def draw_sweep(table: pd.DataFrame, learning_rate: float) -> Panel:
         axes = figure.subplots(1, 2, sharey=True)
         for ax, (name, part) in zip(axes, parts.items(), strict=True):
             for score, colour in zip(_SCORES, PIT_COLOURS, strict=False):
-                ax.plot(part[name], part[score], "o-", color=colour, label=score)
+                ax.plot(
+                    part[name], part[score], "o-", color=colour, label=_CALLED.get(score, score)
+                )
             ax.set_xlabel(name.replace("_", " "))
             ax.set_title(titles[name])
             ax.set_ylim(0, 1)
             ax.grid(axis="y", color=FAINT, alpha=0.3)
+        axes[0].set_xticks(parts["epochs"]["epochs"])
         axes[1].set_xscale("log")
         axes[0].set_ylabel("share of pixels")
         axes[1].legend(loc="best")

@@ -227,6 +227,10 @@ class OtherTrainingError(UserError):
     """The state in a folder cannot be gone on with: it is of another training, or damaged."""
 
 
+class DivergedError(UserError):
+    """The loss of a training is not finite any more."""
+
+
 class _Run:
     """All state of a training; it can be written and read back between epochs."""
 
@@ -302,7 +306,7 @@ class _Run:
             advance(1)
         means: list[float] = torch.stack(losses).mean(dim=0).tolist()
         if not math.isfinite(sum(means)):
-            raise UserError(
+            raise DivergedError(
                 f"the loss is {sum(means)} in epoch {len(self.history)}: the training has diverged",
                 hint="choose a smaller learning rate",
             )
@@ -361,8 +365,13 @@ class _Run:
             "history": [asdict(epoch) for epoch in self.history],
         }
         partial = self.path.with_name(self.path.name + ".partial")
-        safetensors.torch.save_file(tensors, partial, {"training": json.dumps(about)})
-        partial.replace(self.path)
+        try:
+            # Not by the library: it says in its own way that the disk is full.
+            partial.write_bytes(safetensors.torch.save(tensors, {"training": json.dumps(about)}))
+            partial.replace(self.path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
 
     def _read(self) -> None:
         try:
