@@ -13,10 +13,14 @@ import numpy.typing as npt
 
 from pitflow.domains.panels.duplicates import duplicate_groups
 from pitflow.errors import UserError
+from pitflow.frame import Image
 from pitflow.image_file import IMAGE_SUFFIXES, MASK_SUFFIX, encoded, listed_images
 
 Colours = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
+
+_DEPTHS = 8, 10, 12, 14, 16
+"""Bits of a camera, in files of 8 or 16."""
 
 _STRATA = 5
 _THUMBNAIL_PX = 64
@@ -117,7 +121,9 @@ def list_images(paths: Sequence[Path]) -> list[Path]:
     seen: dict[str, Path] = {}
     for path in found:
         if path.stem in seen:
-            raise UserError(f"has the same name as {seen[path.stem]}", where=path)
+            raise UserError(
+                f"has the same name as {seen[path.stem]}", where=path, hint="rename one of them"
+            )
         seen[path.stem] = path
     return found
 
@@ -125,12 +131,19 @@ def list_images(paths: Sequence[Path]) -> list[Path]:
 def read_rgb(path: Path) -> Colours:
     """Return an image as 8-bit RGB, turned upright as its camera noted.
 
+    Of 16 bits those are kept that the camera used: 10, 12 or 14 of them fill the lower ones.
+
     Raises
     ------
     UserError
         If it cannot be read.
     """
-    colours: Colours = cv2.cvtColor(_decoded(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    image = _decoded(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    if image.dtype == np.uint16:
+        brightest = int(image.max())
+        bits = next(bits for bits in _DEPTHS if brightest < 1 << bits)
+        image = (image >> (bits - 8)).astype(np.uint8)
+    colours: Colours = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return colours
 
 
@@ -142,16 +155,19 @@ def read_mask(path: Path) -> Mask:
     UserError
         If it cannot be read.
     """
-    image = _decoded(path, cv2.IMREAD_GRAYSCALE)
-    mask: Mask = image > (0 if image.max() <= 1 else 127)
+    image = _decoded(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+    brightest = int(image.max())
+    # Masks of 0 and 255 are also written as 16 bit.
+    full = next(full for full in (1, 255, 65535) if brightest <= full)
+    mask: Mask = image > full // 2
     return mask
 
 
-def _decoded(path: Path, flags: int) -> npt.NDArray[np.uint8]:
+def _decoded(path: Path, flags: int) -> Image:
     data = encoded(path)
-    image: npt.NDArray[np.uint8] | None = cv2.imdecode(data, flags) if data.size else None
-    if image is None:
-        raise UserError("is no image, or a damaged one", where=path)
+    image: Image | None = cv2.imdecode(data, flags) if data.size else None
+    if image is None or image.dtype not in (np.uint8, np.uint16):
+        raise UserError("is no image of 8 or 16 bits, or a damaged one", where=path)
     return image
 
 

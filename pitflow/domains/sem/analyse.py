@@ -261,7 +261,9 @@ def _check(paths: Sequence[Path], out: Path, overwrite: bool) -> None:
     seen: dict[str, Path] = {}
     for path in paths:
         if path.stem in seen:
-            raise UserError(f"has the same name as {seen[path.stem]}", where=path)
+            raise UserError(
+                f"has the same name as {seen[path.stem]}", where=path, hint="rename one of them"
+            )
         seen[path.stem] = path
         if path.parent.resolve() == out.resolve():
             raise UserError("the results would lie among the images", where=out)
