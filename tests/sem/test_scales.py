@@ -65,3 +65,16 @@ def test_what_is_of_the_learned_size_is_the_surest() -> None:
 
 def test_nothing_is_found_in_nothing() -> None:
     assert find_at_scales(look, np.zeros((40, 30), np.uint8), LEARNED, 0.01) == []
+
+
+@pytest.mark.parametrize("diameter", [8, 13], ids=["none is seen", "only the largest are seen"])
+def test_what_is_too_small_to_be_seen_is_looked_at_from_nearer(diameter: int) -> None:
+    small = [(20 + 26 * (n % 10), 20 + 26 * (n // 10), diameter) for n in range(60)]
+    larger = [(282, 30 + 60 * n, 20) for n in range(3)] if diameter > 8 else []
+    labels = discs(*small, *larger)
+
+    def short_sighted(image: Image) -> list[Instance]:
+        return [one for one in look(image) if np.count_nonzero(one.mask) > 15**2 * np.pi / 4]
+
+    found = find_at_scales(short_sighted, (200 * (labels > 0)).astype(np.uint8), LEARNED, 0.01)
+    assert len(found) == len(small) + len(larger)
