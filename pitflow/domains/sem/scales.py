@@ -3,8 +3,8 @@
 Micrographs are taken at any magnification, so that pixels say nothing about an object's size. The
 network therefore learns every micrograph at the zoom at which its median object has a set diameter.
 To find objects it looks at the micrograph as it is and from farther away, and, where it sees
-nothing, or what it sees is small or large even so, from nearer or from farther still. Each object counts from where it has
-about the size that was learned.
+nothing, or what it sees is small or large even so, from nearer or from farther still. Each object
+counts from where it has about the size that was learned.
 """
 
 from __future__ import annotations
