@@ -174,7 +174,7 @@ def test_what_is_not_there_is_one_clear_line(small_run: Path, moved: Path) -> No
         open_results(small_run).table("pit")
     (moved / "tables" / "pits.parquet").unlink()
     for look in (open_results(moved).table, open_results(moved).units):
-        with pytest.raises(UserError, match="pits.parquet: the run has not got that far"):
+        with pytest.raises(UserError, match=r"pits.* has not got that far"):
             look("pits")
     assert "pits (" not in repr(open_results(moved))
 

@@ -159,7 +159,7 @@ def bootstrap_interval(
     """Return the percentile interval of a statistic over resampled ``items``.
 
     Items must be independent of each other: images that share pixels belong in one item. With
-    fewer than two items there is no interval, and both ends are NaN.
+    fewer than two items, or where the statistic is never known, both ends are NaN.
     """
     if len(items) < 2:
         return float("nan"), float("nan")
@@ -167,7 +167,10 @@ def bootstrap_interval(
     draws = rng.integers(len(items), size=(n, len(items)))
     values = [statistic([items[index] for index in draw]) for draw in draws]
     tail = 50 * (1 - coverage)
-    low, high = np.nanpercentile(values, [tail, 100 - tail])
+    values = [value for value in values if np.isfinite(value)]
+    if not values:
+        return float("nan"), float("nan")
+    low, high = np.percentile(values, [tail, 100 - tail])
     return float(low), float(high)
 
 

@@ -17,6 +17,7 @@ from pitflow.domains.particles.channels import COMPANY, Views, make_channels
 from pitflow.domains.particles.clips import read_clip, signal_to_noise
 from pitflow.domains.particles.neighbours import neighbours
 from pitflow.domains.particles.pictures import (
+    left_out,
     list_images,
     read_grey,
     read_pictures,
@@ -277,3 +278,15 @@ def test_a_stack_is_no_single_image(tmp_path: Path) -> None:
         read_grey(tmp_path / "stack.tif")
     cv2.imwritemulti(str(tmp_path / "shown.tif"), [pages[0], pages[1][::4, ::4]])
     assert read_grey(tmp_path / "shown.tif").shape == (20, 30)
+
+
+def test_what_has_no_mask_or_no_image_is_named(tmp_path: Path) -> None:
+    for name in ("a.png", "a_mask.png", "b.png", "c.png", "d_mask.png"):
+        cv2.imwrite(str(tmp_path / name), np.full((9, 9), 200, np.uint8))
+    assert [picture.name for picture in read_pictures([tmp_path])] == ["a.png"]
+    bare, alone = left_out([tmp_path])
+    assert bare.endswith("left out, for want of a mask: b.png and 1 more")
+    assert alone.endswith("left out, for want of an image: d_mask.png")
+    for name in ("b.png", "c.png", "d_mask.png"):
+        (tmp_path / name).unlink()
+    assert left_out([tmp_path]) == []

@@ -107,3 +107,8 @@ def test_one_group_has_no_interval() -> None:
     assert scores["pixel_f1_interval_95"] == [None, None]
     assert scores["n_groups"] == 1
     assert score.score_masks(masks, masks)["pixel_f1_interval_95"] == [1, 1]
+
+
+def test_nothing_labelled_and_nothing_found_has_no_interval() -> None:
+    nothing = [np.zeros((4, 4), bool)] * 3
+    assert score.score_masks(nothing, nothing)["pixel_f1_interval_95"] == [None, None]

@@ -46,6 +46,31 @@ def read_pictures(folders: Sequence[Path]) -> list[Picture]:
     return pictures
 
 
+def left_out(folders: Sequence[Path]) -> list[str]:
+    """Return what ``read_pictures`` passes over in labelled folders, in words.
+
+    That is images without a mask beside masks that are there, and masks without an image.
+    """
+    notes = []
+    for folder in folders:
+        images = list_images(folder)
+        masks = {path.stem for path in folder.glob(f"*{MASK_SUFFIX}.png")}
+        bare = [path.name for path in images if path.stem + MASK_SUFFIX not in masks]
+        # A folder of a recording's snapshots and its truth has no masks beside the images.
+        if bare and masks:
+            notes.append(f"{folder}: left out, for want of a mask: {_first(bare)}")
+        for path in images:
+            masks.discard(path.stem + MASK_SUFFIX)
+        if masks:
+            alone = [f"{stem}.png" for stem in sorted(masks)]
+            notes.append(f"{folder}: left out, for want of an image: {_first(alone)}")
+    return notes
+
+
+def _first(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
 def read_grey(path: Path) -> Image:
     """Read an image as grey, 8 or 16 bit; colour is converted.
 

@@ -14,7 +14,7 @@ from pitflow.domains.particles.evaluate import score_particles
 from pitflow.domains.particles.fit import How, fit, start_from
 from pitflow.domains.particles.model import STILLS, ParticleModel, load_model, model_folder
 from pitflow.domains.particles.picture import Picture
-from pitflow.domains.particles.pictures import read_pictures
+from pitflow.domains.particles.pictures import left_out, read_pictures
 from pitflow.domains.particles.ranges import with_ranges
 from pitflow.domains.particles.recipes import MOVING, SINGLE
 from pitflow.domains.recipe import Recipe, changed
@@ -75,7 +75,7 @@ def train_particles(
     command:
         The command line, for the card.
     note:
-        Told of which data none could be kept aside.
+        Told which images and masks were left out, and of which data none could be kept aside.
 
     Raises
     ------
@@ -83,6 +83,8 @@ def train_particles(
         If the data cannot be read or split, or ``out`` holds something else.
     """
     pictures = read_pictures(data)
+    for line in left_out(data):
+        note(line)
     stills = [picture for picture in pictures if picture.is_still]
     moving = [picture for picture in pictures if not picture.is_still]
     if recipe is not None:
