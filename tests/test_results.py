@@ -217,3 +217,20 @@ def test_a_run_that_was_renamed_while_open_says_so(moved: Path) -> None:
 def test_a_frame_is_a_whole_number(small_run: Path, index: object) -> None:
     with pytest.raises(UserError, match="is no frame; frames are whole numbers"):
         open_results(small_run).frame(index)  # type: ignore[arg-type]
+
+
+def test_what_a_notebook_calls_takes_paths_as_text(moved: Path, tmp_path: Path) -> None:
+    from pitflow.comparison import compare
+    from pitflow.score import score_run
+    from pitflow.simulate.config import SimulateConfig
+    from pitflow.simulate.simulate import simulate
+
+    scene = SimulateConfig(frames=30, height=64, width=64, pits=1)
+    simulate(str(tmp_path / "clip.avi"), scene, str(tmp_path / "truth"), seed=1)
+    assert (tmp_path / "truth" / "truth.json").is_file()
+    assert score_run(str(moved), str(tmp_path / "truth")).sections
+    assert write_report_again(str(moved)) == moved / "report.html"
+    groups = tmp_path / "groups.csv"
+    groups.write_text("run,concentration_mM\nmoved.pitflow,10\n")
+    compare([str(moved)], str(tmp_path / "compared"), groups=str(groups))
+    assert (tmp_path / "compared" / "compare.html").is_file()

@@ -248,7 +248,7 @@ def _doubts(name: str, image: Colours, row: dict[str, Any], beyond_mm: float) ->
         and other > _LEAST_PERCENT / 100 * image[..., 0].size * row["mm_per_px"] ** 2
     ):
         doubts.append(
-            f"On {name} {other:.4g} mm² of the {row['corroded_area_mm2']:.4g} mm² corroded are "
+            f"On {name} {other:.1f} mm² of the {row['corroded_area_mm2']:.1f} mm² corroded are "
             "counted as away from the scribe: see whether the blue line lies on the cut and every "
             "cut has one (--scribe), and whether --scribe-width is as wide as the cut."
         )
