@@ -167,7 +167,7 @@ def test_bad_input_is_refused(photos: Path, make: Any, says: str) -> None:
 def test_a_file_that_is_no_image_is_told_when_it_is_opened(photos: Path) -> None:
     (photos / "c.png").write_text("no image")
     annotator = Annotator(list_items([photos], None))
-    with pytest.raises(UserError, match=r"c\.png.*not an image"):
+    with pytest.raises(UserError, match=r"c\.png.*no image"):
         annotator.image(2)
 
 
