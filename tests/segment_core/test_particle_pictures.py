@@ -25,6 +25,7 @@ from pitflow.domains.particles.pictures import (
 from pitflow.domains.particles.relative import darkening
 from pitflow.errors import UserError
 from pitflow.frame import Frame
+from pitflow.image_file import listed_images
 from pitflow.segment.classical.window import Window
 from pitflow.simulate.config import SimulateConfig, SteelConfig
 from pitflow.simulate.render import classes
@@ -290,3 +291,24 @@ def test_what_has_no_mask_or_no_image_is_named(tmp_path: Path) -> None:
     for name in ("b.png", "c.png", "d_mask.png"):
         (tmp_path / name).unlink()
     assert left_out([tmp_path]) == []
+
+
+def test_a_damaged_image_is_told_in_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+    for name in ("cut.png", "cut.tif"):
+        cv2.imwrite(str(tmp_path / name), image)
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(UserError, match="or a damaged one"):
+            read_grey(tmp_path / name)
+    assert capfd.readouterr().err == ""
+
+
+def test_folders_in_a_folder_without_images_are_named(tmp_path: Path) -> None:
+    (tmp_path / "tiles").mkdir()
+    with pytest.raises(UserError, match=r"folders in it are not searched: name .*tiles"):
+        listed_images([tmp_path], list_images)
+    with pytest.raises(UserError, match=r"holds no images$"):
+        listed_images([tmp_path / "tiles"], list_images)
