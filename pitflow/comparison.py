@@ -66,10 +66,10 @@ class Comparison:
 
 
 def compare(
-    folders: Sequence[Path],
-    output: Path,
+    folders: Sequence[Path | str],
+    output: Path | str,
     *,
-    groups: Path | None = None,
+    groups: Path | str | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Compare finished runs by concentration and write a page, figures, CSV and JSON.
@@ -102,9 +102,10 @@ def compare(
     from pitflow.report.compare_page import Sources, write_comparison
     from pitflow.report.compare_words import findings, warnings
 
+    output, groups = Path(output), None if groups is None else Path(groups)
     progress = progress or Silent()
     progress.start("compare", len(folders) + 1)
-    loaded = _load(folders, groups, progress)
+    loaded = _load([Path(folder) for folder in folders], groups, progress)
     pits = compute_pit_summary(loaded)
     runs = compute_run_summary(loaded, pits)
     tests = pd.concat(

@@ -17,6 +17,7 @@ from pitflow.frame import Image
 
 # What it would print of a damaged file is told in one line.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})
 MASK_SUFFIX = "_mask"
@@ -41,7 +42,7 @@ def listed_images(paths: Sequence[Path], inside: Callable[[Path], list[Path]]) -
         if path.is_dir():
             images = inside(path)
             if not images:
-                raise UserError("holds no images", where=path)
+                raise UserError("holds no images", where=path, hint=_inside_hint(path))
             found += images
         elif path.is_file():
             found.append(path)
@@ -69,6 +70,11 @@ def masks_in(folder: Path) -> list[Path]:
                 "masks are PNG, and end in .png", where=path, hint=f"save it as {path.stem}.png"
             )
     return masks
+
+
+def _inside_hint(folder: Path) -> str:
+    inner = next((path for path in sorted(folder.iterdir()) if path.is_dir()), None)
+    return "" if inner is None else f"folders in it are not searched: name {inner}"
 
 
 def natural(path: Path) -> list[tuple[int, int, str]]:
@@ -109,7 +115,7 @@ def read_image(path: Path, flags: int) -> Image:
     data = encoded(path)
     image: Image | None = cv2.imdecode(data, flags) if data.size else None
     if image is None or image.dtype not in (np.uint8, np.uint16):
-        raise UserError("is not an image of 8 or 16 bits", where=path)
+        raise UserError("is no image of 8 or 16 bits, or a damaged one", where=path)
     return image
 
 

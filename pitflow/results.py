@@ -10,7 +10,7 @@ import warnings
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -160,9 +160,10 @@ class Results:
         from pitflow.acquire.store import open_stack, read_frame
 
         self._check_frame(index)
+        masks = open_stack(self._written(self._run.masks))
         if note := self._run.lost_masks([index]):
             warnings.warn(note, stacklevel=2)
-        return read_frame(open_stack(self._run.masks), index)
+        return read_frame(masks, index)
 
     def background(self, index: int) -> Image:
         """Return the empty scene behind a frame: the median of the frames around it.
@@ -173,7 +174,7 @@ class Results:
         Raises
         ------
         UserError
-            If the frame was not analysed.
+            If the frame was not analysed, or the run has not got that far.
         """
         self._check_frame(index)
         return self._scene.background(self._scene.block_of(index))
@@ -187,20 +188,26 @@ class Results:
         Raises
         ------
         UserError
-            If the run did not store them.
+            If the run did not store them, or has not got that far.
         """
-        if not self._has_frames:
+        if not self.config.acquire.store_frames:
             raise UserError(
                 "this run stored no frames",
                 where=self.folder,
                 hint="frame(i) reads one from the recording; a run without --no-frames stores them",
             )
-        return _lazy(self._run.video)
+        return _lazy(self._written(self._run.video))
 
     @property
     def masks(self) -> da.Array:
-        """All class maps, (n_frames, height, width); read only where they are looked at."""
-        return _lazy(self._run.masks)
+        """All class maps, (n_frames, height, width); read only where they are looked at.
+
+        Raises
+        ------
+        UserError
+            If the run has not got that far.
+        """
+        return _lazy(self._written(self._run.masks))
 
     @property
     def corrected(self) -> list[int]:
@@ -234,7 +241,7 @@ class Results:
         Raises
         ------
         UserError
-            If no figure has that name, or this run holds nothing to draw in it.
+            If no figure has that name, the run is not finished, or it holds nothing to draw in it.
         """
         import matplotlib as mpl
 
@@ -245,7 +252,7 @@ class Results:
         makers = {entry.name: entry.make for section in SECTIONS for entry in section.entries}
         if name not in makers:
             raise UserError(f"no figure is called {name!r}", hint=f"known: {', '.join(makers)}")
-        recording = self.manifest.recording
+        recording = self._recording
         data = ReportData(
             name=self.manifest.input["name"],
             tables={known: self.table(known) for known in schema.TABLES},
@@ -279,15 +286,21 @@ class Results:
     def _summary(self) -> dict[str, str]:
         recording = self.manifest.recording
         done = [name for name, state in self.manifest.stages.items() if state["state"] == "done"]
-        first, last = recording["first_frame"], recording["last_frame"]
+        described, frames = "not read yet", "none yet"
+        if recording:
+            described = (
+                f"{recording['width']} x {recording['height']} px, {recording['fps']:g} frames/s, "
+                f"{recording['um_per_px']:g} um/px"
+            )
+            first, last = recording["first_frame"], recording["last_frame"]
+            frames = f"{first} to {last} of {recording['n_frames']}"
+        rows = ", ".join(f"{name} ({count} rows)" for name, count in self.rows.items())
         return {
             "run": str(self.folder),
-            "recording": f"{self.manifest.input['name']}, {recording['width']} x "
-            f"{recording['height']} px, {recording['fps']:g} frames/s, "
-            f"{recording['um_per_px']:g} um/px",
-            "frames": f"{first} to {last} of {recording['n_frames']}",
+            "recording": f"{self.manifest.input.get('name', 'unknown')}, {described}",
+            "frames": frames,
             "done": ", ".join(done) or "nothing yet",
-            "tables": ", ".join(f"{name} ({count} rows)" for name, count in self.rows.items()),
+            "tables": rows or "none yet",
             "warnings": "; ".join(self.manifest.warnings) or "none",
         }
 
@@ -296,10 +309,38 @@ class Results:
             raise UserError(
                 f"no table is called {name!r}", hint=f"known: {', '.join(schema.TABLES)}"
             )
-        return self._run.table(name)
+        return self._written(self._run.table(name))
+
+    def _written(self, path: Path) -> Path:
+        """Return a path in the run directory; refuse what is not there."""
+        self._check_folder()
+        if not path.exists():
+            raise UserError(
+                "the run has not got that far", where=path, hint="`pitflow run` continues it"
+            )
+        return path
+
+    def _check_folder(self) -> None:
+        if not self.folder.is_dir():
+            raise UserError(
+                "the run is no longer there", where=self.folder, hint="open it where it is now"
+            )
+
+    @property
+    def _recording(self) -> dict[str, Any]:
+        if not self.manifest.recording:
+            raise UserError(
+                "the run was stopped before it had read its recording",
+                where=self.folder,
+                hint="`pitflow run` continues it",
+            )
+        return self.manifest.recording
 
     def _check_frame(self, index: int) -> None:
-        first, last = (self.manifest.recording[key] for key in ("first_frame", "last_frame"))
+        self._check_folder()
+        if not isinstance(index, int | np.integer):
+            raise UserError(f"{index!r} is no frame", hint="frames are whole numbers, from 0")
+        first, last = (self._recording[key] for key in ("first_frame", "last_frame"))
         if not first <= index <= last:
             raise UserError(
                 f"frame {index} was not analysed, only {first} to {last}", where=self.folder
@@ -312,7 +353,8 @@ class Results:
     @cached_property
     def _frames(self) -> pd.DataFrame:
         # What acquire left: the finished table comes only with the measurements.
-        return schema.read_table(self._run.parts("acquire") / "frames.parquet", schema.FRAMES)
+        file = self._written(self._run.parts("acquire") / "frames.parquet")
+        return schema.read_table(file, schema.FRAMES)
 
     @cached_property
     def _reader(self) -> FrameReader:
@@ -336,7 +378,7 @@ class Results:
         from pitflow.acquire.background import StoredScene
         from pitflow.acquire.store import WrittenImages, open_stack
 
-        background = WrittenImages(open_stack(self.folder / "background.zarr"))
+        background = WrittenImages(open_stack(self._written(self.folder / "background.zarr")))
         block_frames = self.config.acquire.block_frames
         # The first background stands in for the first frame, of which only size and type matter.
         return StoredScene(background, self._frames, background[0], block_frames)

@@ -199,7 +199,7 @@ def stage_keys(config: Config, recording: str) -> list[str]:
     return list(keys.values())
 
 
-def write_report_again(folder: Path, progress: Progress | None = None) -> Path:
+def write_report_again(folder: Path | str, progress: Progress | None = None) -> Path:
     """Write the report of a finished run anew and return its path.
 
     Raises
@@ -207,6 +207,7 @@ def write_report_again(folder: Path, progress: Progress | None = None) -> Path:
     UserError
         If there is no run, or its measurements are not done.
     """
+    folder = Path(folder)
     target = open_run(folder)
     if target.manifest.stages.get("measure", {}).get("state") != "done":
         raise UserError(

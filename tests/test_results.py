@@ -174,6 +174,63 @@ def test_what_is_not_there_is_one_clear_line(small_run: Path, moved: Path) -> No
         open_results(small_run).table("pit")
     (moved / "tables" / "pits.parquet").unlink()
     for look in (open_results(moved).table, open_results(moved).units):
-        with pytest.raises(UserError, match="no such table"):
+        with pytest.raises(UserError, match=r"pits.* has not got that far"):
             look("pits")
     assert "pits (" not in repr(open_results(moved))
+
+
+def test_a_run_that_was_stopped_early_opens_with_what_is_done(moved: Path) -> None:
+    manifest = json.loads((moved / "run.json").read_text())
+    (moved / "run.json").write_text(json.dumps(manifest | {"recording": {}, "stages": {}}))
+    for part in ("tables", "masks.zarr", "video.zarr", "parts", "background.zarr"):
+        shutil.rmtree(moved / part)
+    results = open_results(moved)
+    for text in (repr(results), results._repr_html_()):
+        assert "not read yet" in text
+        assert "nothing yet" in text
+    assert results.rows == {}
+    for look in (results.frame, results.mask, results.background):
+        with pytest.raises(UserError, match="before it had read its recording"):
+            look(0)
+    for stack in ("video", "masks"):
+        with pytest.raises(UserError, match="has not got that far"):
+            getattr(results, stack)
+    with pytest.raises(UserError, match="before it had read its recording"):
+        results.figure("polar")
+
+
+def test_class_maps_that_are_not_there_yet_are_one_clear_line(moved: Path) -> None:
+    shutil.rmtree(moved / "masks.zarr")
+    with pytest.raises(UserError, match=r"masks.zarr: the run has not got that far"):
+        open_results(moved).mask(3)
+
+
+def test_a_run_that_was_renamed_while_open_says_so(moved: Path) -> None:
+    results = open_results(moved)
+    moved.rename(moved.with_name("renamed.pitflow"))
+    for look in (lambda: results.table("pits"), lambda: results.frame(2), lambda: results.masks):
+        with pytest.raises(UserError, match="no longer there; open it where it is now"):
+            look()
+
+
+@pytest.mark.parametrize("index", [1.5, "3", None])
+def test_a_frame_is_a_whole_number(small_run: Path, index: object) -> None:
+    with pytest.raises(UserError, match="is no frame; frames are whole numbers"):
+        open_results(small_run).frame(index)  # type: ignore[arg-type]
+
+
+def test_what_a_notebook_calls_takes_paths_as_text(moved: Path, tmp_path: Path) -> None:
+    from pitflow.comparison import compare
+    from pitflow.score import score_run
+    from pitflow.simulate.config import SimulateConfig
+    from pitflow.simulate.simulate import simulate
+
+    scene = SimulateConfig(frames=30, height=64, width=64, pits=1)
+    simulate(str(tmp_path / "clip.avi"), scene, str(tmp_path / "truth"), seed=1)
+    assert (tmp_path / "truth" / "truth.json").is_file()
+    assert score_run(str(moved), str(tmp_path / "truth")).sections
+    assert write_report_again(str(moved)) == moved / "report.html"
+    groups = tmp_path / "groups.csv"
+    groups.write_text("run,concentration_mM\nmoved.pitflow,10\n")
+    compare([str(moved)], str(tmp_path / "compared"), groups=str(groups))
+    assert (tmp_path / "compared" / "compare.html").is_file()

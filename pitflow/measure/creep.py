@@ -24,6 +24,9 @@ Floats = npt.NDArray[np.float64]
 
 _STEP_PX = 0.5
 _TOUCH_PX = 1.5
+_HALF_CUT_MM = 0.5
+"""Half the width of the widest usual cut (ISO 17872: 0.2 to 1 mm): bare steel in its middle parts
+corrosion on its sides from its axis by no more."""
 _RESOLVED_PX = 0.5
 
 
@@ -64,7 +67,7 @@ def at_the_scribe(mask: Mask, scribes: Sequence[Scribe], half_width_px: float = 
     ----------
     half_width_px:
         Half the width of the cut: pieces that begin at its rim touch it, even if the cut itself is
-        not marked in the mask.
+        not marked in the mask (see ``touching_px``).
     """
     n, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     if n == 1 or not scribes:
@@ -78,14 +81,32 @@ def at_the_scribe(mask: Mask, scribes: Sequence[Scribe], half_width_px: float = 
     return result
 
 
+def farthest_px(corroded: Mask, scribes: Sequence[Scribe]) -> float:
+    """Return the distance of the farthest corrosion from its nearest scribe, ends included, px."""
+    rows, columns = np.nonzero(corroded)
+    if not scribes or rows.size == 0:
+        return 0.0
+    return float(np.min([_distance(one, columns, rows) for one in scribes], axis=0).max())
+
+
+def touching_px(mm_per_px: float, half_width_mm: float = 0.0) -> float:
+    """Return how far from the axis corrosion may begin that is at the scribe, px.
+
+    That is half the width of the cut as given, and 0.5 mm at least: a cut that shows bare steel is
+    not marked as corroded, whether its width was given or not.
+    """
+    return max(half_width_mm, _HALF_CUT_MM) / mm_per_px
+
+
 def creep_profiles(
     mask: Mask, scribes: Sequence[Scribe], mm_per_px: float, half_width_mm: float = 0.0
 ) -> list[Profile]:
     """Return how far the corrosion that touches a scribe reaches from it, along each scribe.
 
-    The farthest corrosion on the perpendicular counts, also beyond an island of sound coating. It
-    is measured from the axis, less the cut's half width; the outline lies midway between a corroded
-    pixel and a sound one. Less than half a pixel cannot be told from none and is 0.
+    The farthest corrosion on the perpendicular counts, also beyond an island of sound coating; what
+    begins within half a cut of the axis (``touching_px``) touches it. It is measured from the axis,
+    less the cut's half width; the outline lies midway between a corroded pixel and a sound one.
+    Less than half a pixel cannot be told from none and is 0.
 
     Parameters
     ----------
@@ -97,7 +118,8 @@ def creep_profiles(
         Half the width of the cut, which is no creep.
     """
     half_width_px = half_width_mm / mm_per_px
-    corroded = at_the_scribe(mask, scribes, half_width_px).astype(np.float32)
+    reach = touching_px(mm_per_px, half_width_mm)
+    corroded = at_the_scribe(mask, scribes, reach).astype(np.float32)
     return [
         _profile(
             corroded, scribe, [o for o in scribes if o is not scribe], mm_per_px, half_width_px

@@ -59,7 +59,7 @@ class Score:
     absent: tuple[str, ...]
 
 
-def score_run(run_dir: Path, truth_dir: Path, gate_px: float = GATE_PX) -> Score:
+def score_run(run_dir: Path | str, truth_dir: Path | str, gate_px: float = GATE_PX) -> Score:
     """Score a run directory against a folder of truth; only what both hold is scored.
 
     Parameters
@@ -78,10 +78,10 @@ def score_run(run_dir: Path, truth_dir: Path, gate_px: float = GATE_PX) -> Score
     """
     if not gate_px > 0:
         raise UserError(f"a gate of {gate_px} px", hint="the gate must be larger than 0")
-    tables = read_tables(run_dir)
+    tables = read_tables(Path(run_dir))
     if not tables:
         raise UserError("holds no table", where=run_dir, hint="run `pitflow run` first")
-    return score_tables(tables, read_truth(truth_dir), gate_px)
+    return score_tables(tables, read_truth(Path(truth_dir)), gate_px)
 
 
 def score_tables(

@@ -24,9 +24,9 @@ Progress = Callable[[int, int], None]
 
 
 def simulate(
-    out: Path,
+    out: Path | str,
     config: SimulateConfig,
-    truth_dir: Path | None,
+    truth_dir: Path | str | None,
     *,
     seed: int = 0,
     workers: int = 2,
@@ -51,6 +51,7 @@ def simulate(
         If a file cannot be written, the name, codec, bits and size do not go together, or
         ``truth_dir`` holds something else.
     """
+    out, truth_dir = Path(out), None if truth_dir is None else Path(truth_dir)
     codec = codec_for(out, config)
     if truth_dir is not None:
         _check_truth_folder(truth_dir, out.name, overwrite)

@@ -176,7 +176,7 @@ def test_bad_input_is_refused(photos: Path, make: Any, says: str) -> None:
 def test_a_file_that_is_no_image_is_told_when_it_is_opened(photos: Path) -> None:
     (photos / "c.png").write_text("no image")
     annotator = Annotator(list_items([photos], None))
-    with pytest.raises(UserError, match=r"c\.png.*not an image"):
+    with pytest.raises(UserError, match=r"c\.png.*no image"):
         annotator.image(2)
 
 
@@ -223,7 +223,7 @@ def test_of_an_image_that_cannot_be_read_none_is_shown(photos: Path, tmp_path: P
             browser.evaluate("open(2)")
             assert browser.evaluate("page.image") is None
             told = "document.getElementById('error').textContent"
-            assert "not an image" in browser.evaluate(told)
+            assert "no image" in browser.evaluate(told)
             current = "document.querySelector('[aria-current=true]').textContent"
             assert browser.evaluate(current) == "c.png"
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pitflow.measure.creep import at_the_scribe, compute_creep, creep_profiles
+from pitflow.measure.creep import at_the_scribe, compute_creep, creep_profiles, farthest_px
 from pitflow.measure.rating import area_rating, scribe_rating
 from pitflow.scribe import Scribe
 from pitflow.simulate.panel import PanelConfig, render_panel
@@ -63,6 +63,24 @@ def test_a_cut_that_is_not_marked_still_joins_its_sides() -> None:
     mask[:, 47:54] = False
     assert not at_the_scribe(mask, [VERTICAL]).any()
     assert np.array_equal(at_the_scribe(mask, [VERTICAL], half_width_px=3.0), mask)
+
+
+def test_a_cut_of_bare_steel_joins_its_sides_whether_its_width_is_given_or_not() -> None:
+    mask = a_box(8, 12)
+    mask[:, 46:55] = False
+    for width_mm in (0.0, 0.6):
+        creep = compute_creep(creep_profiles(mask, [VERTICAL], 0.1, width_mm / 2))
+        assert creep.left_mean_mm == pytest.approx(0.85 - width_mm / 2)
+        assert creep.right_mean_mm == pytest.approx(1.25 - width_mm / 2)
+    # No cut is 3 mm wide: this corrosion lies beside the scribe.
+    mask[:, 40:61] = False
+    assert compute_creep(creep_profiles(mask, [VERTICAL], 0.1)).max_mm == 0
+
+
+def test_the_farthest_corrosion_is_counted_from_the_ends_too() -> None:
+    mask = a_box(3, 5, top=2, bottom=96)
+    assert farthest_px(mask, [VERTICAL]) == pytest.approx(np.hypot(8, 5))
+    assert farthest_px(np.zeros_like(mask), [VERTICAL]) == farthest_px(mask, []) == 0
 
 
 def test_nothing_corroded_is_no_creep_and_no_scribe_is_no_answer() -> None:

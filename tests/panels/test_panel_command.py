@@ -279,3 +279,79 @@ def test_a_scribe_reads_back() -> None:
     scribe = parse_scribe("10, 20,110.5,20")
     assert parse_scribe(str(scribe)) == scribe
     assert scribe.length_px == pytest.approx(100.5)
+
+
+def notes_about(
+    image: np.ndarray, mask: np.ndarray, folder: Path, config: AssessConfig, name: str = "given"
+) -> list[str]:
+    """What is doubted about an RGB image and its mask."""
+    folder.mkdir()
+    cv2.imwrite(str(folder / "a.png"), image[..., ::-1])
+    notes: list[str] = []
+    method = Method(name, lambda path, image: mask)
+    assess_panels([folder / "a.png"], folder / "o", config, method, note=notes.append)
+    return notes
+
+
+def a_cut(length: int = 200, *, rust: int = 20) -> tuple[np.ndarray, np.ndarray]:
+    """A grey cut in a green coating with rust on both of its sides; the mask leaves the cut out."""
+    noise = np.random.default_rng(0).normal(0, 3, (400, 400, 3))
+    image = (noise + np.array([60, 140, 90])).astype(np.uint8)
+    mask = np.zeros((400, 400), bool)
+    mask[100 : 100 + length, 200 - rust : 201 + rust] = True
+    mask[:, 198:203] = False
+    image[mask] = (120, 62, 28)
+    image[100 : 100 + length, 198:203] = (90, 85, 80)
+    return image, mask
+
+
+def test_a_bare_cut_does_not_hide_the_creep_on_its_sides(tmp_path: Path) -> None:
+    image, mask = a_cut()
+    for name, scribes in (("found", None), ("given", (Scribe(200, 100, 200, 300),))):
+        notes = notes_about(image, mask, tmp_path / name, AssessConfig(0.1, scribes))
+        (row,) = rows_of(tmp_path / name / "o" / "panels.csv")
+        assert float(row["creep_mean_mm"]) == pytest.approx(2.05, abs=0.1)
+        assert row["rating"] == "6"
+        assert float(row["other_area_mm2"]) == 0
+        assert not notes
+
+
+def test_corrosion_away_from_the_scribe_is_doubted(tmp_path: Path) -> None:
+    image, mask = a_cut()
+    aside = (Scribe(140, 100, 140, 300),)
+    notes = notes_about(image, mask, tmp_path / "aside", AssessConfig(0.1, aside))
+    assert any("counted as away from the scribe" in note for note in notes)
+
+
+def test_corrosion_beyond_a_scribe_that_was_found_is_doubted(tmp_path: Path) -> None:
+    image, mask = a_cut(rust=8)
+    mask[100:380, 192:209] = True
+    notes = notes_about(image, mask, tmp_path / "long", AssessConfig(0.1))
+    assert any("beyond the scribe that was found" in note for note in notes)
+
+
+@pytest.mark.parametrize(("scale", "doubted"), [(10.0, True), (0.1, False), (0.001, True)])
+def test_a_scale_of_no_panel_is_doubted(tmp_path: Path, scale: float, doubted: bool) -> None:
+    image, mask = a_cut()
+    notes = notes_about(image, mask, tmp_path / "s", AssessConfig(scale, ()))
+    assert any("--scale is the size of a pixel" in note for note in notes) == doubted
+
+
+@pytest.mark.parametrize(
+    ("colour", "doubted"),
+    [
+        ((120, 62, 28), True),
+        ((160, 40, 35), True),
+        ((205, 190, 160), False),
+    ],
+    ids=["rust", "red", "beige"],
+)
+def test_what_is_of_the_colour_of_rust_is_doubted(
+    tmp_path: Path, colour: tuple[int, int, int], doubted: bool
+) -> None:
+    noise = np.random.default_rng(0).normal(0, 3, (200, 200, 3))
+    image = (noise + np.array(colour)).astype(np.uint8)
+    mask = np.zeros((200, 200), bool)
+    for name, told in (("colour", doubted), ("mask", False)):
+        notes = notes_about(image, mask, tmp_path / name, AssessConfig(0.1), name)
+        assert any("of the colour of rust" in note for note in notes) == told

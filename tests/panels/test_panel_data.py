@@ -77,7 +77,7 @@ def test_bad_folders_and_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no image to this mask"):
         read_panels([tmp_path])
     (tmp_path / "a.jpg").write_bytes(b"")
-    with pytest.raises(UserError, match="no image, or a damaged"):
+    with pytest.raises(UserError, match="no image of 8 or 16 bits, or a damaged"):
         read_panels([tmp_path])
     cv2.imwrite(str(tmp_path / "a.jpg"), np.zeros((5, 4, 3), np.uint8))
     with pytest.raises(UserError, match="no corrosion is marked in any mask"):
@@ -116,6 +116,19 @@ def test_which_of_several_classes_are_meant_cannot_be_told(tmp_path: Path) -> No
 def test_colours_are_red_first(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "red.png"), np.full((2, 2, 3), (0, 0, 255), np.uint8))
     assert read_rgb(tmp_path / "red.png")[0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_all_bits_of_a_camera_are_seen(tmp_path: Path, bits: int) -> None:
+    image = np.array([[[40, 90, 200], [255, 255, 255]]], np.uint16) * (2 ** (bits - 8))
+    cv2.imwrite(str(tmp_path / "deep.tif"), image)
+    assert read_rgb(tmp_path / "deep.tif")[0].tolist() == [[200, 90, 40], [255, 255, 255]]
+
+
+@pytest.mark.parametrize("full", [1, 255, 65535])
+def test_a_mask_of_16_bits_is_read(tmp_path: Path, full: int) -> None:
+    cv2.imwrite(str(tmp_path / "m.png"), np.array([[0, full]], np.uint16))
+    assert read_mask(tmp_path / "m.png").tolist() == [[False, True]]
 
 
 def a_texture(seed: int, side: int = 300) -> np.ndarray:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter1d
 
 from pitflow.measure.creep import compute_creep, creep_profiles
 from pitflow.segment.classical.find_scribe import find_scribes
@@ -142,3 +144,22 @@ def test_a_line_that_only_meets_the_scribe_is_no_arm_of_it() -> None:
     )
     panel = render_panel(config, seed=5)
     assert len(find_scribes(panel.image, rust_mask(panel.image))) == 1
+
+
+@pytest.mark.parametrize("seed", [1, 3, 5])
+def test_a_bare_cut_is_found_from_end_to_end(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:700, :600]
+    waves = gaussian_filter1d(rng.normal(size=(2, 700)), 12, axis=1)
+    left, right = np.clip([[15], [25]] * (1 + 2.5 * waves), 0, None)[..., None]
+    long = (y >= 100) & (y < 600)
+    mask = long & (x >= 300 - left) & (x <= 300 + right)
+    cut = long & (np.abs(x - 300) <= 2)
+    image = np.full((700, 600, 3), (205.0, 185.0, 150.0))
+    image *= 1 + 0.1 * cv2.GaussianBlur(rng.normal(size=(700, 600)), (0, 0), 2)[..., None]
+    image[mask] = (120, 62, 28)
+    image[cut] = (90, 85, 80)
+    image = cv2.GaussianBlur(image, (0, 0), 0.7) + rng.normal(0, 2, image.shape)
+    (scribe,) = find_scribes(image.clip(0, 255).astype(np.uint8), mask & ~cut)
+    assert (scribe.x0, scribe.x1) == pytest.approx((300, 300), abs=3)
+    assert (scribe.y0, scribe.y1) == pytest.approx((100, 600), abs=40)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from pitflow.segment.networks.packed import PackedConvolution, placed
 from pitflow.segment.networks.reversible import CBFuse, CBLinear
 from pitflow.segment.networks.suppression import best_instances
 from pitflow.segment.networks.texture import TextureRefinement
+from pitflow.segment.training.instance_loss import _at_prototypes
 
 SMALL_MASK_RCNN = MaskRcnnConfig(backbone="resnet18", maps=8, hidden=8)
 SMALL = GelanConfig(stem=(8, 8), widths=(8, 8, 12), prototypes=4)
@@ -210,11 +212,22 @@ def test_mask_logits_of_a_box_are_those_of_the_whole_image() -> None:
     assert whole.shape == (32, 40)
     part = mask_logits(coefficients, prototypes, (9, 6, 23, 31))
     torch.testing.assert_close(part, whole[6:31, 9:23])
-    # Cell j has its centre between the pixels 4 j + 1 and 4 j + 2.
+    # Cell j learns the label of pixel 4 j + 2.
     ramp = torch.arange(10.0).expand(1, 8, 10)
     across = mask_logits(torch.ones(1), ramp, (0, 0, 40, 32))[5]
-    expected = (torch.arange(40.0) - 1.5) / 4
+    expected = (torch.arange(40.0) - 2) / 4
     torch.testing.assert_close(across, expected.clamp(0, 9))
+
+
+def test_a_mask_comes_out_where_its_label_was_learned() -> None:
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    off = []
+    for across, down in itertools.product(range(4), range(4)):
+        disc = (x - 30 - across) ** 2 + (y - 32 - down) ** 2 < 15**2
+        learned = 2.0 * _at_prototypes(disc[None].long(), torch.Size((16, 16))) - 1
+        mask = mask_logits(torch.ones(1), learned, (0, 0, 64, 64)) > 0
+        off.append([float(place[mask].mean() - place[disc].mean()) for place in (x, y)])
+    assert torch.tensor(off).mean(dim=0).tolist() == pytest.approx([0, 0], abs=0.1)
 
 
 def test_of_many_boxes_on_an_object_the_best_stays() -> None:

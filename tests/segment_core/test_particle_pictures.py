@@ -18,6 +18,7 @@ from pitflow.domains.particles.channels import COMPANY, Views, make_channels
 from pitflow.domains.particles.clips import read_clip, signal_to_noise
 from pitflow.domains.particles.neighbours import neighbours
 from pitflow.domains.particles.pictures import (
+    left_out,
     list_images,
     read_grey,
     read_pictures,
@@ -25,6 +26,7 @@ from pitflow.domains.particles.pictures import (
 from pitflow.domains.particles.relative import darkening
 from pitflow.errors import UserError
 from pitflow.frame import Frame
+from pitflow.image_file import listed_images
 from pitflow.segment.classical.window import Window
 from pitflow.simulate.config import SimulateConfig, SteelConfig
 from pitflow.simulate.render import classes
@@ -91,11 +93,6 @@ def _empty(folder: Path, write_pictures: Callable[..., None]) -> None:
     (folder / "a_mask.png").write_bytes(b"")
 
 
-def _alone(folder: Path, write_pictures: Callable[..., None]) -> None:
-    write_pictures(folder, ["a", "b"])
-    (folder / "a.png").unlink()
-
-
 def _as_tiff(folder: Path, write_pictures: Callable[..., None]) -> None:
     write_pictures(folder, ["a", "b"])
     mask = cv2.imread(str(folder / "a_mask.png"), cv2.IMREAD_UNCHANGED)
@@ -127,7 +124,6 @@ def _no_recording(folder: Path, write_pictures: Callable[..., None]) -> None:
         _other_size,
         _text,
         _empty,
-        _alone,
         _as_tiff,
         _in_capitals,
         _no_truth,
@@ -319,3 +315,36 @@ def test_a_stack_is_no_single_image(tmp_path: Path) -> None:
         read_grey(tmp_path / "stack.tif")
     cv2.imwritemulti(str(tmp_path / "shown.tif"), [pages[0], pages[1][::4, ::4]])
     assert read_grey(tmp_path / "shown.tif").shape == (20, 30)
+
+
+def test_what_has_no_mask_or_no_image_is_named(tmp_path: Path) -> None:
+    for name in ("a.png", "a_mask.png", "b.png", "c.png", "d_mask.png"):
+        cv2.imwrite(str(tmp_path / name), np.full((9, 9), 200, np.uint8))
+    assert [picture.name for picture in read_pictures([tmp_path])] == ["a.png"]
+    bare, alone = left_out([tmp_path])
+    assert bare.endswith("left out, for want of a mask: b.png and 1 more")
+    assert alone.endswith("left out, for want of an image: d_mask.png")
+    for name in ("b.png", "c.png", "d_mask.png"):
+        (tmp_path / name).unlink()
+    assert left_out([tmp_path]) == []
+
+
+def test_a_damaged_image_is_told_in_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+    for name in ("cut.png", "cut.tif"):
+        cv2.imwrite(str(tmp_path / name), image)
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(UserError, match="or a damaged one"):
+            read_grey(tmp_path / name)
+    assert capfd.readouterr().err == ""
+
+
+def test_folders_in_a_folder_without_images_are_named(tmp_path: Path) -> None:
+    (tmp_path / "tiles").mkdir()
+    with pytest.raises(UserError, match=r"folders in it are not searched: name .*tiles"):
+        listed_images([tmp_path], list_images)
+    with pytest.raises(UserError, match=r"holds no images$"):
+        listed_images([tmp_path / "tiles"], list_images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,3 +66,26 @@ def test_what_is_of_the_learned_size_is_the_surest() -> None:
 
 def test_nothing_is_found_in_nothing() -> None:
     assert find_at_scales(look, np.zeros((40, 30), np.uint8), LEARNED, 0.01) == []
+
+
+@pytest.mark.parametrize(
+    ("diameters", "larger"),
+    [((8,), ()), ((13,), (20, 20, 20)), ((8, 8, 6), (18, 18))],
+    ids=["none is seen", "only the largest are seen", "only the larger of the small are then seen"],
+)
+def test_what_is_too_small_to_be_seen_is_looked_at_from_nearer(
+    diameters: tuple[int, ...], larger: tuple[int, ...]
+) -> None:
+    places = [(20 + 26 * (n % 10), 20 + 26 * (n // 10)) for n in range(60)]
+    small = [(*place, diameters[n % len(diameters)]) for n, place in enumerate(places)]
+    labels = discs(*small, *((282, 30 + 60 * n, size) for n, size in enumerate(larger)))
+
+    def short_sighted(image: Image) -> list[Instance]:
+        return [
+            replace(one, score=1.0)
+            for one in look(image)
+            if np.count_nonzero(one.mask) > 15**2 * np.pi / 4
+        ]
+
+    found = find_at_scales(short_sighted, (200 * (labels > 0)).astype(np.uint8), LEARNED, 0.01)
+    assert len(found) == len(small) + len(larger)

@@ -122,3 +122,23 @@ def test_unknown_choices_are_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
         study = ("sem-study", "--data", tmp_path, "-o", tmp_path / "s", "--task", "semantic")
         assert run(*study, *option) == 2
         assert f"{option[0]}: is for instances" in capsys.readouterr().err
+
+
+def test_a_mask_of_all_pits_is_no_label_image(
+    tmp_path: Path,
+    write_micrographs: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_micrographs(tmp_path / "images", ["one", "two"])
+    labels = tmp_path / "images" / "one_labels.png"
+    given = cv2.imread(str(labels), cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(str(labels), (given > 0).astype(np.uint8) * 255)
+    command = ("sem", tmp_path / "images", "--labels", tmp_path / "images", "-o", tmp_path / "out")
+    assert run(*command) == 2
+    assert "its only label marks 4 separate places" in capsys.readouterr().err
+    assert pd.read_csv(tmp_path / "out" / "pits.csv")["image"].unique().tolist() == ["two"]
+    # One pit alone is no mask of several, a stray pixel or not.
+    alone = (given == 1).astype(np.uint8)
+    alone[-1, -1] = 1
+    cv2.imwrite(str(labels), alone)
+    assert run(*command, "--overwrite") == 0

@@ -45,6 +45,10 @@ def test_it_finds_rendered_pits_once_each_at_any_depth(tmp_path: Path) -> None:
         both = np.count_nonzero(truth & (found == value))
         assert value > 0
         assert both / np.count_nonzero(truth | (found == value)) > 0.7
+    # A pixel is at its centre, in the drawing and in the table: nothing is off to one side.
+    placed = table.sort_values("x")[["y", "x"]].to_numpy()
+    drawn = np.array(sorted(PLACES, key=lambda place: place[1]))[:, :2]
+    assert np.abs((placed - drawn).mean(axis=0)).max() < 0.3
 
 
 def test_its_card_says_what_it_learned_from_and_how_good_it_is() -> None:

@@ -18,10 +18,11 @@ from pitflow.domains.panels.measure import PanelNumbers, measure_panel
 from pitflow.domains.panels.overlay import draw_overlay, png_bytes
 from pitflow.domains.panels.pictures import Colours, Mask, list_images, read_mask, read_rgb
 from pitflow.errors import UserError
+from pitflow.measure.creep import farthest_px
 from pitflow.schema import COATED_PANELS, CREEP, Table
 from pitflow.scribe import Scribe
 from pitflow.segment.classical.find_scribe import find_scribes
-from pitflow.segment.classical.rust import one_hue_share, rust_mask
+from pitflow.segment.classical.rust import is_rust_coloured, one_hue_share, rust_mask
 
 COLOUR, GIVEN_MASK = "colour", "mask"
 PACKAGED_MODEL = "panels"
@@ -30,6 +31,21 @@ _EVEN = 0.93
 """Share of a photograph, its rust left out, that is of the coating's hue: rendered panels in uneven
 light have 99 % and more, and of 240 photographs of rusted structures only one has so much."""
 
+
+_NO_PANEL_MM = 2.0, 2000.0
+"""No panel that is photographed is smaller or larger."""
+
+_MUCH_ELSEWHERE = 0.5
+"""More corrosion than this share of that at the scribe may well be at a cut that was missed..."""
+
+_LEAST_PERCENT = 1.0
+"""...if it covers so much of the photograph."""
+
+_BEYOND = 1.5
+"""Corrosion reaches past the ends of a cut about as far as past its sides, not so much farther."""
+
+_ENDS_MM = 2.0
+"""The ends of a scribe that was found may be off by as much."""
 
 _LARGE_CREEP = 0.3
 """Creep of more than this share of the scribe's length is more likely along another arm of it."""
@@ -175,7 +191,11 @@ def _assess(path: Path, out: Path, config: AssessConfig, method: Method) -> Asse
     image = read_rgb(path)
     mask, by = method.segment(path, image)
     if mask.shape != image.shape[:2]:
-        raise UserError("the mask given is of another size than the image", where=path)
+        raise UserError(
+            f"the mask given is of {mask.shape[1]} x {mask.shape[0]} px, the image of "
+            f"{image.shape[1]} x {image.shape[0]} px",
+            where=path,
+        )
     scribes, source = config.scribes, "given"
     if scribes is None:
         scribes = find_scribes(image, mask)
@@ -191,16 +211,51 @@ def _assess(path: Path, out: Path, config: AssessConfig, method: Method) -> Asse
     except OSError as error:
         raise UserError(f"cannot be written ({error.strerror})", where=out) from error
     row = _row(path, image, numbers, source, by)
-    return Assessed(path.stem, numbers, row, overlay, _doubts(path.stem, image, row))
+    beyond_mm = farthest_px(numbers.at_scribe, scribes) * config.mm_per_px
+    return Assessed(path.stem, numbers, row, overlay, _doubts(path.stem, image, row, beyond_mm))
 
 
-def _doubts(name: str, image: Colours, row: dict[str, Any]) -> tuple[str, ...]:
-    """Return why not to trust the numbers of a photograph."""
+def _doubts(name: str, image: Colours, row: dict[str, Any], beyond_mm: float) -> tuple[str, ...]:
+    """Return why not to trust the numbers of a photograph.
+
+    Parameters
+    ----------
+    beyond_mm:
+        Distance of the farthest corrosion at a scribe from it, past its ends too.
+    """
     doubts = []
     if row["method"] == COLOUR and not np.ptp(image, axis=2).any():
         doubts.append(
             f"{name} is grey, and corrosion is told by its colour here: nothing is found. Take the "
             "photograph in colour, or give masks (--masks) or a model of your own (--model)."
+        )
+    longer_mm = max(image.shape[:2]) * row["mm_per_px"]
+    if not _NO_PANEL_MM[0] <= longer_mm <= _NO_PANEL_MM[1]:
+        doubts.append(
+            f"At {row['mm_per_px']:g} mm per px {name} is {longer_mm:g} mm long: see whether "
+            "--scale is the size of a pixel."
+        )
+    if row["method"] == COLOUR and is_rust_coloured(image):
+        doubts.append(
+            f"{name} is mostly of the colour of rust: if that is its coating, the colour misses "
+            "parts of the corrosion, and if it is corrosion, nearly all. See whether the mask is "
+            "right; else give masks (--masks) or a model of your own (--model)."
+        )
+    other = row["other_area_mm2"]
+    if (
+        row["scribe_source"] != "none"
+        and other > _MUCH_ELSEWHERE * row["scribe_area_mm2"]
+        and other > _LEAST_PERCENT / 100 * image[..., 0].size * row["mm_per_px"] ** 2
+    ):
+        doubts.append(
+            f"On {name} {other:.1f} mm² of the {row['corroded_area_mm2']:.1f} mm² corroded are "
+            "counted as away from the scribe: see whether the blue line lies on the cut and every "
+            "cut has one (--scribe), and whether --scribe-width is as wide as the cut."
+        )
+    if row["scribe_source"] == "auto" and beyond_mm > _BEYOND * row["creep_max_mm"] + _ENDS_MM:
+        doubts.append(
+            f"On {name} corrosion goes on {beyond_mm:.3g} mm beyond the scribe that was found: see "
+            "whether the cut is longer, and give it with --scribe."
         )
     if row["scribe_source"] == "auto" and (
         row["creep_max_mm"] > _LARGE_CREEP * row["scribe_length_mm"]

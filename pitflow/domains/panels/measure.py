@@ -9,7 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from pitflow.domains.panels.pictures import Mask
-from pitflow.measure.creep import Creep, Profile, at_the_scribe, compute_creep, creep_profiles
+from pitflow.measure.creep import (
+    Creep,
+    Profile,
+    at_the_scribe,
+    compute_creep,
+    creep_profiles,
+    touching_px,
+)
 from pitflow.measure.rating import area_rating, scribe_rating
 from pitflow.scribe import Scribe
 
@@ -62,7 +69,7 @@ def measure_panel(
         Width of the cut itself, of which half is no creep.
     """
     half_width = scribe_width_mm / 2
-    at_scribe = at_the_scribe(mask, scribes, half_width / mm_per_px)
+    at_scribe = at_the_scribe(mask, scribes, touching_px(mm_per_px, half_width))
     profiles = creep_profiles(mask, scribes, mm_per_px, half_width)
     creep = compute_creep(profiles)
     corroded, near = int(np.count_nonzero(mask)), int(np.count_nonzero(at_scribe))

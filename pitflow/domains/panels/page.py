@@ -189,8 +189,9 @@ def _methods(config: AssessConfig, methods: Sequence[str]) -> Terms:
             (
                 "Creep",
                 (
-                    "The farthest corrosion that is connected to the scribe, perpendicular to its "
-                    "axis, at every pixel along it, less "
+                    "The farthest corrosion that is connected to the scribe (begins within half "
+                    "the width of the cut, 0.5 mm at least), perpendicular to its axis, at every "
+                    "pixel along it, less "
                     f"{config.scribe_width_mm / 2:g} mm for half the width of the cut. Below half "
                     "a pixel it counts as none."
                 ),

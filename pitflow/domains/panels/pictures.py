@@ -17,7 +17,6 @@ from pitflow.errors import UserError
 from pitflow.image_file import (
     IMAGE_SUFFIXES,
     MASK_SUFFIX,
-    encoded,
     listed_images,
     masks_in,
     read_image,
@@ -25,6 +24,9 @@ from pitflow.image_file import (
 
 Colours = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
+
+_DEPTHS = 8, 10, 12, 14, 16
+"""Bits of a camera, in files of 8 or 16."""
 
 _STRATA = 5
 _THUMBNAIL_PX = 64
@@ -136,7 +138,9 @@ def list_images(paths: Sequence[Path]) -> list[Path]:
     seen: dict[str, Path] = {}
     for path in found:
         if path.stem in seen:
-            raise UserError(f"has the same name as {seen[path.stem]}", where=path)
+            raise UserError(
+                f"has the same name as {seen[path.stem]}", where=path, hint="rename one of them"
+            )
         seen[path.stem] = path
     return found
 
@@ -144,15 +148,18 @@ def list_images(paths: Sequence[Path]) -> list[Path]:
 def read_rgb(path: Path) -> Colours:
     """Return an image as 8-bit RGB, turned upright as its camera noted.
 
+    Of 16 bits those are kept that the camera used: 10, 12 or 14 of them fill the lower ones.
+
     Raises
     ------
     UserError
         If it cannot be read.
     """
-    data = encoded(path)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if image is None:
-        raise UserError("is no image, or a damaged one", where=path)
+    image = read_image(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    if image.dtype == np.uint16:
+        brightest = int(image.max())
+        bits = next(bits for bits in _DEPTHS if brightest < 1 << bits)
+        image = (image >> (bits - 8)).astype(np.uint8)
     colours: Colours = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return colours
 

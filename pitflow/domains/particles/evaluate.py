@@ -12,7 +12,7 @@ import numpy as np
 from pitflow.compute import Progress, Silent
 from pitflow.domains.particles.model import ParticleModel, load_model
 from pitflow.domains.particles.picture import Picture
-from pitflow.domains.particles.pictures import read_pictures
+from pitflow.domains.particles.pictures import left_out, read_pictures
 from pitflow.segment.devices import choose_execution
 from pitflow.segment.score import Mask, score_masks
 
@@ -38,14 +38,18 @@ def evaluate(
         Average single images over the eight symmetries of the square; frames of recordings are
         shown once, as in a run.
     note:
-        Told what the model had to adapt, such as that it left the GPU.
+        Told which images and masks were left out, and what the model had to adapt, such as that it
+        left the GPU.
 
     Raises
     ------
     UserError
         If model or data cannot be read.
     """
-    pictures = [picture for picture in read_pictures(data) if "particle" in picture.truth]
+    pictures = read_pictures(data)
+    for line in left_out(data):
+        note(line)
+    pictures = [picture for picture in pictures if "particle" in picture.truth]
     pictures.sort(key=lambda picture: picture.is_still)
     progress = progress or Silent()
     progress.start("evaluate", len(pictures))

@@ -50,6 +50,31 @@ def read_pictures(folders: Sequence[Path]) -> list[Picture]:
     return _with_copies_together(pictures)
 
 
+def left_out(folders: Sequence[Path]) -> list[str]:
+    """Return what ``read_pictures`` passes over in labelled folders, in words.
+
+    That is images without a mask beside masks that are there, and masks without an image.
+    """
+    notes = []
+    for folder in folders:
+        images = list_images(folder)
+        masks = {path.stem for path in masks_in(folder)}
+        bare = [path.name for path in images if path.stem + MASK_SUFFIX not in masks]
+        # A folder of a recording's snapshots and its truth has no masks beside the images.
+        if bare and masks:
+            notes.append(f"{folder}: left out, for want of a mask: {_first(bare)}")
+        for path in images:
+            masks.discard(path.stem + MASK_SUFFIX)
+        if masks:
+            alone = [f"{stem}.png" for stem in sorted(masks)]
+            notes.append(f"{folder}: left out, for want of an image: {_first(alone)}")
+    return notes
+
+
+def _first(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
 def read_grey(path: Path) -> Image:
     """Read an image as grey, 8 or 16 bit; colour is converted.
 
@@ -88,15 +113,11 @@ def _with_copies_together(pictures: Sequence[Picture]) -> list[Picture]:
 
 
 def _read_tiles(folder: Path) -> Iterator[Picture]:
-    images = list_images(folder)
-    stems = {path.stem for path in images}
-    for mask in masks_in(folder):
-        if mask.stem.removesuffix(MASK_SUFFIX) not in stems:
-            raise UserError("there is no image to this mask", where=mask)
+    masks = {path.stem: path for path in masks_in(folder)}
     labelled = [
-        (path, mask)
-        for path in images
-        if (mask := path.with_name(path.stem + MASK_SUFFIX + ".png")).exists()
+        (path, masks[path.stem + MASK_SUFFIX])
+        for path in list_images(folder)
+        if path.stem + MASK_SUFFIX in masks
     ]
     names = [path.stem for path, _ in labelled]
     groups = overlap_groups(names)

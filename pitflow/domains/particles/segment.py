@@ -105,7 +105,9 @@ def _check(paths: Sequence[Path], targets: Sequence[Path], overwrite: bool) -> N
         if not path.is_file():
             raise UserError("no such image", where=path)
         if target in seen:
-            raise UserError(f"has the same name as {seen[target]}", where=path)
+            raise UserError(
+                f"has the same name as {seen[target]}", where=path, hint="rename one of them"
+            )
         if target.resolve() == path.resolve():
             raise UserError("would be overwritten by its mask", where=path, hint="change --output")
         if target.exists() and not overwrite:

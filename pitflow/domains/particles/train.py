@@ -15,7 +15,7 @@ from pitflow.domains.particles.evaluate import score_particles
 from pitflow.domains.particles.fit import How, fit, start_from
 from pitflow.domains.particles.model import STILLS, ParticleModel, load_model, model_folder
 from pitflow.domains.particles.picture import Picture
-from pitflow.domains.particles.pictures import read_pictures
+from pitflow.domains.particles.pictures import left_out, read_pictures
 from pitflow.domains.particles.ranges import with_ranges
 from pitflow.domains.particles.recipes import CLASSES, MOVING, SINGLE
 from pitflow.domains.recipe import Recipe, changed
@@ -77,7 +77,7 @@ def train_particles(
     command:
         The command line, for the card.
     note:
-        Told of which data none could be kept aside.
+        Told which images and masks were left out, and of which data none could be kept aside.
 
     Raises
     ------
@@ -86,6 +86,8 @@ def train_particles(
         ``out`` holds something else.
     """
     pictures = read_pictures(data)
+    for line in left_out(data):
+        note(line)
     if not any(picture.truth["particle"].any() for picture in pictures):
         raise UserError("no particle is marked in any mask", where=", ".join(map(str, data)))
     stills = [picture for picture in pictures if picture.is_still]

@@ -31,6 +31,9 @@ INCLUDED_MODEL = "micrographs"
 PITS, PAGE, RECORD = "pits.csv", "sem.html", "sem.json"
 OVERLAY_SUFFIX = "_overlay"
 
+_STRAY = 0.05
+"""Pieces of a label that are smaller than this share of its largest one are no pits."""
+
 _SHOWN = 6
 _SHOWN_PX = 900
 _MOST_ROWS = 500
@@ -217,9 +220,25 @@ def label_finder(folder: Path) -> Finder:
         labels = pixels[: image.shape[0]].astype(np.int64)
         if labels.min() < 0 or labels.max() > np.iinfo(np.uint16).max:
             raise UserError("labels must be from 0 to 65535", where=file)
+        if (pieces := _pieces_of_one_label(labels)) > 1:
+            raise UserError(
+                f"is a mask, no label image: its only label marks {pieces} separate places",
+                where=file,
+                hint="give each pit a number of its own (Fiji: Analyze Particles, Count Masks)",
+            )
         return Found(labels.astype(np.uint16))
 
     return find
+
+
+def _pieces_of_one_label(labels: npt.NDArray[np.int64]) -> int:
+    """Return in how many pieces the only label lies, stray pixels aside; 0 if there are several."""
+    inside = labels > 0
+    if not inside.any() or np.ptp(labels[inside]) > 0:
+        return 0
+    _, _, statistics, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=8)
+    areas = statistics[1:, cv2.CC_STAT_AREA]
+    return int(np.count_nonzero(areas > _STRAY * areas.max()))
 
 
 def _analyse_one(
@@ -261,7 +280,9 @@ def _check(paths: Sequence[Path], out: Path, overwrite: bool) -> None:
     seen: dict[str, Path] = {}
     for path in paths:
         if path.stem in seen:
-            raise UserError(f"has the same name as {seen[path.stem]}", where=path)
+            raise UserError(
+                f"has the same name as {seen[path.stem]}", where=path, hint="rename one of them"
+            )
         seen[path.stem] = path
         if path.parent.resolve() == out.resolve():
             raise UserError("the results would lie among the images", where=out)

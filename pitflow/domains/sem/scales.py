@@ -2,9 +2,9 @@
 
 Micrographs are taken at any magnification, so that pixels say nothing about an object's size. The
 network therefore learns every micrograph at the zoom at which its median object has a set diameter.
-To find objects it looks at the micrograph as it is and from farther away, and, where what it sees
-is small or large even so, from nearer or from farther still. Each object counts from where it has
-about the size that was learned.
+To find objects it looks at the micrograph as it is and from farther away, and, where it sees
+nothing, or what it sees is small or large even so, from nearer or from farther still. Each object
+counts from where it has about the size that was learned.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ _LAST = 0.1
 _TOO_SMALL, _TOO_LARGE = 0.75, 1.5
 """What is seen at less or more than these shares of the learned diameter is looked at again."""
 
+_SURE = 0.5
+"""Median score above which what a look from nearer finds are objects, of which smaller ones may
+still be unseen. In texture less sure things come up, ever smaller ones the nearer the look."""
+
 _SMALLER, _LARGER = 30.0, 70.0
 """Percentiles of the diameters that are such shares."""
 
@@ -52,7 +56,7 @@ def usual_zoom(labels: npt.NDArray[np.integer], object_px: float) -> float:
 
 
 def find_at_scales(look: Look, image: Image, object_px: float, min_score: float) -> list[Instance]:
-    """Return the instances in an image, best first, from two to four zooms.
+    """Return the instances in an image, best first, from two to five zooms.
 
     Parameters
     ----------
@@ -62,15 +66,31 @@ def find_at_scales(look: Look, image: Image, object_px: float, min_score: float)
         Least score; it falls with the difference from that diameter.
     """
     seen = [*_at_zoom(look, image, 1.0, object_px), *_at_zoom(look, image, FARTHEST, object_px)]
-    best = _undisputed(seen, image.shape)
-    if best:
-        small, large = np.percentile([_diameter(one) for one in best], (_SMALLER, _LARGER))
-        if small < _TOO_SMALL * object_px:
-            seen += _at_zoom(look, image, _limited(object_px / float(small)), object_px)
-        if large * FARTHEST > _TOO_LARGE * object_px:
-            seen += _at_zoom(look, image, max(object_px / float(large), _LAST), object_px)
+    first = best = _undisputed(seen, image.shape)
+    if (zoom := _nearer(best, 1.0, object_px)) > 1:
+        seen += _at_zoom(look, image, zoom, object_px)
         best = _undisputed(seen, image.shape)
+        sure = bool(best) and np.median([one.score for one in best]) > _SURE
+        if sure and (nearer := _nearer(best, zoom, object_px)) > zoom:
+            seen += _at_zoom(look, image, nearer, object_px)
+            best = _undisputed(seen, image.shape)
+    if first:
+        large = float(np.percentile([_diameter(one) for one in first], _LARGER))
+        if large * FARTHEST > _TOO_LARGE * object_px:
+            seen += _at_zoom(look, image, max(object_px / large, _LAST), object_px)
+            best = _undisputed(seen, image.shape)
     return [one for one in best if one.score >= min_score]
+
+
+def _nearer(found: Sequence[Instance], nearest: float, object_px: float) -> float:
+    """Return the zoom of a look from nearer than ``nearest``; that itself if there is no need.
+
+    Where nothing is seen, all may be too small to be seen.
+    """
+    if not found:
+        return NEAREST
+    small = float(np.percentile([_diameter(one) for one in found], _SMALLER))
+    return nearest if small * nearest >= _TOO_SMALL * object_px else _limited(object_px / small)
 
 
 def _at_zoom(look: Look, image: Image, zoom: float, object_px: float) -> list[Instance]:

@@ -37,6 +37,7 @@ _LEAST_CROSSING_DEG = 20.0
 _LIKE = 0.5
 _BAND = 0.1
 _LEAST_REACH_PX = 4
+_BARE_CUT_PX = 7
 _SKEW_PX = 20
 _CUT_PX = (1.0, 1.5)
 _SEEN = 8.0
@@ -82,17 +83,19 @@ def find_scribes(
     scale = min(1.0, _SIDE_PX / max(height, width))
     size = max(8, round(width * scale)), max(8, round(height * scale))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    ridges = _ridges(small)
+    ridges = plain = _ridges(small)
     rust = np.zeros(small.shape[:2], dtype=bool)
     if corroded is not None and corroded.any():
         rust = cv2.resize(corroded.astype(np.uint8), size) > 0
         near = cv2.dilate(rust.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         inside = near[ridges.y.astype(int), ridges.x.astype(int)]
         ridges = ridges.weighted(np.where(inside, 1.0, _OUTSIDE))
-    first = _strongest(ridges, rust)
+        # A cut that shows steel between its rusty sides is no sound coating.
+        rust = _closed(rust)
+    first = _strongest(ridges, plain, rust)
     if first is None:
         return ()
-    second = _strongest(_across(ridges, first), rust)
+    second = _strongest(_across(ridges, first), _across(plain, first), rust)
     crossed = second is not None and _is_x_cut(first, second)
     arms = [first, second] if second is not None and crossed else [first]
     planes = cv2.split(cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2Lab))
@@ -105,6 +108,14 @@ def find_scribes(
         ends = ((xa, sx), (ya, sy), (xb, sx), (yb, sy))
         scribes.append(Scribe(*(float((v + 0.5) * s - 0.5) for v, s in ends)))
     return tuple(scribes)
+
+
+def _closed(rust: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    kernel = np.ones((_BARE_CUT_PX, _BARE_CUT_PX), np.uint8)
+    closed: npt.NDArray[np.bool_] = (
+        cv2.morphologyEx(rust.astype(np.uint8), cv2.MORPH_CLOSE, kernel) > 0
+    )
+    return closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +151,14 @@ class _Segment:
         return self.end - self.begin
 
 
-def _strongest(ridges: _Ridges, rust: npt.NDArray[np.bool_]) -> _Segment | None:
-    """Return the line with most votes, from end to end; None if none stands out."""
+def _strongest(ridges: _Ridges, plain: _Ridges, rust: npt.NDArray[np.bool_]) -> _Segment | None:
+    """Return the line with most votes, from end to end; None if none stands out.
+
+    Parameters
+    ----------
+    plain:
+        The same ridges, as strong as they are: a cut goes on where nothing has crept from it.
+    """
     if ridges.x.size < 20:
         return None
     height, width = rust.shape
@@ -151,7 +168,7 @@ def _strongest(ridges: _Ridges, rust: npt.NDArray[np.bool_]) -> _Segment | None:
         return None
     line, on_line = fitted
     shortest, gap = _SHORTEST * min(height, width), _GAP * max(height, width)
-    ends = _ends(on_line, line, rust, shortest=shortest, gap=gap)
+    ends = _ends(_near(plain, line, _NEAR_PX), line, rust, shortest=shortest, gap=gap)
     if ends is None:
         return None
     along = line.along(on_line)
@@ -314,10 +331,7 @@ def _fitted(ridges: _Ridges, angle: float, offset: float) -> tuple[_Line, _Ridge
     line = _Line(offset * nx, offset * ny, -ny, nx)
     # First all that voted, then only the narrow core of the ridge.
     for near in (2 * _NEAR_PX, _NEAR_PX, _NEAR_PX):
-        normal = np.arctan2(line.ux, -line.uy)
-        off = np.abs((ridges.across - normal + np.pi / 2) % np.pi - np.pi / 2)
-        on = (np.abs(line.across(ridges)) <= near) & (off <= np.radians(2 * _TOLERANCE_DEG))
-        found = ridges.only(on)
+        found = _near(ridges, line, near)
         if found.x.size < 10:
             return None
         weight = found.strength / found.strength.sum()
@@ -326,6 +340,14 @@ def _fitted(ridges: _Ridges, angle: float, offset: float) -> tuple[_Line, _Ridge
         ux, uy = np.linalg.eigh(spread)[1][:, -1]
         line = _Line(x, y, float(ux), float(uy))
     return line, found
+
+
+def _near(ridges: _Ridges, line: _Line, near: float) -> _Ridges:
+    """Return the ridge pixels that lie within ``near`` px of a line and run along it."""
+    normal = np.arctan2(line.ux, -line.uy)
+    off = np.abs((ridges.across - normal + np.pi / 2) % np.pi - np.pi / 2)
+    on = (np.abs(line.across(ridges)) <= near) & (off <= np.radians(2 * _TOLERANCE_DEG))
+    return ridges.only(on)
 
 
 def _ends(

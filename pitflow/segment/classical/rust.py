@@ -25,6 +25,9 @@ noticed, so that the unevenness of a sound coating is no corrosion."""
 _RUST_DEG = 20.0, 88.0
 """Hue angles of corrosion products in (a*, b*): from red to yellow."""
 
+_RUST_COLOURED = 25.0
+"""A coating this far from grey towards rust is taken for rust by the eye; beige is 20 at most."""
+
 _DARKER, _BRIGHTER = 0.93, 1.1
 """Light relative to the coating's, below which a duller colour is rust, and above which one that is
 only turned in hue is a glare."""
@@ -99,6 +102,22 @@ def _from_coating(image: npt.NDArray[np.uint8]) -> tuple[Floats, Floats, float]:
 def _redder(a: Floats, b: Floats) -> Floats:
     redder: Floats = _DIRECTION[0] * a + _DIRECTION[1] * b
     return redder
+
+
+def is_rust_coloured(image: npt.NDArray[np.uint8]) -> bool:
+    """Return whether most of an RGB image (height, width, 3) is of the colour of rust.
+
+    It is a coating of that colour, or a panel that is corroded nearly all over: the colour cannot
+    tell.
+    """
+    height, width = image.shape[:2]
+    factor = min(1.0, _COARSE_PX / max(height, width))
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    a, b = (np.array([[np.median(plane)]], np.float32)
+            for plane in cv2.split(cv2.cvtColor(small, cv2.COLOR_RGB2Lab))[1:])  # fmt: skip
+    angle = float(cv2.phase(a, b, angleInDegrees=True)[0, 0])
+    return bool(_redder(a, b)[0, 0] > _RUST_COLOURED) and _RUST_DEG[0] < angle < _RUST_DEG[1]
 
 
 def one_hue_share(image: npt.NDArray[np.uint8], rust: Mask) -> float:

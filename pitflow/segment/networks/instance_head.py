@@ -12,11 +12,13 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from pitflow.segment.networks.elan import ConvUnit
 
 PROTOTYPE_STRIDE = 4
+
+PROTOTYPE_PX = PROTOTYPE_STRIDE // 2
+"""Of the pixels of a prototype's cell, counted from 0, the one whose label it learns."""
 
 _PRIOR = 0.01
 _REACH = 6.0
@@ -122,7 +124,7 @@ def mask_logits(
 
     Returns
     -------
-    (bottom - top, right - left): bilinear between the centres of the prototypes' cells.
+    (bottom - top, right - left): bilinear between the pixels whose labels the prototypes learned.
     """
     left, top, right, bottom = box
     height, width = prototypes.shape[-2:]
@@ -130,11 +132,17 @@ def mask_logits(
     x1 = min(-(-right // PROTOTYPE_STRIDE) + 1, width)
     y1 = min(-(-bottom // PROTOTYPE_STRIDE) + 1, height)
     coarse = torch.einsum("c,chw->hw", coefficients, prototypes[:, y0:y1, x0:x1])
-    fine = functional.interpolate(
-        coarse[None, None], scale_factor=PROTOTYPE_STRIDE, mode="bilinear", align_corners=False
-    )[0, 0]
-    y, x = top - PROTOTYPE_STRIDE * y0, left - PROTOTYPE_STRIDE * x0
-    return fine[y : y + bottom - top, x : x + right - left]
+    rows = _between(coarse, top - PROTOTYPE_STRIDE * y0, bottom - top, y1 - y0)
+    columns = _between(coarse, left - PROTOTYPE_STRIDE * x0, right - left, x1 - x0)
+    return rows @ coarse @ columns.T
+
+
+def _between(like: torch.Tensor, first: int, size: int, cells: int) -> torch.Tensor:
+    """Return the share of each cell in ``size`` pixels from pixel ``first`` on, (size, cells)."""
+    pixels = torch.arange(first, first + size, device=like.device, dtype=like.dtype)
+    place = ((pixels - PROTOTYPE_PX) / PROTOTYPE_STRIDE).clamp(0, cells - 1)
+    cell = torch.arange(cells, device=like.device, dtype=like.dtype)
+    return (1 - (place[:, None] - cell).abs()).clamp(min=0)
 
 
 def _branch(channels: int, width: int, outputs: int) -> nn.Sequential:

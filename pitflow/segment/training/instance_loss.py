@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from pitflow.config import Model
 from pitflow.segment.networks.gelan import Answer
-from pitflow.segment.networks.instance_head import PROTOTYPE_STRIDE, Predictions
+from pitflow.segment.networks.instance_head import PROTOTYPE_PX, PROTOTYPE_STRIDE, Predictions
 from pitflow.segment.training.assignment import Assigned, assign
 
 _MASKS = 256
@@ -154,7 +154,6 @@ def _some(found: Assigned, most: int) -> Assigned:
 
 
 def _at_prototypes(labels: torch.Tensor, size: torch.Size) -> torch.Tensor:
-    """Return the label in the middle of every cell."""
-    middle = PROTOTYPE_STRIDE // 2
-    picked = labels[:, middle::PROTOTYPE_STRIDE, middle::PROTOTYPE_STRIDE]
+    """Return the label of that pixel of every cell at which ``mask_logits`` puts it."""
+    picked = labels[:, PROTOTYPE_PX::PROTOTYPE_STRIDE, PROTOTYPE_PX::PROTOTYPE_STRIDE]
     return picked[:, : size[0], : size[1]]
