@@ -102,6 +102,20 @@ def test_transients_are_found_where_they_fill_most_of_the_time(decay, every):
     assert found["peak_a"].median() == pytest.approx(5e-8, rel=0.2)
 
 
+@pytest.mark.parametrize("rise", [-1e-9, 1e-9, 5e-9, 5e-8])
+def test_transients_are_found_above_a_current_that_rises_or_falls(rise):
+    rng = np.random.default_rng(1)
+    t = np.arange(0, 120, 0.05)
+    onsets = np.arange(5, 115, 5.0)
+    since = t - onsets[:, None]
+    decays = np.where(since >= 0, np.exp(-np.clip(since, 0, None) / 0.8), 0.0).sum(axis=0)
+    current = rise * t + 1e-9 * rng.normal(size=t.size) + 5e-8 * decays
+    found = find_transients(samples(t, current), frames(1800), config=CurrentConfig())
+    assert len(found) == onsets.size
+    assert found["peak_a"].median() == pytest.approx(5e-8, rel=0.1)
+    assert found["charge_c"].median() == pytest.approx(4e-8, rel=0.25)
+
+
 def test_noise_that_persists_makes_few_transients():
     rng = np.random.default_rng(0)
     t = np.arange(0, 120, 0.05)
