@@ -100,7 +100,7 @@ def compare(
         replication,
     )
     from pitflow.report.compare_page import Sources, write_comparison
-    from pitflow.report.compare_words import findings, warnings
+    from pitflow.report.compare_words import findings, shared_recordings, warnings
 
     progress = progress or Silent()
     progress.start("compare", len(folders) + 1)
@@ -124,7 +124,10 @@ def compare(
         pits,
         tests,
         findings(runs, tests),
-        warnings(runs, pits, tests),
+        [
+            *shared_recordings({run.run: run.recording for run in loaded}),
+            *warnings(runs, pits, tests),
+        ],
         output,
     )
     _check_output(output)
@@ -188,6 +191,7 @@ def _load(folders: Sequence[Path], groups: Path | None, progress: Progress) -> l
                     table: schema.read_table(run.table(table), schema.TABLES[table])
                     for table in _READ
                 },
+                recording=str(run.manifest.input.get("fingerprint", "")),
             )
         )
         progress.advance()

@@ -14,7 +14,7 @@ def run_table(sizes: list[int]) -> pd.DataFrame:
     rows = [
         {"run": f"{group}-{number}", "label": f"{group} mM", "concentration_mM": float(group),
          "fps": 15.0, "um_per_px": 1.0, "n_pits": 0, "n_ejected": 0, "n_preferring": 0,
-         "n_seen_round": 0,
+         "n_seen_round": 0, "n_split": 0,
          "lag_p": float("nan"), "lag_s": float("nan")}
         for group, size in enumerate(sizes)
         for number in range(size)
