@@ -227,7 +227,7 @@ def _read_groups(
     Raises
     ------
     UserError
-        If a row holds no concentration, or a run has no row.
+        If a row holds no concentration, or a run has no row, or two that differ.
     """
     table = read_columns(
         path,
@@ -248,7 +248,11 @@ def _read_groups(
         value = concentration_of(text) if math.isnan(value) else value
         if not math.isfinite(value) or value < 0:
             raise UserError(f"line {line}: {text!r} is no concentration in mM", where=path)
-        rows[_key(name)] = (value, labels[line - 2] or label_of(value))
+        row = (value, labels[line - 2] or label_of(value))
+        if rows.setdefault(_key(name), row) != row:
+            raise UserError(
+                f"line {line}: {name} has another row, which says otherwise", where=path
+            )
     chosen, missing = [], []
     for run, name in zip(runs, names, strict=True):
         known = (name, run.path.name, str(run.path), str(run.path.resolve()),

@@ -149,6 +149,7 @@ def test_groups_by_file(tmp_path: Path) -> None:
     [
         ("run,concentration_mM\na,5\n", "has no row for b; it has rows for a"),
         ("run,concentration_mM\na,5\nb,much\n", "line 3: 'much' is no concentration"),
+        ("run,mM\na,5\nb,5\na.pitflow,6\n", "line 4: a.pitflow has another row"),
         ("name,salt\na,5\n", "lacks the column concentration_mM; found: name, salt"),
     ],
 )
