@@ -248,11 +248,9 @@ def _read_groups(
         value = concentration_of(text) if math.isnan(value) else value
         if not math.isfinite(value) or value < 0:
             raise UserError(f"line {line}: {text!r} is no concentration in mM", where=path)
-        row = (value, labels[line - 2] or label_of(value))
-        if rows.setdefault(_key(name), row) != row:
-            raise UserError(
-                f"line {line}: {name} has another row, which says otherwise", where=path
-            )
+        given = (value, labels[line - 2] or label_of(value))
+        if rows.setdefault(_key(name), given) != given:
+            raise UserError(f"line {line}: {name} has another row, unlike this one", where=path)
     chosen, missing = [], []
     for run, name in zip(runs, names, strict=True):
         known = (name, run.path.name, str(run.path), str(run.path.resolve()),
