@@ -265,10 +265,12 @@ def _lags(runs: pd.DataFrame) -> list[str]:
     span = f"{signed(middle)} s"
     if len(lag) > 1:
         span += f" in the median ({signed(float(lag.min()))} to {signed(float(lag.max()))} s)"
+    opposite = int((evident["lag_r"] < 0).sum())
+    against = f"; in {opposite} of these they are opposite (r < 0)" if opposite else ""
     return [
         (
             f"In {len(evident)} of {count(len(tested), 'run')} the directions of growth and "
             f"ejection go together (q ≤ {ALPHA:g}, p adjusted over the runs), with a lag of {span};"
-            " positive: ejection is later."
+            f" positive: ejection is later{against}."
         )
     ]
