@@ -67,16 +67,12 @@ def test_trackmate_has_all_that_its_reader_takes_for_granted(tmp_path, particles
     single = particles.iloc[-1:].assign(particle=5, diameter_px=np.nan)
     write_trackmate(pd.concat([particles, single]), path, um_per_px=0.5, fps=10.0, shape=(100, 200))
     root = ET.parse(path).getroot()
-    for kind, of in (("Spot", "Spot"), ("Edge", "Edge"), ("Track", "Track")):
+    told = {"feature", "name", "shortname", "dimension", "isint"}
+    for kind in ("Spot", "Edge", "Track"):
         declared = root.findall(f"Model/FeatureDeclarations/{kind}Features/Feature")
-        written = next(root.iter(of)).attrib
-        assert {f.get("feature") for f in declared} == {
-            name for name in written if name.isupper()
-        } - {"ID"}
-        assert all(
-            set(f.attrib) == {"feature", "name", "shortname", "dimension", "isint"}
-            for f in declared
-        )
+        written = set(next(root.iter(kind)).attrib) - {"ID", "name"}
+        assert {feature.get("feature") for feature in declared} == written
+        assert all(set(feature.attrib) == told for feature in declared)
         assert root.find(f"Settings/AnalyzerCollection/{kind}Analyzers") is not None
     filters = root.find("Settings/InitialSpotFilter").attrib
     assert filters == {"feature": "QUALITY", "value": "0.0", "isabove": "true"}
