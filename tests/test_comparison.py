@@ -12,6 +12,7 @@ import pytest
 from pitflow.cli import main
 from pitflow.comparison import compare, concentration_of
 from pitflow.errors import UserError
+from pitflow.report.figures.compare import draw_quantities
 from pitflow.schema import TABLES, empty_table, read_table, write_table
 
 
@@ -217,3 +218,12 @@ def test_pits_without_their_ejections_are_not_drawn(tmp_path: Path) -> None:
         empty_table(TABLES["ejections"]), TABLES["ejections"], runs[1] / "tables/ejections.parquet"
     )
     assert (compare(runs, tmp_path / "out").folder / "compare.png").exists()
+
+
+def test_lags_that_are_not_evident_are_not_called_unmeasured(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / f"{level}mM", seed=level) for level in (5, 30)]
+    made = compare(runs, tmp_path / "out")
+    none = made.runs.assign(lag_s=np.nan, speed_um_s=np.nan)
+    figure = draw_quantities(none, made.pits, ["5 mM", "30 mM"]).figure
+    texts = [text.get_text() for ax in figure.axes for text in ax.texts]
+    assert sorted(texts) == ["no evident lag", "nothing measured"]
