@@ -40,6 +40,7 @@ _SECONDS = {
     "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "min": 60.0, "minutes": 60.0,
     "h": 3600.0, "hr": 3600.0, "hour": 3600.0, "hours": 3600.0,
 }  # fmt: skip
+_CLOCK = re.compile(r"h+:m+:s+([.,]\S*)?")
 _AMPERE = re.compile(r"([pnuµμmk]?)A(?:mp(?:ere)?s?)?(.*)")
 _PER_AREA = re.compile(r"(?:/| ?per ?|[·. *]?)(c|m)?m(?:\^?[-−]?2|²|⁻²|[-−]2|\^\(?-2\)?)")
 _VOLT = re.compile(r"([nuµμmk]?)V(?:olts?)?\b.*")
@@ -248,7 +249,7 @@ def _known_unit(unit: str) -> bool:
 
 
 def _is_time(unit: str) -> bool:
-    return unit.lower() in _SECONDS
+    return unit.lower() in _SECONDS or bool(_CLOCK.fullmatch(unit.lower()))
 
 
 def _is_ampere(unit: str) -> bool:
@@ -337,6 +338,10 @@ def _since(text: pd.Series, dayfirst: bool) -> Floats:
     """Return the seconds since the first of times of day or dates, NaN for what is neither."""
     import pandas as pd
 
+    # Hours may be more than 24 of a time that counts from the start.
+    clock = pd.to_timedelta(text.str.replace(",", "."), errors="coerce")
+    if clock.notna().any():
+        return np.array((clock - clock.min()).dt.total_seconds(), dtype=np.float64)
     with warnings.catch_warnings():
         # A date that can only be read the other way is read so.
         warnings.simplefilter("ignore", UserWarning)

@@ -131,6 +131,13 @@ def test_an_overload_is_no_current(tmp_path) -> None:
     np.testing.assert_allclose(table["current_a"], np.delete(I, [5, 6, 7]), rtol=1e-5)
 
 
+def test_hours_may_be_more_than_a_day(tmp_path) -> None:
+    stamps = [f"{23 + k // 10}:{6 * (k % 10):02d}:00.5" for k in range(40)]
+    text = "\n".join(["Time (h:m:s);I (A)", *(f"{t};1e-6" for t in stamps)])
+    table = read_current(write(tmp_path, text), CurrentConfig())
+    np.testing.assert_allclose(table["time_s"], 360.0 * np.arange(40))
+
+
 @pytest.mark.parametrize(
     ("first", "form"),
     [
