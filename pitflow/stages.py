@@ -507,12 +507,14 @@ def measure(job: Job) -> str:
         seed=job.config.seed,
         samples=samples,
     )
-    job.notes += [] if samples is None else samples.attrs["notes"]
+    left_out = [] if samples is None else list(samples.attrs["notes"])
+    job.notes += left_out
     job.notes += _clock_offset(tables, job) + _centres_elsewhere(tables["pits"])
     for name in MEASURED_TABLES:
         schema.write_table(tables[name], schema.TABLES[name], job.run.table(name))
     ejected = words.count(len(tables["ejections"]), "particle")
-    return f"{ejected} ejected from {words.count(len(tables['pits']), 'pit')}"
+    found = f"{ejected} ejected from {words.count(len(tables['pits']), 'pit')}"
+    return "; ".join([found, *left_out])
 
 
 def report(job: Job) -> str:
