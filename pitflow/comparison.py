@@ -100,7 +100,7 @@ def compare(
         replication,
     )
     from pitflow.report.compare_page import Sources, write_comparison
-    from pitflow.report.compare_words import findings, warnings
+    from pitflow.report.compare_words import findings, shared_recordings, warnings
 
     output, groups = Path(output), None if groups is None else Path(groups)
     progress = progress or Silent()
@@ -125,7 +125,10 @@ def compare(
         pits,
         tests,
         findings(runs, tests),
-        warnings(runs, pits, tests),
+        [
+            *shared_recordings({run.run: run.recording for run in loaded}),
+            *warnings(runs, pits, tests),
+        ],
         output,
     )
     _check_output(output)
@@ -189,6 +192,7 @@ def _load(folders: Sequence[Path], groups: Path | None, progress: Progress) -> l
                     table: schema.read_table(run.table(table), schema.TABLES[table])
                     for table in _READ
                 },
+                recording=str(run.manifest.input.get("fingerprint", "")),
             )
         )
         progress.advance()
@@ -224,7 +228,7 @@ def _read_groups(
     Raises
     ------
     UserError
-        If a row holds no concentration, or a run has no row.
+        If a row holds no concentration, or a run has no row, or two that differ.
     """
     table = read_columns(
         path,
@@ -245,7 +249,9 @@ def _read_groups(
         value = concentration_of(text) if math.isnan(value) else value
         if not math.isfinite(value) or value < 0:
             raise UserError(f"line {line}: {text!r} is no concentration in mM", where=path)
-        rows[_key(name)] = (value, labels[line - 2] or label_of(value))
+        given = (value, labels[line - 2] or label_of(value))
+        if rows.setdefault(_key(name), given) != given:
+            raise UserError(f"line {line}: {name} has another row, unlike this one", where=path)
     chosen, missing = [], []
     for run, name in zip(runs, names, strict=True):
         known = (name, run.path.name, str(run.path), str(run.path.resolve()),

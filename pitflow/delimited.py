@@ -207,8 +207,11 @@ def _header(lines: list[str], block: _Block) -> tuple[tuple[str, ...], tuple[str
     none = ("",) * block.width
     if not above:
         return none, none
-    if len(above) == 2 and _all_units(above[0]):
-        return above[1], above[0]
+    if _all_units(above[0]):
+        if len(above) == 2 and not any(_is_setting(cell) for cell in above[1]):
+            return above[1], above[0]
+        if all(_UNIT.fullmatch(cell.strip("[]() ")) for cell in above[0]):
+            return none, above[0]
     return above[0], none
 
 
@@ -224,6 +227,11 @@ def _above(lines: list[str], block: _Block) -> Iterator[tuple[str, ...]]:
         if len(cells) != block.width or _is_row(cells):
             return
         yield tuple(cells)
+
+
+def _is_setting(cell: str) -> bool:
+    """Whether a cell names or holds a setting, as in "Date and time:", "2024-05-03 14:23:05"."""
+    return cell.endswith(":") or bool(_NUMBER.fullmatch(cell) or _DATE.fullmatch(cell))
 
 
 _UNIT = re.compile(

@@ -495,6 +495,7 @@ def measure(job: Job) -> str:
     frames = _frames(job)
     # The frame rate may have been corrected since the frames were acquired.
     time_s = job.opened.index["time_s"].to_numpy()[frames["frame"]]
+    samples = read_current_of(job.config)
     tables = measure_all(
         pd.read_parquet(job.table("link", "particles")),
         schema.read_table(job.run.table("pit_pixels"), schema.PIT_PIXELS),
@@ -504,13 +505,16 @@ def measure(job: Job) -> str:
         fps=job.recording.fps,
         shape=job.recording.shape,
         seed=job.config.seed,
-        samples=read_current_of(job.config),
+        samples=samples,
     )
+    left_out = [] if samples is None else list(samples.attrs["notes"])
+    job.notes += left_out
     job.notes += _clock_offset(tables, job) + _centres_elsewhere(tables["pits"])
     for name in MEASURED_TABLES:
         schema.write_table(tables[name], schema.TABLES[name], job.run.table(name))
     ejected = words.count(len(tables["ejections"]), "particle")
-    return f"{ejected} ejected from {words.count(len(tables['pits']), 'pit')}"
+    found = f"{ejected} ejected from {words.count(len(tables['pits']), 'pit')}"
+    return "; ".join([found, *left_out])
 
 
 def report(job: Job) -> str:

@@ -12,7 +12,8 @@ import pytest
 from pitflow.cli import main
 from pitflow.comparison import compare, concentration_of
 from pitflow.errors import UserError
-from pitflow.schema import TABLES, empty_table, write_table
+from pitflow.report.figures.compare import draw_quantities
+from pitflow.schema import TABLES, empty_table, read_table, write_table
 
 
 def make_run(folder: Path, *, pits: int = 3, per_pit: int = 12, seed: int = 0, **facts) -> Path:
@@ -23,7 +24,7 @@ def make_run(folder: Path, *, pits: int = 3, per_pit: int = 12, seed: int = 0, *
         "first_frame": 0, "last_frame": 59,
     } | facts  # fmt: skip
     manifest = {
-        "input": {"name": f"{folder.stem}.avi", "path": "/none.avi", "fingerprint": "0"},
+        "input": {"name": f"{folder.stem}.avi", "path": "/none.avi", "fingerprint": str(folder)},
         "recording": recording,
         "stages": {"measure": {"state": "done"}},
     }
@@ -149,6 +150,7 @@ def test_groups_by_file(tmp_path: Path) -> None:
     [
         ("run,concentration_mM\na,5\n", "has no row for b; it has rows for a"),
         ("run,concentration_mM\na,5\nb,much\n", "line 3: 'much' is no concentration"),
+        ("run,mM\na,5\nb,5\na.pitflow,6\n", "line 4: a.pitflow has another row"),
         ("name,salt\na,5\n", "lacks the column concentration_mM; found: name, salt"),
     ],
 )
@@ -186,3 +188,42 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert [row["label"] for row in facts["runs"]] == ["5 mM", "30 mM"]
     assert {test["test"] for test in facts["tests"]} >= {"Mann-Whitney", "Watson-Williams"}
     assert main(["compare", str(tmp_path / "none")]) == 2
+
+
+def test_runs_of_one_recording_are_no_replicates(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / f"{level}mM_{k}", seed=k) for level in (5, 30) for k in range(2)]
+    assert not any("of one recording" in text for text in compare(runs, tmp_path / "a").warnings)
+    facts = json.loads((runs[1] / "run.json").read_text())
+    facts["input"]["fingerprint"] = str(runs[0])
+    (runs[1] / "run.json").write_text(json.dumps(facts))
+    told = compare(runs, tmp_path / "b").warnings
+    assert "5mM_0 and 5mM_1 are of one recording" in told[0]
+
+
+def test_pits_that_eject_to_several_sides_are_told(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / f"{level}mM", seed=level) for level in (5, 30)]
+    file = runs[1] / "tables" / "pits.parquet"
+    pits = read_table(file, TABLES["pits"]).assign(
+        n_modes=[2, 2, 2], omnibus_q=[0.01, 0.3, 0.01], visible_share=[1.0, 1.0, 0.6]
+    )
+    write_table(pits, TABLES["pits"], file)
+    made = compare(runs, tmp_path / "out")
+    assert list(made.runs["n_split"]) == [0, 1]
+    assert made.findings[2].startswith("1 pit ejects in several separate directions (1 in 30mM)")
+
+
+def test_pits_without_their_ejections_are_not_drawn(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / f"{level}mM", seed=level) for level in (5, 30)]
+    write_table(
+        empty_table(TABLES["ejections"]), TABLES["ejections"], runs[1] / "tables/ejections.parquet"
+    )
+    assert (compare(runs, tmp_path / "out").folder / "compare.png").exists()
+
+
+def test_lags_that_are_not_evident_are_not_called_unmeasured(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / f"{level}mM", seed=level) for level in (5, 30)]
+    made = compare(runs, tmp_path / "out")
+    none = made.runs.assign(lag_s=np.nan, speed_um_s=np.nan)
+    figure = draw_quantities(none, made.pits, ["5 mM", "30 mM"]).figure
+    texts = [text.get_text() for ax in figure.axes for text in ax.texts]
+    assert sorted(texts) == ["no evident lag", "nothing measured"]

@@ -21,7 +21,14 @@ from pitflow import run as pipeline
 from pitflow import schema, stages
 from pitflow.acquire.source import open_source
 from pitflow.compute import THREADS_PER_PROCESS, Compute, Silent
-from pitflow.config import ClaheConfig, Config, SegmentConfig, UNetConfig
+from pitflow.config import (
+    ClaheConfig,
+    Config,
+    CurrentConfig,
+    MeasureConfig,
+    SegmentConfig,
+    UNetConfig,
+)
 from pitflow.domains.included import find_model
 from pitflow.errors import UserError
 from pitflow.figure_process import FigureProcess
@@ -277,6 +284,27 @@ def test_the_path_of_a_current_means_the_same_from_elsewhere(
     config = Config.model_validate({"measure": {"current": {"file": "f2.csv"}}})
     assert stages.lasting(config).measure.current.file == str(tmp_path / "f2.csv")
     assert stages.lasting(Config()) == Config()
+
+
+def test_what_is_left_out_of_a_current_is_told(clip: Path, copied: Path) -> None:
+    head = "T\tIm\ns\tA\n"
+    for name, begins in (("steps.DTA", (0, 2)), ("curves.DTA", (0, 0))):
+        steps = [
+            f"CURVE{number}\n{head}" + "".join(f"{start + 0.1 * k:.1f}\t1e-6\n" for k in range(20))
+            for number, start in enumerate(begins)
+        ]
+        file = copied.parent / name
+        file.write_text("".join(steps))
+        config = CONFIG.model_copy(
+            update={"measure": MeasureConfig(current=CurrentConfig(file=str(file)))}
+        )
+        progress = Recorded()
+        pipeline.run(clip, copied, config, Compute(2), progress)
+        told = "the longest, of 20 rows, was used, the other 20 rows were not"
+        assert (told in progress.said["measure"]) is (name == "curves.DTA")
+        assert any(told in note for note in open_run(copied).manifest.notes) is (
+            name == "curves.DTA"
+        )
 
 
 def test_what_the_code_of_a_stage_imports_is_in_its_key() -> None:

@@ -7,8 +7,10 @@ columns by their names and units, unless the configuration names them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,10 +40,14 @@ _SECONDS = {
     "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "min": 60.0, "minutes": 60.0,
     "h": 3600.0, "hr": 3600.0, "hour": 3600.0, "hours": 3600.0,
 }  # fmt: skip
+_CLOCK = re.compile(r"h+:m+:s+([.,]\S*)?")
 _AMPERE = re.compile(r"([pnuµμmk]?)A(?:mp(?:ere)?s?)?(.*)")
 _PER_AREA = re.compile(r"(?:/| ?per ?|[·. *]?)(c|m)?m(?:\^?[-−]?2|²|⁻²|[-−]2|\^\(?-2\)?)")
-_VOLT = re.compile(r"([nuµμmk]?)V\b.*")
+_VOLT = re.compile(r"([nuµμmk]?)V(?:olts?)?\b.*")
 _TO_CM2 = {"c": 1.0, "": 1e-4, "m": 1e2}
+_OVERFLOW = 9e36
+"""Instruments write 9.9e37 for what they cannot measure (SCPI-99, 7.2)."""
+_DAY_S = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,16 @@ class _Head:
     whole: str
     name: str
     unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Measurement:
+    """Rows of a file that go on in time, their seconds, heads, and the column of the current."""
+
+    data: pd.DataFrame
+    time_s: Floats
+    heads: list[_Head]
+    current_at: int
 
 
 def read_current(path: Path, config: CurrentConfig) -> pd.DataFrame:
@@ -68,7 +84,8 @@ def read_current(path: Path, config: CurrentConfig) -> pd.DataFrame:
     DataFrame
         ``time_s`` (increasing; the recording's first frame is 0), ``current_a``,
         ``current_density_a_cm2``, ``potential_v``; what the file does not tell is empty. Current
-        and its density follow from each other where the area is given.
+        and its density follow from each other where the area is given. ``attrs["notes"]`` says in
+        words what of the file was left out.
 
     Raises
     ------
@@ -78,13 +95,13 @@ def read_current(path: Path, config: CurrentConfig) -> pd.DataFrame:
     """
     import pandas as pd
 
-    table, heads, time_at, current_at = _choose(path, config)
+    measured, notes = _choose(path, config)
+    data, time_s, heads = measured.data, measured.time_s, measured.heads
     potential_at = _column(heads, config.potential_column, _POTENTIAL, _is_volts)
     if potential_at is None and config.potential_column is not None:
-        raise _missing(path, ["potential_column"], config, [heads])
-    time_s = _times(table.data[time_at], heads[time_at])
-    ampere, per_cm2 = _current_unit(heads[current_at].unit)
-    current = ampere * _numbers(table.data[current_at])
+        raise _missing(path, ["potential_column"], config, heads)
+    ampere, per_cm2 = _current_unit(heads[measured.current_at].unit)
+    current = ampere * _numbers(data[measured.current_at])
     known = np.isfinite(time_s) & np.isfinite(current)
     if known.sum() < 2:
         raise UserError("fewer than two rows hold a time and a current", where=path)
@@ -102,14 +119,17 @@ def read_current(path: Path, config: CurrentConfig) -> pd.DataFrame:
     if per_cm2 is not None:
         density = density * per_cm2
         current = density * config.area_cm2 if config.area_cm2 is not None else empty
+    elif (beside := _density_column(heads, config.current_column)) is not None:
+        ampere, per_cm2 = _current_unit(heads[beside].unit)
+        density = ampere * _numbers(data[beside])[known] * (per_cm2 or 1.0)
     elif config.area_cm2 is not None:
         density = current / config.area_cm2
     potential = empty
     if potential_at is not None:
         volts = _VOLT.fullmatch(heads[potential_at].unit)
         scale = _PREFIX[volts[1]] if volts else 1.0
-        potential = scale * _numbers(table.data[potential_at])[known]
-    return pd.DataFrame(
+        potential = scale * _numbers(data[potential_at])[known]
+    samples = pd.DataFrame(
         {
             "time_s": time_s + config.offset_s,
             "current_a": current,
@@ -117,39 +137,80 @@ def read_current(path: Path, config: CurrentConfig) -> pd.DataFrame:
             "potential_v": potential,
         }
     )
+    samples.attrs["notes"] = notes
+    return samples
 
 
-def _choose(path: Path, config: CurrentConfig) -> tuple[TextTable, list[_Head], int, int]:
-    """Return the longest table that has time and current, and where it has them."""
-    tables = sorted(find_tables(path), key=lambda table: -len(table.data))
-    seen = []
-    for table in tables:
-        heads = [_head(*pair) for pair in zip(table.names, table.units, strict=True)]
-        seen.append(heads)
+def _choose(path: Path, config: CurrentConfig) -> tuple[_Measurement, list[str]]:
+    """Return the longest measurement in a file, and notes on what else it holds.
+
+    Tables of the same columns of which each goes on in time where the one before ends, as a
+    potentiostat writes the steps of one measurement, are one.
+    """
+    seen: list[tuple[int, list[_Head]]] = []
+    found: list[_Measurement] = []
+    for heads, tables in _alike(find_tables(path)):
+        seen.append((sum(map(len, tables)), heads))
         time_at = _column(heads, config.time_column, _TIME, _is_time)
-        current_at = _column(heads, config.current_column, _CURRENT, _is_ampere)
+        current_at = _current_column(heads, config.current_column)
         if time_at is not None and current_at is not None:
-            return table, heads, time_at, current_at
-    lacking = [
-        name
-        for name, chosen, pattern, fits in (
-            ("time_column", config.time_column, _TIME, _is_time),
-            ("current_column", config.current_column, _CURRENT, _is_ampere),
+            found += _measurements(heads, tables, time_at, current_at)
+    if found:
+        longest = max(found, key=lambda one: len(one.data))
+        others = sum(len(one.data) for one in found) - len(longest.data)
+        note = (
+            f"{path.name} holds {len(found)} tables of time and current that do not go on from "
+            f"each other: the longest, of {len(longest.data)} rows, was used, the other {others} "
+            "rows were not"
         )
-        if _column(seen[0], chosen, pattern, fits) is None
+        return longest, [note] if len(found) > 1 else []
+    _, heads = max(seen, key=lambda one: one[0])
+    lacking = ["time_column"] * (_column(heads, config.time_column, _TIME, _is_time) is None)
+    lacking += ["current_column"] * (_current_column(heads, config.current_column) is None)
+    raise _missing(path, lacking, config, heads)
+
+
+def _measurements(
+    heads: list[_Head], tables: list[pd.DataFrame], time_at: int, current_at: int
+) -> list[_Measurement]:
+    """Return tables of the same columns, joined where the time goes on from one to the next."""
+    import pandas as pd
+
+    data = pd.concat(tables, ignore_index=True)
+    time_s = _times(data[time_at], heads[time_at])
+    reached = np.fmax.accumulate(np.concatenate([[-np.inf], time_s[:-1]]))
+    begin = np.cumsum([len(table) for table in tables[:-1]], dtype=np.int64)
+    cut = [0, *begin[time_s[begin] < reached[begin]], len(data)]
+    return [
+        _Measurement(data[start:stop], time_s[start:stop], heads, current_at)
+        for start, stop in pairwise(cut)
     ]
-    raise _missing(path, lacking, config, seen)
+
+
+def _alike(tables: list[TextTable]) -> Iterator[tuple[list[_Head], list[pd.DataFrame]]]:
+    """Yield heads and values of the tables of the same columns, in order of the file.
+
+    Rows below a blank line or a remark have no names of their own: they go on with those above.
+    """
+    found: dict[tuple[_Head, ...], list[pd.DataFrame]] = {}
+    heads: tuple[_Head, ...] = ()
+    for table in tables:
+        if len(table.names) != len(heads) or any(table.names) or any(table.units):
+            heads = tuple(_head(*pair) for pair in zip(table.names, table.units, strict=True))
+        found.setdefault(heads, []).append(table.data)
+    for own, data in found.items():
+        yield list(own), data
 
 
 def _missing(
-    path: Path, lacking: list[str], config: CurrentConfig, seen: list[list[_Head]]
+    path: Path, lacking: list[str], config: CurrentConfig, heads: list[_Head]
 ) -> UserError:
     what = []
     for name in lacking:
         chosen = getattr(config, name)
         kind = name.removesuffix("_column")
         what.append(f"no column {chosen!r}" if chosen else f"no column of {kind} that is known")
-    columns = [head.whole for head in seen[0] if head.whole]
+    columns = [head.whole or head.unit for head in heads if head.whole or head.unit]
     return UserError(
         " and ".join(what),
         where=path,
@@ -168,7 +229,8 @@ def _head(name: str, unit: str) -> _Head:
         match = re.fullmatch(form, whole)
         # "WE(1).Current (A)": brackets may be part of the name.
         if match and (_known_unit(match[2])):
-            return _Head(whole, match[1].strip(), match[2].strip())
+            # "j/(A/cm2)": the stroke is no part of the name.
+            return _Head(whole, match[1].strip(" /"), match[2].strip())
     match = re.fullmatch(r"(.+?)[_ ]+([a-zµμ]{1,3}?)((?:_|/| per )?(?:c|m)m\^?-?2)?", whole, re.I)
     if match:
         base = match[2]
@@ -187,12 +249,16 @@ def _known_unit(unit: str) -> bool:
 
 
 def _is_time(unit: str) -> bool:
-    return unit.lower() in _SECONDS
+    return unit.lower() in _SECONDS or bool(_CLOCK.fullmatch(unit.lower()))
 
 
 def _is_ampere(unit: str) -> bool:
     match = _AMPERE.fullmatch(unit)
     return bool(match and (not match[2].strip() or _PER_AREA.fullmatch(match[2].strip())))
+
+
+def _is_per(unit: str) -> bool:
+    return _is_ampere(unit) and _current_unit(unit)[1] is not None
 
 
 def _is_volts(unit: str) -> bool:
@@ -203,6 +269,8 @@ def _column(
     heads: list[_Head], chosen: str | None, name: re.Pattern[str], fits: Callable[[str], bool]
 ) -> int | None:
     """Return the column of that name; else the first whose name and unit fit, or whose name does.
+
+    Where a file gives units only, the first with such a unit.
 
     Columns without names are chosen by "column 1", "column 2" and so on.
     """
@@ -215,7 +283,20 @@ def _column(
     named = [at for at, head in enumerate(heads) if name.fullmatch(head.name.replace("_", " "))]
     with_unit = [at for at in named if fits(heads[at].unit)]
     without = [at for at in named if not heads[at].unit]
-    return next(iter(with_unit + without), None)
+    nameless = [at for at, head in enumerate(heads) if not head.name and fits(head.unit)]
+    return next(iter(with_unit + without + nameless), None)
+
+
+def _current_column(heads: list[_Head], chosen: str | None) -> int | None:
+    """Return the column of the current, or where there is none that of its density."""
+    whole = _column(heads, chosen, _CURRENT, lambda unit: _is_ampere(unit) and not _is_per(unit))
+    return _column(heads, chosen, _CURRENT, _is_ampere) if whole is None else whole
+
+
+def _density_column(heads: list[_Head], chosen: str | None) -> int | None:
+    """Return the column of the current's density beside that of the current itself."""
+    at = None if chosen is not None else _column(heads, None, _CURRENT, _is_per)
+    return at if at is not None and _is_per(heads[at].unit) else None
 
 
 def _current_unit(unit: str) -> tuple[float, float | None]:
@@ -228,18 +309,47 @@ def _current_unit(unit: str) -> tuple[float, float | None]:
 
 
 def _numbers(column: pd.Series) -> Floats:
+    """Return the numbers of a column, NaN where it holds none or one that says overload."""
     import pandas as pd
 
-    return np.asarray(pd.to_numeric(column, errors="coerce"), dtype=np.float64)
+    numbers = np.asarray(pd.to_numeric(column, errors="coerce"), dtype=np.float64)
+    return np.where(np.abs(numbers) < _OVERFLOW, numbers, np.nan)
 
 
 def _times(column: pd.Series, head: _Head) -> Floats:
     """Return seconds; dates and times of day count from the first of them."""
-    import pandas as pd
-
     seconds = _numbers(column)
     if np.isfinite(seconds).any():
         return seconds * _SECONDS.get(head.unit.lower(), 1.0)
-    stamps = pd.to_datetime(column.astype(str), errors="coerce", format="mixed")
-    since = (stamps - stamps.dropna().min()).dt.total_seconds()
-    return np.asarray(since, dtype=np.float64)
+    text = column.astype(str)
+    # 05/06 may be the 5th of June or the 6th of May: a measurement is the shorter of the two.
+    some = text.iloc[np.linspace(0, len(text) - 1, min(len(text), 1000)).astype(np.int64)]
+    since = _since(text, min((False, True), key=lambda first: _span(_since(some, first))))
+    if not text.str.contains(r"[-/]|\d\.\d+\.\d").any():
+        # Times of day begin anew at midnight.
+        known = np.isfinite(since)
+        days = np.cumsum(np.diff(since[known], prepend=since[known][:1]) < -_DAY_S / 2.0)
+        since[known] += _DAY_S * days
+        since -= np.nanmin(since, initial=np.inf)
+    return since
+
+
+def _since(text: pd.Series, dayfirst: bool) -> Floats:
+    """Return the seconds since the first of times of day or dates, NaN for what is neither."""
+    import pandas as pd
+
+    # Hours may be more than 24 of a time that counts from the start.
+    clock = pd.to_timedelta(text.str.replace(",", "."), errors="coerce")
+    if clock.notna().any():
+        return np.array((clock - clock.min()).dt.total_seconds(), dtype=np.float64)
+    with warnings.catch_warnings():
+        # A date that can only be read the other way is read so.
+        warnings.simplefilter("ignore", UserWarning)
+        stamps = pd.to_datetime(text, errors="coerce", format="mixed", dayfirst=dayfirst)
+    return np.array((stamps - stamps.dropna().min()).dt.total_seconds(), dtype=np.float64)
+
+
+def _span(since: Floats) -> tuple[int, float]:
+    """Return how many times are not known, and the length of what the others span, s."""
+    known = since[np.isfinite(since)]
+    return since.size - known.size, float(known.max(initial=0.0))

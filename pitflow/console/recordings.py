@@ -110,6 +110,7 @@ def export_tracks(run: Path, output: Path | None) -> Path:
                 um_per_px=facts["um_per_px"],
                 fps=facts["fps"],
                 n_frames=facts["n_frames"],
+                shape=(facts["height"], facts["width"]),
                 source=results.manifest.input["path"],
             )
     except OSError as error:

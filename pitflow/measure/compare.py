@@ -54,6 +54,8 @@ class RunTables:
         Frames analysed.
     tables:
         ``pits``, ``growth``, ``ejections``, ``correlation``; ``frames`` where their rate varies.
+    recording:
+        What tells its recording from others; empty: not known.
     """
 
     run: str
@@ -64,6 +66,7 @@ class RunTables:
     area_mm2: float
     n_frames: int
     tables: Mapping[str, pd.DataFrame]
+    recording: str = ""
 
     @property
     def clock(self) -> Clock:
@@ -121,6 +124,7 @@ def compute_pit_summary(runs: Sequence[RunTables]) -> pd.DataFrame:
         ``resultant_square`` (the square of it without the bias of few particles, negative where
         the directions are more even than chance makes them; NaN of a pit that is not seen on all
         sides, for what hides its particles makes them prefer the others), ``rayleigh_q``,
+        ``n_modes`` and ``omnibus_q`` (of several directions, see `pitflow.measure.pits`),
         ``visible_share``.
     """
     parts = [_pits_of(run) for run in runs]
@@ -134,7 +138,8 @@ def compute_run_summary(runs: Sequence[RunTables], pits: pd.DataFrame) -> pd.Dat
     the more the fewer particles there are, and the median follows the skew.
 
     Further columns beside those of the pits: ``n_pits``, ``n_seen_round`` (pits seen on all sides),
-    ``n_preferring`` (those of them with q of 0.05 and less), ``pits_per_mm2``, ``duration_s``, and
+    ``n_preferring`` (those of them with q of 0.05 and less), ``n_split`` (those of them whose
+    particles leave in several separate directions), ``pits_per_mm2``, ``duration_s``, and
     ``lag_frames``, ``lag_r``, ``lag_p`` of the clearest lag over all pits (`find_lag`), ``lag_q``
     (p adjusted over the runs by Benjamini and Hochberg) and ``lag_s``, empty where the lag is no
     more than chance by that.
@@ -161,6 +166,7 @@ def compute_run_summary(runs: Sequence[RunTables], pits: pd.DataFrame) -> pd.Dat
                 "n_ejected": int(own["n_ejected"].sum()),
                 "n_seen_round": len(seen),
                 "n_preferring": int((seen["rayleigh_q"] <= ALPHA).sum()),
+                "n_split": int(((seen["n_modes"] >= 2) & (seen["omnibus_q"] <= ALPHA)).sum()),
                 "pits_per_mm2": len(own) / run.area_mm2,
                 **middle,
                 "resultant_length": float(seen["resultant_length"].median())
@@ -291,7 +297,7 @@ def _pits_of(run: RunTables) -> pd.DataFrame:
     # R of few angles is near 1 by chance.
     length = np.where(n_ejected >= 5, pits["resultant_length"].to_numpy(dtype=np.float64), np.nan)
     square = unbiased_square(length, np.maximum(n_ejected, 2))
-    share = pits["visible_share"] if "visible_share" in pits else pd.Series(np.nan, pits.index)
+    further = pits.reindex(columns=["n_modes", "omnibus_q", "visible_share"])
     return pd.DataFrame(
         {
             "run": run.run,
@@ -308,7 +314,7 @@ def _pits_of(run: RunTables) -> pd.DataFrame:
             "resultant_length": length,
             "resultant_square": np.where(seen_all_round(pits), square, np.nan),
             "rayleigh_q": pits["rayleigh_q"].to_numpy(dtype=np.float64),
-            "visible_share": share.to_numpy(dtype=np.float64),
+            **{name: further[name].to_numpy(dtype=np.float64) for name in further},
         }
     )
 

@@ -109,7 +109,7 @@ def run_rows(runs: pd.DataFrame, colours: Mapping[str, str]) -> list[tuple[str, 
         lag = (
             "–"
             if np.isnan(run["lag_p"])
-            else f"{run['lag_s']:.2f}".replace("-", "−")
+            else f"{run['lag_s']:.2f}{' (r < 0)' if run['lag_r'] < 0 else ''}".replace("-", "−")
             if np.isfinite(run["lag_s"])
             else "no evidence"
         )

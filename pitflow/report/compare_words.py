@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -50,6 +50,7 @@ def findings(runs: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
             f"{preferring} of {count(seen, 'pit')}{which} eject{'s' if preferring == 1 else ''} in "
             f"a preferred direction (q ≤ {ALPHA:g} within their run)."
         )
+    sentences += _split(runs)
     sentences += _differences(tests)
     sentences += _trends(tests)
     sentences += _directions(tests)
@@ -109,6 +110,27 @@ def warnings(runs: pd.DataFrame, pits: pd.DataFrame, tests: pd.DataFrame) -> lis
     return told
 
 
+def shared_recordings(recordings: Mapping[str, str]) -> list[str]:
+    """Warn of runs of one recording, which are one sample however often it is analysed.
+
+    Parameters
+    ----------
+    recordings:
+        Run -> what tells its recording from others; empty where that is not known.
+    """
+    runs_of: dict[str, list[str]] = {}
+    for run, recording in recordings.items():
+        runs_of.setdefault(recording or run, []).append(run)
+    return [
+        (
+            f"Pseudo-replication: {listing(runs)} are of one recording, so they are one sample and "
+            "no replicates, nor different conditions. A test that counts both finds too small a p."
+        )
+        for runs in runs_of.values()
+        if len(runs) > 1
+    ]
+
+
 def _hidden(pits: pd.DataFrame) -> list[str]:
     """Name the pits not seen on all sides, which are left out of what is said of directions."""
     hidden = pits[~seen_all_round(pits)]
@@ -124,6 +146,23 @@ def _hidden(pits: pd.DataFrame) -> list[str]:
             f"{'this pit' if len(named) == 1 else 'these pits'} (run: pit), which alone can look "
             f"like a preferred direction: {listing(named[:8] + more)}. They count in no preference "
             "and no direction here."
+        )
+    ]
+
+
+def _split(runs: pd.DataFrame) -> list[str]:
+    """Name the runs with pits that eject to several sides, which a mean direction does not tell."""
+    split = runs[runs["n_split"] > 0]
+    if split.empty:
+        return []
+    named = [f"{n} in {run}" for n, run in zip(split["n_split"], split["run"], strict=True)]
+    n = int(split["n_split"].sum())
+    return [
+        (
+            f"{count(n, 'pit')} eject{'s' if n == 1 else ''} in several separate directions "
+            f"({listing(named)}), with dips between them deeper than chance makes. Of "
+            f"{'it' if n == 1 else 'these'} R² and the mean direction tell little: opposed "
+            "directions cancel, however strong each is."
         )
     ]
 
@@ -226,10 +265,12 @@ def _lags(runs: pd.DataFrame) -> list[str]:
     span = f"{signed(middle)} s"
     if len(lag) > 1:
         span += f" in the median ({signed(float(lag.min()))} to {signed(float(lag.max()))} s)"
+    opposite = int((evident["lag_r"] < 0).sum())
+    against = f"; in {opposite} of these they are opposite (r < 0)" if opposite else ""
     return [
         (
             f"In {len(evident)} of {count(len(tested), 'run')} the directions of growth and "
             f"ejection go together (q ≤ {ALPHA:g}, p adjusted over the runs), with a lag of {span};"
-            " positive: ejection is later."
+            f" positive: ejection is later{against}."
         )
     ]

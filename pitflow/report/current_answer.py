@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pitflow.lag import ALPHA, find_clearest
 from pitflow.report.data import ReportData, floats
 from pitflow.report.words import count, delay, listing, p_value, signed
 
+_COVERED = 0.95
+"""Share of the frames below which it is told where the current is known."""
 _CROWDED = 0.5
 """Share of the time above which transients hide the baseline."""
+_AT_ONCE_S = 0.5
+"""Growth and current within this time of each other are one event."""
 
 WHAT = {"ejections": ("ejection of particles", "Ejection"), "growth": ("growth of pits", "Growth")}
 
@@ -72,11 +77,50 @@ def current_findings(data: ReportData) -> list[str]:
                 "both."
             )
         ]
+    sentences = [*_coverage(current), *sentences, *_sign(answers, data.fps)]
     transients = data.tables["transients"]
     if len(transients):
         sentences.append(f"{_transients(transients)}.")
         sentences += _crowding(current, transients)
     return sentences
+
+
+def _known(current: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Return in which frames the current, or its density, is known."""
+    return current[["current_a", "current_density_a_cm2"]].notna().any(axis=1).to_numpy()
+
+
+def _coverage(current: pd.DataFrame) -> list[str]:
+    """Say where the current is known; nothing where it is in nearly all frames."""
+    known = _known(current)
+    if known.mean() >= _COVERED:
+        return []
+    time = floats(current, "time_s")[known]
+    span = f" ({time[0]:.1f} to {time[-1]:.1f} s)" if time.size else ""
+    return [
+        (
+            f"The current is known in {int(known.sum()):,} of {count(known.size, 'frame')}{span}; "
+            "what is said of it holds for these."
+        )
+    ]
+
+
+def _sign(answers: list[CurrentLag], fps: float) -> list[str]:
+    """Say what it may mean that the current is low while pits grow."""
+    reversed_ = [
+        answer
+        for answer in answers
+        if answer.series == "growth" and answer.is_evidence and answer.r < 0
+        if abs(answer.lag) <= _AT_ONCE_S * fps
+    ]
+    if not reversed_:
+        return []
+    return [
+        (
+            "Metal that dissolves is anodic current, so this file may count cathodic current as "
+            "positive; transients are looked for upwards only. Turn its signs round if so."
+        )
+    ]
 
 
 def _transients(transients: pd.DataFrame) -> str:
@@ -91,8 +135,7 @@ def _transients(transients: pd.DataFrame) -> str:
 
 def _crowding(current: pd.DataFrame, transients: pd.DataFrame) -> list[str]:
     """Return what it means that transients fill most of the time; nothing where they do not."""
-    known = current[["current_a", "current_density_a_cm2"]].notna().any(axis=1)
-    time = current.loc[known, "time_s"].to_numpy(dtype=np.float64)
+    time = floats(current, "time_s")[_known(current)]
     inside = np.zeros(time.size, dtype=bool)
     for onset, end in zip(floats(transients, "onset_s"), floats(transients, "end_s"), strict=True):
         inside |= (time >= onset) & (time <= end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,13 @@ FILES = {
     "lower case": "\n".join(
         ["time_ms,i_ua,ewe_mv", *(f"{1e3 * t:.2f},{1e6 * i:.6f},{1e3 * e:.3f}" for t, e, i in ROWS)]
     ),
+    "volts": lines("E(Volts)\tI(Amps)\tT(Seconds)", "{e:.4f}\t{i:.7e}\t{t:.4f}"),
+    "remark between": lines("Time/s;I/A;E/V", "{t:.4f};{i:.7e};{e:.4f}").replace(
+        "\n2.0000;", "\n# the camera starts\n2.0000;"
+    ),
+    "both currents": lines(
+        "t/s;j/(A/cm2);I/A;E/V", "{t:.4f};9.0;{i:.7e};{e:.4f}"
+    ),
     "gamry": gamry(),
     "biologic": biologic(),
 }  # fmt: skip
@@ -79,7 +87,72 @@ def test_every_make_gives_the_same_numbers(tmp_path, name, encoding) -> None:
     np.testing.assert_allclose(table["time_s"], T + 2.0, atol=1e-4)
     np.testing.assert_allclose(table["potential_v"], E, atol=1e-5)
     np.testing.assert_allclose(table["current_a"], I, rtol=1e-4)
-    assert table["current_density_a_cm2"].isna().all()
+    density = table["current_density_a_cm2"]
+    assert (density == 9).all() if name == "both currents" else density.isna().all()
+
+
+def test_the_tables_of_one_measurement_are_one(tmp_path) -> None:
+    head = "\tPt\tT\tVf\tIm\n\t#\ts\tV vs. Ref.\tA\n"
+
+    def curves(restart: bool) -> str:
+        text = "EXPLAIN\nTAG\tCHRONOA\n"
+        for number, (start, stop) in enumerate(((0, 10), (10, 30), (30, 40)), start=1):
+            begin = T[start] if restart else 0.0
+            rows = (
+                f"\t{k}\t{T[k] - begin:.4f}\t{E[k]:.4f}\t{I[k]:.7e}\n" for k in range(start, stop)
+            )
+            text += f"CURVE{number}\tTABLE\t{stop - start}\n{head}{''.join(rows)}"
+        return text
+
+    table = read_current(write(tmp_path, curves(restart=False)), CurrentConfig())
+    np.testing.assert_allclose(table["time_s"], T, atol=1e-4)
+    np.testing.assert_allclose(table["current_a"], I, rtol=1e-6)
+    assert table.attrs["notes"] == []
+    table = read_current(write(tmp_path, curves(restart=True)), CurrentConfig())
+    np.testing.assert_allclose(table["current_a"], I[10:30], rtol=1e-6)
+    (note,) = table.attrs["notes"]
+    assert "3 tables of time and current" in note
+    assert "of 20 rows, was used, the other 20 rows were not" in note
+
+
+def test_units_alone_tell_the_columns(tmp_path) -> None:
+    rows = "".join(f"{t:.3f},{1e6 * i:.7f}\n" for t, _, i in ROWS)
+    text = f"Notes:\n\nChronoamperometry: 316L,\nDate and time:,2024-05-03 14:23:05\ns,µA\n{rows}"
+    for above in (text, f"s,µA\n{rows}"):
+        table = read_current(write(tmp_path, above, "utf-16"), CurrentConfig())
+        np.testing.assert_allclose(table["current_a"], I, rtol=1e-5)
+        np.testing.assert_allclose(table["time_s"], T, atol=1e-3)
+
+
+def test_an_overload_is_no_current(tmp_path) -> None:
+    rows = [(t, 9.91e37 if 5 <= k < 8 else i) for k, (t, _, i) in enumerate(ROWS)]
+    text = "\n".join(["time_s,current_a", *(f"{t:.3f},{i:.6e}" for t, i in rows)])
+    table = read_current(write(tmp_path, text), CurrentConfig())
+    np.testing.assert_allclose(table["current_a"], np.delete(I, [5, 6, 7]), rtol=1e-5)
+
+
+def test_hours_may_be_more_than_a_day(tmp_path) -> None:
+    stamps = [f"{23 + k // 10}:{6 * (k % 10):02d}:00.5" for k in range(40)]
+    text = "\n".join(["Time (h:m:s);I (A)", *(f"{t};1e-6" for t in stamps)])
+    table = read_current(write(tmp_path, text), CurrentConfig())
+    np.testing.assert_allclose(table["time_s"], 360.0 * np.arange(40))
+
+
+@pytest.mark.parametrize(
+    ("first", "form"),
+    [
+        ("2024-05-12 23:59:59", "%d.%m.%Y %H:%M:%S.%f"),
+        ("2024-05-31 23:59:59", "%d/%m/%Y %H:%M:%S.%f"),
+        ("2024-05-12 23:59:59", "%m/%d/%Y %H:%M:%S.%f"),
+        ("2024-05-12 23:59:59", "%Y-%m-%d %H:%M:%S.%f"),
+        ("2024-05-12 23:59:59", "%H:%M:%S.%f"),
+    ],
+)
+def test_dates_and_times_of_day_go_on_over_midnight(tmp_path, first, form) -> None:
+    stamps = [(datetime.fromisoformat(first) + timedelta(seconds=t)).strftime(form) for t in T]
+    text = "\n".join(["Time;I (A)", *(f"{t};{i:.6e}" for t, i in zip(stamps, I, strict=True))])
+    table = read_current(write(tmp_path, text), CurrentConfig())
+    np.testing.assert_allclose(table["time_s"], T, atol=1e-4)
 
 
 @pytest.mark.parametrize(

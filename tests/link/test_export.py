@@ -61,6 +61,34 @@ def test_trackmate(tmp_path, particles):
         assert int(a.get("FRAME")) < int(b.get("FRAME"))
 
 
+def test_trackmate_has_all_that_its_reader_takes_for_granted(tmp_path, particles):
+    """TmXmlReader of TrackMate 7 fails, or complains, where one of these is not there."""
+    path = tmp_path / "tracks.xml"
+    single = particles.iloc[-1:].assign(particle=5, diameter_px=np.nan)
+    write_trackmate(pd.concat([particles, single]), path, um_per_px=0.5, fps=10.0, shape=(100, 200))
+    root = ET.parse(path).getroot()
+    told = {"feature", "name", "shortname", "dimension", "isint"}
+    for kind in ("Spot", "Edge", "Track"):
+        declared = root.findall(f"Model/FeatureDeclarations/{kind}Features/Feature")
+        written = set(next(root.iter(kind)).attrib) - {"ID", "name"}
+        assert {feature.get("feature") for feature in declared} == written
+        assert all(set(feature.attrib) == told for feature in declared)
+        assert root.find(f"Settings/AnalyzerCollection/{kind}Analyzers") is not None
+    filters = root.find("Settings/InitialSpotFilter").attrib
+    assert filters == {"feature": "QUALITY", "value": "0.0", "isabove": "true"}
+    for name in ("SpotFilterCollection", "TrackFilterCollection"):
+        assert root.find(f"Settings/{name}") is not None
+    assert root.find("Settings/DetectorSettings").attrib == {
+        "DETECTOR_NAME": "MANUAL_DETECTOR", "RADIUS": "1.5"
+    }  # fmt: skip
+    assert root.find("Settings/TrackerSettings").get("TRACKER_NAME") == "MANUAL_TRACKER"
+    image = root.find("Settings/ImageData")
+    assert (image.get("width"), image.get("height")) == ("200", "100")
+    # A single spot is in no track, and Java reads NaN only as it is written there.
+    assert [t.get("TRACK_ID") for t in root.iter("Track")] == ["0", "1"]
+    assert [s.get("RADIUS") for s in root.iter("Spot")].count("NaN") == 1
+
+
 def test_trackmate_without_tracks(tmp_path, particles):
     none = tmp_path / "none.xml"
     write_trackmate(particles.iloc[:0], none, um_per_px=0.5, fps=10.0, n_frames=40)

@@ -102,6 +102,33 @@ def test_transients_are_found_where_they_fill_most_of_the_time(decay, every):
     assert found["peak_a"].median() == pytest.approx(5e-8, rel=0.2)
 
 
+@pytest.mark.parametrize("rise", [-1e-9, 1e-9, 5e-9, 5e-8])
+def test_transients_are_found_above_a_current_that_rises_or_falls(rise):
+    rng = np.random.default_rng(1)
+    t = np.arange(0, 120, 0.05)
+    onsets = np.arange(5, 115, 5.0)
+    since = t - onsets[:, None]
+    decays = np.where(since >= 0, np.exp(-np.clip(since, 0, None) / 0.8), 0.0).sum(axis=0)
+    current = rise * t + 1e-9 * rng.normal(size=t.size) + 5e-8 * decays
+    found = find_transients(samples(t, current), frames(1800), config=CurrentConfig())
+    assert len(found) == onsets.size
+    assert found["peak_a"].median() == pytest.approx(5e-8, rel=0.1)
+    assert found["charge_c"].median() == pytest.approx(4e-8, rel=0.25)
+
+
+def test_a_step_hides_no_more_than_what_is_near():
+    rng = np.random.default_rng(1)
+    t = np.arange(-2, 58, 1 / 45)
+    onsets = np.arange(2.1, 54.0, 3.9)
+    since = t - onsets[:, None]
+    decays = np.where(since >= 0, np.exp(-np.clip(since, 0, None) / 0.6), 0.0).sum(axis=0)
+    current = 2e-9 * (t > 28.0) + 2e-11 * rng.normal(size=t.size) + 1e-9 * decays
+    found = find_transients(samples(t, current), frames(900), config=CurrentConfig())
+    far = onsets[np.abs(onsets - 28.0) > 2.0]
+    seen = [float((found["onset_s"] - onset).abs().min()) for onset in far]
+    assert max(seen) < 0.2
+
+
 def test_noise_that_persists_makes_few_transients():
     rng = np.random.default_rng(0)
     t = np.arange(0, 120, 0.05)

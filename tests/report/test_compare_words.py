@@ -14,8 +14,8 @@ def run_table(sizes: list[int]) -> pd.DataFrame:
     rows = [
         {"run": f"{group}-{number}", "label": f"{group} mM", "concentration_mM": float(group),
          "fps": 15.0, "um_per_px": 1.0, "n_pits": 0, "n_ejected": 0, "n_preferring": 0,
-         "n_seen_round": 0,
-         "lag_p": float("nan"), "lag_s": float("nan")}
+         "n_seen_round": 0, "n_split": 0,
+         "lag_p": float("nan"), "lag_s": float("nan"), "lag_r": float("nan")}
         for group, size in enumerate(sizes)
         for number in range(size)
     ]  # fmt: skip
@@ -54,6 +54,14 @@ def test_one_test_says_whether_directions_differ() -> None:
     assert told(0.015).startswith("Directions of ejection differ between a / b (p = 0.015)")
     assert told(0.17).startswith("There is no evidence that different groups")
     assert "units of the test: runs" in told(0.17)
+
+
+def test_a_lag_at_which_directions_are_opposite_is_told() -> None:
+    runs = run_table([2, 2]).assign(lag_p=0.01, lag_s=0.4, lag_r=[0.5, 0.4, 0.6, 0.5])
+    assert findings(runs, table_of())[-1].endswith("positive: ejection is later.")
+    runs.loc[1, "lag_r"] = -0.4
+    told = findings(runs, table_of())[-1]
+    assert told.endswith("in 1 of these they are opposite (r < 0).")
 
 
 def test_pits_as_units_of_a_trend_are_warned_of() -> None:

@@ -135,6 +135,27 @@ def test_transients_that_fill_most_of_the_time_are_told(make):
     assert any(words in sentence for sentence in findings(crowded))
 
 
+def test_a_current_that_is_known_in_part_only_is_told(make):
+    data = make()
+    assert not any("current is known" in sentence for sentence in findings(data))
+    current = data.tables["current"]
+    short = current.assign(current_a=current["current_a"].where(current["frame"] < 30))
+    told = findings(dataclasses.replace(data, tables={**data.tables, "current": short}))
+    assert any(f"current is known in 30 of {len(current)} frames (0.0 to" in text for text in told)
+
+
+def test_growth_while_the_current_is_low_asks_for_its_sign(make):
+    data = make()
+    table = data.tables["current_correlation"]
+    growth = table["series"] == "growth"
+    for turn, p, told in ((-1, 0.002, True), (1, 0.002, False), (-1, 0.3, False)):
+        other = table.assign(
+            r=table["r"].where(~growth, turn * table["r"]), p=table["p"].where(~growth, p)
+        )
+        turned = dataclasses.replace(data, tables={**data.tables, "current_correlation": other})
+        assert any("count cathodic current" in text for text in findings(turned)) is told
+
+
 def test_flights_count_by_what_is_left_of_p_over_all_of_them(make):
     data = make(calibrated=True)
     p = np.array([0.001, 0.03, 0.04, 0.6])

@@ -118,6 +118,23 @@ def test_sections(run, truth):
     assert (events["found"], events["missed"], events["invented"]) == (1, 1, 2)
 
 
+@pytest.mark.parametrize("in_first_frame", [False, True])
+def test_a_chance_match_does_not_decide_where_the_truth_lies(run, truth, in_first_frame):
+    frames = pd.DataFrame({"frame": np.arange(10), "shift_x_px": 1.5, "shift_y_px": 1.5})
+    shift = 1.5 if in_first_frame else 0.0
+    true = particles().assign(x=lambda t: t["x"] - shift, y=lambda t: t["y"] - shift)
+    # Beyond the gate of 5 px where the truth lies, within it where it does not.
+    chance = run["particles"].iloc[:1].assign(x=300.0 + 3.9, y=300.0 + 3.9)
+    if in_first_frame:
+        chance = chance.assign(x=300.0 - 5.4, y=300.0 - 5.4)
+    missed = true.iloc[:1].assign(x=300.0 - shift, y=300.0 - shift, particle=9)
+    tables = {"particles": pd.concat([true, missed], ignore_index=True), "frames": frames}
+    found = {"particles": pd.concat([run["particles"], chance], ignore_index=True)}
+    score = score_tables(found, Truth(tables, {})).sections
+    assert score["position"]["rmse_px"] == pytest.approx(0.0, abs=1e-9)
+    assert score["detection"]["all"]["invented"] == 1
+
+
 def test_heights_are_compared_with_their_errors(run, truth):
     """Off by 0.5, 1.5 and 2.5 standard errors."""
     found = run["particles"]

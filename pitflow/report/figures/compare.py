@@ -23,6 +23,7 @@ PITS_PER_ROW = 8
 _LEFT_IN, _CELL_IN = 1.75, 1.02
 _RADIUS = 0.4
 
+_NONE = np.empty(0)
 _SIGNED = ("resultant_square", "lag_s")
 
 
@@ -45,6 +46,8 @@ def draw_polar(
     hidden = 0
     for _, run in runs.iterrows():
         own = pits[(pits["run"] == run["run"]) & (pits["n_ejected"] > 0)]
+        known = [angles.get((run["run"], int(pit)), _NONE).size > 0 for pit in own["pit"]]
+        own = own[np.array(known, dtype=bool)]
         best = own.sort_values("n_ejected", ascending=False, kind="stable").head(PITS_PER_ROW)
         hidden += len(own) - len(best)
         shown.append((run, best.sort_values("pit")))
@@ -52,7 +55,6 @@ def draw_polar(
         float(np.sqrt(shares(angles[run["run"], int(pit)]).max()))
         for run, own in shown
         for pit in own["pit"]
-        if angles.get((run["run"], int(pit)), np.empty(0)).size
     )
     height = _CELL_IN * 1.12 * len(shown) + 0.1
     figure = new_figure(height)
@@ -151,7 +153,9 @@ def _draw_groups(
                 number += 1
             ax.plot([middle - half, middle + half], [run[name]] * 2, color=INK, lw=2.0, zorder=4)
     if number == 0:
-        ax.text(0.5, 0.5, "nothing measured", transform=ax.transAxes, ha="center", color=FAINT)
+        # Lags are shown where they are evident only.
+        text = "no evident lag" if name == "lag_s" else "nothing measured"
+        ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", color=FAINT)
     ax.set_xlim(-0.6, len(order) - 0.4)
     many = len(order) > 6 or max(map(len, order)) > 8
     ax.set_xticks(
