@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 from pitflow.frame import Image
 from pitflow.measure.fissures import Morphology, compute_morphology, noise_sigma
 from pitflow.measure.shapes import compute_shape
-from pitflow.schema import MICROGRAPH_PITS, empty_table, validate_table
+from pitflow.schema import MICROGRAPH_PITS, MICROGRAPHS, empty_table, validate_table
 
 Labels = npt.NDArray[np.integer]
 
@@ -77,6 +77,37 @@ def compute_micrograph_pits(
     table["diameter_um"] = table["diameter_px"] * scale
     table["nearest_um"] = table["nearest_px"] * scale
     return validate_table(table, MICROGRAPH_PITS)
+
+
+def summarise_micrograph(
+    pits: pd.DataFrame, shape: tuple[int, ...], *, name: str = "", um_per_px: float | None = None
+) -> pd.DataFrame:
+    """Return the one row of a micrograph in the table ``MICROGRAPHS``.
+
+    Parameters
+    ----------
+    pits:
+        The table ``MICROGRAPH_PITS`` of its pits.
+    shape:
+        (height, width) of what was searched, px.
+    name, um_per_px:
+        See ``compute_micrograph_pits``.
+    """
+    height, width = shape[:2]
+    area_px, scale = height * width, math.nan if um_per_px is None else um_per_px
+    diameter = float(pits["diameter_px"].median()) if len(pits) else math.nan
+    row = {
+        "image": name,
+        "width_px": width,
+        "height_px": height,
+        "n_pits": len(pits),
+        "n_at_border": int(pits["touches_border"].sum()),
+        "covered_percent": 100.0 * float(pits["area_px"].sum()) / area_px,
+        "pits_per_mm2": len(pits) / (area_px * (scale / 1000.0) ** 2),
+        "median_diameter_px": diameter,
+        "median_diameter_um": diameter * scale,
+    }
+    return validate_table(pd.DataFrame([row]), MICROGRAPHS)
 
 
 def surroundings(

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from pitflow.cli import main
-from pitflow.schema import MICROGRAPH_PITS
+from pitflow.schema import MICROGRAPH_PITS, MICROGRAPHS
 
 
 def run(*arguments: object) -> int:
@@ -38,7 +38,15 @@ def test_labels_become_a_table_overlays_and_a_page(
     assert pits["circularity"].min() > 0.9
     assert pits["contrast"].between(0.4, 0.7).all()
     np.testing.assert_allclose(pits["diameter_um"], pits["diameter_px"] / 2, rtol=1e-4)
+    rows = pd.read_csv(out / "micrographs.csv")
+    assert rows.columns.tolist() == MICROGRAPHS.names
+    assert rows[["image", "n_pits"]].to_numpy().tolist() == [["one", 4], ["two", 4]]
+    np.testing.assert_allclose(rows["pits_per_mm2"], 4 / (96 * 0.5e-3) ** 2, rtol=1e-5)
+    np.testing.assert_allclose(
+        rows["median_diameter_um"], rows["median_diameter_px"] / 2, rtol=1e-4
+    )
     given = cv2.imread(str(tmp_path / "images" / "one_labels.png"), cv2.IMREAD_UNCHANGED)
+    assert rows["covered_percent"][0] == pytest.approx(100 * (given > 0).mean(), rel=1e-5)
     written = cv2.imread(str(out / "one_labels.png"), cv2.IMREAD_UNCHANGED)
     assert written.dtype == np.uint16
     np.testing.assert_array_equal(written, given)
@@ -66,6 +74,10 @@ def test_a_bad_image_does_not_keep_the_others(
     assert "b.png" in capsys.readouterr().err
     pits = pd.read_csv(tmp_path / "out" / "pits.csv")
     assert set(pits["image"]) == {"a"}
+    rows = pd.read_csv(tmp_path / "out" / "micrographs.csv").set_index("image")
+    assert rows["n_pits"].to_dict() == {"a": 4, "c": 0}
+    assert rows.loc["c", "covered_percent"] == 0
+    assert rows["pits_per_mm2"].isna().all()
     assert (tmp_path / "out" / "c_labels.png").is_file()
 
 

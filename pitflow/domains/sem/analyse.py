@@ -19,7 +19,7 @@ from pitflow.domains.sem.data_bar import find_data_bar
 from pitflow.domains.sem.micrographs import LABEL_SUFFIX, list_micrographs, read_grey, read_pixels
 from pitflow.errors import UserError
 from pitflow.frame import Image
-from pitflow.measure.micrograph import compute_micrograph_pits
+from pitflow.measure.micrograph import compute_micrograph_pits, summarise_micrograph
 from pitflow.provenance import printable, software_versions
 from pitflow.schema import MICROGRAPH_PITS, empty_table
 
@@ -28,7 +28,7 @@ Labels = npt.NDArray[np.uint16]
 INCLUDED_MODEL = "micrographs"
 """The model that comes with the program."""
 
-PITS, PAGE, RECORD = "pits.csv", "sem.html", "sem.json"
+PITS, IMAGES, PAGE, RECORD = "pits.csv", "micrographs.csv", "sem.html", "sem.json"
 OVERLAY_SUFFIX = "_overlay"
 
 _STRAY = 0.05
@@ -67,6 +67,8 @@ class Analysis:
     ----------
     pits:
         The table ``MICROGRAPH_PITS`` of all images.
+    micrographs:
+        The table ``MICROGRAPHS``, those without a pit too.
     page:
         The report.
     failed:
@@ -74,8 +76,19 @@ class Analysis:
     """
 
     pits: pd.DataFrame
+    micrographs: pd.DataFrame
     page: Path
     failed: tuple[UserError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _One:
+    """What came of one micrograph: its pits, its own row, and a small picture."""
+
+    pits: pd.DataFrame
+    row: pd.DataFrame
+    overlay: npt.NDArray[np.uint8]
+    has_bar: bool
 
 
 def analyse_micrographs(
@@ -98,7 +111,8 @@ def analyse_micrographs(
         Image files, or folders of them; any size, grey or colour, any depth.
     out:
         Gets ``<name>_labels.png`` (uint16, 0 surface) and ``<name>_overlay.png`` of every image,
-        ``pits.csv`` with a row per pit, ``sem.html`` and its ``figures/``, and ``sem.json``.
+        ``pits.csv`` with a row per pit, ``micrographs.csv`` with a row per image, ``sem.html`` and
+        its ``figures/``, and ``sem.json``.
     find:
         From ``model_finder`` or ``label_finder``.
     about:
@@ -117,27 +131,31 @@ def analyse_micrographs(
     progress = progress or Silent()
     progress.start("micrographs", len(paths))
     tables: list[pd.DataFrame] = []
+    rows: list[pd.DataFrame] = []
     shown: dict[str, npt.NDArray[np.uint8]] = {}
     bars = 0
     failed: list[UserError] = []
     for path in paths:
         try:
-            table, overlay, has_bar = _analyse_one(path, out, find, um_per_px)
+            one = _analyse_one(path, out, find, um_per_px)
         except UserError as error:
             failed.append(error)
         else:
-            tables.append(table)
-            bars += has_bar
+            tables.append(one.pits)
+            rows.append(one.row)
+            bars += one.has_bar
             if len(shown) < _SHOWN:
-                shown[printable(path.stem)] = overlay
+                shown[printable(path.stem)] = one.overlay
         progress.advance()
-    if not tables:
+    if not rows:
         raise failed[0]
-    pits = pd.concat([one for one in tables if len(one)] or [empty_table(MICROGRAPH_PITS)])
-    pits = pits.reset_index(drop=True)
-    partial = out / (PITS + ".partial")
-    pits.to_csv(partial, index=False, float_format="%.6g")
-    partial.replace(out / PITS)
+    pits = pd.concat([table for table in tables if len(table)] or [empty_table(MICROGRAPH_PITS)])
+    pits, micrographs = pits.reset_index(drop=True), pd.concat(rows, ignore_index=True)
+    # The table that tells a finished batch is last.
+    for name, table in ((IMAGES, micrographs), (PITS, pits)):
+        partial = out / (name + ".partial")
+        table.to_csv(partial, index=False, float_format="%.6g")
+        partial.replace(out / name)
     record = {
         "images": [printable(path.name) for path in paths],
         "data_bars": bars,
@@ -147,9 +165,9 @@ def analyse_micrographs(
         **about,
     }
     (out / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    page = _write_page(out / PAGE, pits, shown, record, about, failed, len(tables))
+    page = _write_page(out / PAGE, pits, micrographs, shown, record, about, failed)
     progress.finish(str(page))
-    return Analysis(pits, page, tuple(failed))
+    return Analysis(pits, micrographs, page, tuple(failed))
 
 
 def model_finder(
@@ -241,9 +259,7 @@ def _pieces_of_one_label(labels: npt.NDArray[np.int64]) -> int:
     return int(np.count_nonzero(areas > _STRAY * areas.max()))
 
 
-def _analyse_one(
-    path: Path, out: Path, find: Finder, um_per_px: float | None
-) -> tuple[pd.DataFrame, npt.NDArray[np.uint8], bool]:
+def _analyse_one(path: Path, out: Path, find: Finder, um_per_px: float | None) -> _One:
     from pitflow.report.figures.micrographs import paint_outlines
     from pitflow.report.window import reduce
 
@@ -251,12 +267,9 @@ def _analyse_one(
     end = find_data_bar(whole)
     image = whole[:end]
     found = find(path, image)
+    name = printable(path.stem)
     table = compute_micrograph_pits(
-        image,
-        found.labels,
-        name=printable(path.stem),
-        um_per_px=um_per_px,
-        scores=found.scores,
+        image, found.labels, name=name, um_per_px=um_per_px, scores=found.scores
     )
     labels = np.zeros(whole.shape, dtype=np.uint16)
     labels[:end] = found.labels
@@ -264,7 +277,8 @@ def _analyse_one(
     overlay = paint_outlines(whole, labels, flagged)
     _write_png(out / f"{path.stem}{LABEL_SUFFIX}.png", labels)
     _write_png(out / f"{path.stem}{OVERLAY_SUFFIX}.png", overlay[..., ::-1])
-    return table, reduce(overlay, _SHOWN_PX), end < len(whole)
+    row = summarise_micrograph(table, image.shape, name=name, um_per_px=um_per_px)
+    return _One(table, row, reduce(overlay, _SHOWN_PX), end < len(whole))
 
 
 def _write_png(path: Path, pixels: npt.NDArray[Any]) -> None:
@@ -293,22 +307,22 @@ def _check(paths: Sequence[Path], out: Path, overwrite: bool) -> None:
 def _write_page(
     page: Path,
     pits: pd.DataFrame,
+    micrographs: pd.DataFrame,
     shown: dict[str, npt.NDArray[np.uint8]],
     record: dict[str, Any],
     about: dict[str, str],
     failed: Sequence[UserError],
-    n_images: int,
 ) -> Path:
     from pitflow.domains.sem.page import closing, picture
     from pitflow.report.figures.micrographs import draw_distributions, draw_overlays
     from pitflow.report.sheet import Section, Sheet, write_sheet
     from pitflow.report.words import count
 
-    um_per_px = record["um_per_px"]
+    um_per_px, n_images = record["um_per_px"], len(micrographs)
     which = "The" if len(shown) == n_images else f"The first {len(shown)} of {n_images}"
     title = f"{which} micrographs and their pits"
     overlays = picture(draw_overlays(shown), page, "overlays", title)
-    sections = [Section("images", "Micrographs", [overlays])]
+    sections = [Section("images", "Micrographs", [overlays, _per_image(micrographs)])]
     if len(pits):
         drawn = picture(draw_distributions(pits), page, "distributions", "All pits")
         sections.append(Section("distributions", "Distributions", [drawn]))
@@ -326,6 +340,36 @@ def _write_page(
         warnings=[str(error) for error in failed],
     )
     return write_sheet(sheet, page)
+
+
+def _per_image(micrographs: pd.DataFrame) -> Any:
+    from pitflow.report.sheet import Grid
+    from pitflow.report.words import significant
+
+    end = "um" if micrographs["pits_per_mm2"].notna().all() else "px"
+    headings = [
+        ("image", ""),
+        ("pits", ""),
+        ("at the border", ""),
+        ("covered", "%"),
+        ("density", "1/mm²"),
+        ("median diameter", "µm" if end == "um" else "px"),
+    ]
+    rows = [
+        [
+            str(row["image"]),
+            str(row["n_pits"]),
+            str(row["n_at_border"]),
+            significant(row["covered_percent"], 3),
+            significant(row["pits_per_mm2"], 3),
+            significant(row[f"median_diameter_{end}"], 3),
+        ]
+        for row in micrographs.head(_MOST_ROWS).to_dict("records")
+    ]
+    note = "Of what was searched, without data bars. Pits at the border count like the others."
+    if len(micrographs) > _MOST_ROWS:
+        note = f"The first {_MOST_ROWS} of {len(micrographs)}; all are in {IMAGES}. {note}"
+    return Grid(headings, rows, note)
 
 
 def _table(pits: pd.DataFrame) -> Any:
