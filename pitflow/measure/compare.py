@@ -26,7 +26,7 @@ from pitflow.measure.circular import (
     watson_williams_test,
 )
 from pitflow.measure.pits import adjust_p
-from pitflow.measure.trend import jonckheere_test, spearman_test
+from pitflow.measure.trend import jonckheere_test, mann_whitney_test, spearman_test
 from pitflow.visible import seen_all_round
 
 Floats = npt.NDArray[np.float64]
@@ -361,18 +361,10 @@ def _pair(
     name: str, unit: Unit, groups: dict[str, Floats], first: str, second: str
 ) -> dict[str, object]:
     a, b = groups[first], groups[second]
-    u, p = stats.mannwhitneyu(a, b, alternative="two-sided", method="auto")
-    effect = 1.0 - 2.0 * float(u) / (a.size * b.size)
-    return _row(
-        name,
-        "Mann-Whitney",
-        unit,
-        f"{first} / {second}",
-        a.size + b.size,
-        float(u),
-        effect,
-        float(p),
-    )
+    u, p = mann_whitney_test(a, b)
+    effect = 1.0 - 2.0 * u / (a.size * b.size)
+    n = a.size + b.size
+    return _row(name, "Mann-Whitney", unit, f"{first} / {second}", n, u, effect, p)
 
 
 def _trend(quantity: Quantity, runs: pd.DataFrame, pits: pd.DataFrame) -> list[dict[str, object]]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pitflow.measure.trend import jonckheere_test, spearman_test
+from pitflow.measure.trend import jonckheere_test, mann_whitney_test, spearman_test
 
 
 def test_jonckheere_agrees_with_kendall_and_the_textbook():
@@ -61,3 +61,22 @@ def test_spearman_agrees_with_scipy():
     assert rho == pytest.approx(exact.statistic)
     assert p == pytest.approx(exact.pvalue, abs=0.02)
     assert np.isnan(spearman_test(x, np.ones(16))[0])
+
+
+def test_two_groups_of_few_tied_values_have_the_exact_p():
+    # Of the six ways to share out four values, two are as far apart as these.
+    assert mann_whitney_test(np.array([11.0, 14.0]), np.array([6.9, 6.9])) == (4.0, 1 / 3)
+    a, b = np.array([1.0, 2, 2, 3, 4, 5]), np.array([3.0, 4, 6, 7, 7, 8])
+    u, p = mann_whitney_test(a, b)
+    exact = stats.permutation_test(
+        (a, b), lambda x, y: stats.mannwhitneyu(x, y).statistic, permutation_type="independent"
+    )
+    assert u == stats.mannwhitneyu(a, b).statistic
+    assert p == pytest.approx(exact.pvalue, abs=0.005)
+
+
+def test_two_groups_without_ties_and_large_ones_are_as_scipy_has_them():
+    rng = np.random.default_rng(0)
+    for a, b in ((rng.random(4), rng.random(5)), (rng.integers(0, 5, 20), rng.integers(1, 6, 30))):
+        expected = stats.mannwhitneyu(a, b)
+        assert mann_whitney_test(a, b) == (expected.statistic, expected.pvalue)
