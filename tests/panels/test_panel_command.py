@@ -330,6 +330,14 @@ def test_corrosion_beyond_a_scribe_that_was_found_is_doubted(tmp_path: Path) -> 
     assert any("beyond the scribe that was found" in note for note in notes)
 
 
+@pytest.mark.parametrize(("width", "doubted"), [(0.0, False), (2.0, False), (30.0, True)])
+def test_a_width_of_no_cut_is_doubted(tmp_path: Path, width: float, doubted: bool) -> None:
+    image, mask = a_cut()
+    config = AssessConfig(0.1, (Scribe(200, 100, 200, 300),), width)
+    notes = notes_about(image, mask, tmp_path / "w", config)
+    assert any("half of --scribe-width" in note for note in notes) == doubted
+
+
 @pytest.mark.parametrize(("scale", "doubted"), [(10.0, True), (0.1, False), (0.001, True)])
 def test_a_scale_of_no_panel_is_doubted(tmp_path: Path, scale: float, doubted: bool) -> None:
     image, mask = a_cut()

@@ -35,6 +35,9 @@ light have 99 % and more, and of 240 photographs of rusted structures only one h
 _NO_PANEL_MM = 2.0, 2000.0
 """No panel that is photographed is smaller or larger."""
 
+_WIDEST_CUT_MM = 5.0
+"""Cuts are 0.2 to 2 mm wide (ISO 17872, ISO 12944-9)."""
+
 _MUCH_ELSEWHERE = 0.5
 """More corrosion than this share of that at the scribe may well be at a cut that was missed..."""
 
@@ -212,16 +215,21 @@ def _assess(path: Path, out: Path, config: AssessConfig, method: Method) -> Asse
         raise UserError(f"cannot be written ({error.strerror})", where=out) from error
     row = _row(path, image, numbers, source, by)
     beyond_mm = farthest_px(numbers.at_scribe, scribes) * config.mm_per_px
-    return Assessed(path.stem, numbers, row, overlay, _doubts(path.stem, image, row, beyond_mm))
+    doubts = _doubts(path.stem, image, row, beyond_mm, config.scribe_width_mm)
+    return Assessed(path.stem, numbers, row, overlay, doubts)
 
 
-def _doubts(name: str, image: Colours, row: dict[str, Any], beyond_mm: float) -> tuple[str, ...]:
+def _doubts(
+    name: str, image: Colours, row: dict[str, Any], beyond_mm: float, scribe_width_mm: float
+) -> tuple[str, ...]:
     """Return why not to trust the numbers of a photograph.
 
     Parameters
     ----------
     beyond_mm:
         Distance of the farthest corrosion at a scribe from it, past its ends too.
+    scribe_width_mm:
+        Width of the cut, as given.
     """
     doubts = []
     if row["method"] == COLOUR and not np.ptp(image, axis=2).any():
@@ -234,6 +242,11 @@ def _doubts(name: str, image: Colours, row: dict[str, Any], beyond_mm: float) ->
         doubts.append(
             f"At {row['mm_per_px']:g} mm per px {name} is {longer_mm:g} mm long: see whether "
             "--scale is the size of a pixel."
+        )
+    if row["scribe_source"] != "none" and scribe_width_mm > _WIDEST_CUT_MM:
+        doubts.append(
+            f"On {name} {scribe_width_mm / 2:g} mm are taken off the creep, half of "
+            "--scribe-width: cuts are 0.2 to 2 mm wide. See whether it is given in mm."
         )
     if row["method"] == COLOUR and is_rust_coloured(image):
         doubts.append(
