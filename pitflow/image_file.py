@@ -35,7 +35,8 @@ def listed_images(paths: Sequence[Path], inside: Callable[[Path], list[Path]]) -
     Raises
     ------
     UserError
-        If a path does not exist, or a folder holds no images.
+        If a path does not exist, a folder holds no images, or two images have the same name,
+        suffixes aside: what is made of them would have one.
     """
     found: list[Path] = []
     for path in paths:
@@ -48,6 +49,13 @@ def listed_images(paths: Sequence[Path], inside: Callable[[Path], list[Path]]) -
             found.append(path)
         else:
             raise UserError("no such image", where=path)
+    seen: dict[str, Path] = {}
+    for path in found:
+        if path.stem in seen:
+            raise UserError(
+                f"has the same name as {seen[path.stem]}", where=path, hint="rename one of them"
+            )
+        seen[path.stem] = path
     return found
 
 

@@ -134,15 +134,7 @@ def list_images(paths: Sequence[Path]) -> list[Path]:
     UserError
         If a path does not exist, a folder holds no images, or two images have the same name.
     """
-    found = listed_images(paths, _images_in)
-    seen: dict[str, Path] = {}
-    for path in found:
-        if path.stem in seen:
-            raise UserError(
-                f"has the same name as {seen[path.stem]}", where=path, hint="rename one of them"
-            )
-        seen[path.stem] = path
-    return found
+    return listed_images(paths, _images_in)
 
 
 def read_rgb(path: Path) -> Colours:

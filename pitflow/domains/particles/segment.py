@@ -100,16 +100,8 @@ def _listed(images: Sequence[Path]) -> list[Path]:
 
 
 def _check(paths: Sequence[Path], targets: Sequence[Path], overwrite: bool) -> None:
-    seen: dict[Path, Path] = {}
     for path, target in zip(paths, targets, strict=True):
-        if not path.is_file():
-            raise UserError("no such image", where=path)
-        if target in seen:
-            raise UserError(
-                f"has the same name as {seen[target]}", where=path, hint="rename one of them"
-            )
         if target.resolve() == path.resolve():
             raise UserError("would be overwritten by its mask", where=path, hint="change --output")
         if target.exists() and not overwrite:
             raise UserError("is there already", where=target, hint="--overwrite replaces it")
-        seen[target] = path

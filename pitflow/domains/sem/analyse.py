@@ -291,15 +291,8 @@ def _write_png(path: Path, pixels: npt.NDArray[Any]) -> None:
 
 
 def _check(paths: Sequence[Path], out: Path, overwrite: bool) -> None:
-    seen: dict[str, Path] = {}
-    for path in paths:
-        if path.stem in seen:
-            raise UserError(
-                f"has the same name as {seen[path.stem]}", where=path, hint="rename one of them"
-            )
-        seen[path.stem] = path
-        if path.parent.resolve() == out.resolve():
-            raise UserError("the results would lie among the images", where=out)
+    if any(path.parent.resolve() == out.resolve() for path in paths):
+        raise UserError("the results would lie among the images", where=out)
     if (out / PITS).exists() and not overwrite:
         raise UserError("holds results already", where=out, hint="--overwrite replaces them")
 

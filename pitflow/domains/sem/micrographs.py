@@ -97,7 +97,8 @@ def list_micrographs(paths: Sequence[Path]) -> list[Path]:
     Raises
     ------
     UserError
-        If a path does not exist, a folder holds no images, or nothing is given.
+        If a path does not exist, a folder holds no images, two images have the same name, or
+        nothing is given.
     """
     found = listed_images(
         paths,
