@@ -21,7 +21,7 @@ _FULL = 360.0
 _MAX_KAPPA = 200.0
 """Sharpest von Mises component fitted: 4 degrees wide, about the error of one ejection angle."""
 _BINS = 180
-_FEWEST_PER_MODE = 8
+_FEWEST_PER_MODE, _MOST_COMPONENTS = 8, 3
 _GAIN_OF_ONE, _GAIN_OF_MORE = 3.0, 4.0
 """BIC that a first direction, and that more of them, have to gain."""
 _DIP_LEVEL = 0.05
@@ -50,9 +50,7 @@ def direction_of(dx: npt.ArrayLike, dy: npt.ArrayLike) -> Floats:
     return np.where((dx == 0) & (dy == 0), np.nan, angle)
 
 
-def mean_vector(
-    angles_deg: npt.ArrayLike, weights: npt.ArrayLike | None = None
-) -> tuple[float, float]:
+def mean_vector(angles_deg: npt.ArrayLike) -> tuple[float, float]:
     """Return the mean direction (degrees) and the mean resultant length of angles.
 
     Returns
@@ -66,11 +64,9 @@ def mean_vector(
     Mardia and Jupp, Directional Statistics (2000), section 2.2.
     """
     radians = np.radians(np.asarray(angles_deg, dtype=np.float64))
-    mass = np.ones_like(radians) if weights is None else np.asarray(weights, dtype=np.float64)
-    total = float(mass.sum())
-    if radians.size == 0 or total <= 0:
+    if radians.size == 0:
         return np.nan, np.nan
-    vector = complex(np.sum(mass * np.exp(1j * radians)) / total)
+    vector = complex(np.sum(np.exp(1j * radians)) / radians.size)
     length = min(abs(vector), 1.0)
     if length < 1e-12:
         return np.nan, 0.0
@@ -292,30 +288,13 @@ def concentration(resultant_length: npt.ArrayLike) -> Floats:
     return np.asarray(kappa)
 
 
-@dataclass(frozen=True, slots=True)
-class ModeFit:
-    """The von Mises mixture chosen for one sample of angles.
+def count_modes(angles_deg: npt.ArrayLike) -> int:
+    """Return the number of preferred directions: von Mises mixtures by BIC, and dips between.
 
-    Parameters
-    ----------
-    n_modes:
-        Peaks of the fitted density; 0 where the uniform law is the better model.
-    centres_deg, kappas, weights:
-        Of the components; what the weights leave to 1 is a uniform background.
-    """
-
-    n_modes: int
-    centres_deg: Floats
-    kappas: Floats
-    weights: Floats
-
-
-def fit_modes(angles_deg: npt.ArrayLike, *, max_modes: int = 3) -> ModeFit:
-    """Choose the number of preferred directions: von Mises mixtures by BIC, and dips between.
-
-    Mixtures of one to ``max_modes`` components, each with and without a uniform background, are
-    fitted by expectation maximisation to counts in bins of 2 degrees. Eight angles are asked for
-    every component.
+    Mixtures of one to three components, each with and without a uniform background, are fitted by
+    expectation maximisation to counts in bins of 2 degrees. Eight angles are asked for every
+    component. The directions are the peaks of the best one's density; 0 where the uniform law is
+    the better model.
 
     BIC alone is too generous with few angles and so many models: it has to gain 3 for a first
     direction, and 4 for more than a law of fewer. With these, at most some 5 % of uniform samples
@@ -329,14 +308,13 @@ def fit_modes(angles_deg: npt.ArrayLike, *, max_modes: int = 3) -> ModeFit:
     """
     angles = wrap_angle(angles_deg)
     n = angles.size
-    chosen = ModeFit(0, np.empty(0), np.empty(0), np.empty(0))
     if n < _FEWEST_PER_MODE:
-        return chosen
+        return 0
     counts = np.bincount((angles / (_FULL / _BINS)).astype(np.int64), minlength=_BINS)
     centres = np.radians((np.arange(_BINS) + 0.5) * (_FULL / _BINS))
-    chosen_bic = -2.0 * n * np.log(1.0 / (2.0 * np.pi))
-    best: dict[int, tuple[float, ModeFit]] = {}
-    for n_components in range(1, min(max_modes, n // _FEWEST_PER_MODE) + 1):
+    chosen, chosen_bic = 0, -2.0 * n * np.log(1.0 / (2.0 * np.pi))
+    best: dict[int, float] = {}
+    for n_components in range(1, min(_MOST_COMPONENTS, n // _FEWEST_PER_MODE) + 1):
         for background in (False, True)[: 1 + (n >= 2 * _FEWEST_PER_MODE)]:
             mu, kappa, weights, likelihood = _fit_mixture(
                 centres, counts.astype(np.float64), n_components, background
@@ -344,12 +322,11 @@ def fit_modes(angles_deg: npt.ArrayLike, *, max_modes: int = 3) -> ModeFit:
             parameters = 3 * n_components - 1 + int(background)
             bic = parameters * np.log(n) - 2.0 * likelihood
             modes = _count_peaks(mu, kappa, weights)
-            if modes not in best or bic < best[modes][0]:
-                best[modes] = bic, ModeFit(modes, wrap_angle(np.degrees(mu)), kappa, weights)
-    for modes, (bic, fit) in sorted(best.items(), key=lambda item: item[0]):
+            best[modes] = min(bic, best.get(modes, np.inf))
+    for modes, bic in sorted(best.items()):
         gains = chosen_bic - bic > (_GAIN_OF_ONE if modes == 1 else _GAIN_OF_MORE)
         if gains and (modes == 1 or dip_test(angles, modes - 1) <= _DIP_LEVEL):
-            chosen, chosen_bic = fit, bic
+            chosen, chosen_bic = modes, bic
     return chosen
 
 

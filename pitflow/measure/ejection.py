@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from pitflow.config import EjectionConfig
@@ -14,7 +15,6 @@ from pitflow.measure.rim import Rim
 from pitflow.measure.sighting import delayed_distance
 from pitflow.measure.source import (
     Candidates,
-    SourceModel,
     choose_source,
     find_candidates,
     learn_sources,
@@ -41,29 +41,83 @@ true pits on rendered recordings give 0.53 px."""
 EXTRA_COLUMNS = ("frame_err", "gap_px", "pit_probability")
 
 
+@dataclass(frozen=True)
+class Departures:
+    """The tracks that left a pit.
+
+    Parameters
+    ----------
+    motion:
+        How every track starts.
+    pairs:
+        The starts, each with every pit that it may have left.
+    spread:
+        Of the departures about the outward direction, rad.
+    track, rim:
+        (n,) indices of those that left a pit into the tracks and into the list of rims.
+    probability:
+        (n,) that each left this pit, against other pits and the open field.
+    """
+
+    motion: EarlyMotion
+    pairs: Candidates
+    spread: float
+    track: Ints
+    rim: Ints
+    probability: Floats
+
+
+def find_departures(
+    tracks: Tracks, rims: list[Rim], *, config: EjectionConfig, shape: tuple[int, int]
+) -> Departures | None:
+    """Return the tracks that left a pit; None where there are no tracks or no pits.
+
+    `pitflow.measure.source` says from which pit each track started, if any. A track that does not
+    get ``early_px`` away from its start is not told from the flicker of a growing rim, and is no
+    ejection.
+
+    Parameters
+    ----------
+    shape:
+        (height, width) of a frame, px.
+    """
+    if tracks.n_tracks == 0 or not rims:
+        return None
+    reach = config.rim_distance_px
+    away = _travel(tracks) > config.early_px
+    # Particles slow down as they leave a pit; others, far out or found again, hardly do. So those
+    # that left one tell how they slow down, and all are judged once more.
+    alike: Ints | None = None
+    for _ in range(2):
+        motion = fit_early_motion(tracks, length_px=config.early_px, reach_px=reach, alike=alike)
+        pairs = find_candidates(motion, rims, reach_px=reach, admitted=away)
+        spread, chance = learn_sources(
+            pairs, n_rims=len(rims), reach_px=reach, field_px2=float(shape[0] * shape[1])
+        )
+        track, rim, probability = choose_source(pairs, chance, reach_px=reach)
+        alike = track
+    return Departures(motion, pairs, spread, track, rim, probability)
+
+
 def compute_ejections(
     tracks: Tracks,
     rims: list[Rim],
     pits: pd.DataFrame,
+    departures: Departures | None,
     *,
     config: EjectionConfig,
     um_per_px: float,
     fps: float,
-    shape: tuple[int, int],
 ) -> pd.DataFrame:
     """Return the ejections table: one row per particle that left a pit.
 
-    `pitflow.measure.source` says from which pit each track started, if any. The start of the track
-    is fitted by decelerating straight motion, whose direction is drawn towards the outward one as
-    far as the recording's own spread about it says: a short track tells little of its direction, a
-    long one is left as it is. It is followed back to the rim as it was then for the distance and
-    the time of departure. For the angle it is followed back at a constant inclination ``delta`` to
-    the outward direction, ``angle = angle_1 - tan(delta) ln(r_1 / r_rim)``: the flow from the pit
-    is the stronger the nearer, so a path straightens towards its pit, and a straight line would
-    overshoot.
-
-    A track that does not get ``early_px`` away from its start is not told from the flicker of a
-    growing rim, and is no ejection.
+    The start of its track is fitted by decelerating straight motion, whose direction is drawn
+    towards the outward one as far as the recording's own spread about it says: a short track tells
+    little of its direction, a long one is left as it is. It is followed back to the rim as it was
+    then for the distance and the time of departure. For the angle it is followed back at a
+    constant inclination ``delta`` to the outward direction,
+    ``angle = angle_1 - tan(delta) ln(r_1 / r_rim)``: the flow from the pit is the stronger the
+    nearer, so a path straightens towards its pit, and a straight line would overshoot.
 
     Positions are in reference geometry. Further columns: ``frame_err`` (frames, standard error of
     the departure), ``gap_px`` (first detection back to the rim) and ``pit_probability`` (of this
@@ -73,19 +127,19 @@ def compute_ejections(
     ----------
     pits:
         ``pit``, ``x``, ``y``: the centres that angles refer to.
-    shape:
-        (height, width) of a frame, px.
+    departures:
+        From these rims.
     """
-    if tracks.n_tracks == 0 or not rims:
+    if departures is None:
         extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
         return empty_table(EJECTIONS).assign(**extra)
     reach = config.rim_distance_px
-    motion, pairs, model, found = _departures(tracks, rims, config, shape)
-    track, rim, chance = found
+    motion, pairs, spread = departures.motion, departures.pairs, departures.spread
+    track, rim = departures.track, departures.rim
 
     lookup = pd.Series(np.arange(pairs.track.size), index=[pairs.track, pairs.rim])
     pair = lookup.loc[pd.MultiIndex.from_arrays([track, rim])].to_numpy(dtype=np.int64)
-    keep = model.spread**2 / (model.spread**2 + pairs.deviation_err[pair] ** 2)
+    keep = spread**2 / (spread**2 + pairs.deviation_err[pair] ** 2)
     heading = np.arctan2(motion.vy[track], motion.vx[track])
     heading = heading - (1.0 - keep) * pairs.deviation[pair]
     heading_err = np.sqrt(keep) * pairs.deviation_err[pair]
@@ -132,7 +186,7 @@ def compute_ejections(
         (np.hypot(motion.middle_err_px[track], _CENTRE_ERROR_PX) / first_r) ** 2
         + (way * bend_err) ** 2
         + (bend * (_RIM_ERROR_PX / radius + _RIM_ERROR_SHARE)) ** 2
-        + (_UNSEEN_TURN * model.spread * unseen) ** 2
+        + (_UNSEEN_TURN * spread * unseen) ** 2
         + np.where(missed, _passing_error(pairs.deviation[pair]), 0.0) ** 2
     )
     early = motion.frames_before(back, track)
@@ -160,24 +214,22 @@ def compute_ejections(
                 (along / np.maximum(speed, 1e-6)) ** 2 + (_UNSEEN_ERROR * early) ** 2 + 1.0 / 3.0
             ),
             "gap_px": gap,
-            "pit_probability": chance,
+            "pit_probability": departures.probability,
         }
     )
     return validate_table(table, EJECTIONS)
 
 
-def trace_paths(
-    tracks: Tracks, rims: list[Rim], *, config: EjectionConfig, shape: tuple[int, int]
-) -> Paths:
+def trace_paths(departures: Departures | None, rims: list[Rim]) -> Paths:
     """Return the straight ways of the particles that left a pit; arguments as above."""
-    if tracks.n_tracks == 0 or not rims:
+    if departures is None:
         nothing = np.empty(0)
         return Paths(np.empty(0, dtype=np.int64), *[nothing] * 6)
-    motion, _, _, (track, rim, _) = _departures(tracks, rims, config, shape)
+    motion, track = departures.motion, departures.track
     speed = np.maximum(motion.speed[track], 1e-6)
     middle = motion.middle[track]
     return Paths(
-        np.array([one.pit for one in rims])[rim],
+        np.array([one.pit for one in rims])[departures.rim],
         motion.x[track] + motion.vx[track] * middle,
         motion.y[track] + motion.vy[track] * middle,
         motion.vx[track] / speed,
@@ -185,34 +237,6 @@ def trace_paths(
         motion.middle_err_px[track],
         motion.velocity_err[track] / speed,
     )
-
-
-def _departures(
-    tracks: Tracks, rims: list[Rim], config: EjectionConfig, shape: tuple[int, int]
-) -> tuple[EarlyMotion, Candidates, SourceModel, tuple[Ints, Ints, Floats]]:
-    away = _travel(tracks) > config.early_px
-    *_, (left, _, _) = _sources(tracks, rims, config, shape, away)
-    # Particles slow down as they leave a pit; others, far out or found again, hardly do. So those
-    # that left one tell how they slow down, and all are judged once more.
-    return _sources(tracks, rims, config, shape, away, alike=left)
-
-
-def _sources(
-    tracks: Tracks,
-    rims: list[Rim],
-    config: EjectionConfig,
-    shape: tuple[int, int],
-    away: npt.NDArray[np.bool_],
-    alike: Ints | None = None,
-) -> tuple[EarlyMotion, Candidates, SourceModel, tuple[Ints, Ints, Floats]]:
-    """Return how all tracks start, and track, rim and probability of those that left a pit."""
-    reach = config.rim_distance_px
-    motion = fit_early_motion(tracks, length_px=config.early_px, reach_px=reach, alike=alike)
-    pairs = find_candidates(motion, rims, reach_px=reach, admitted=away)
-    model, probability = learn_sources(
-        pairs, n_rims=len(rims), reach_px=reach, field_px2=float(shape[0] * shape[1])
-    )
-    return motion, pairs, model, choose_source(pairs, probability, reach_px=reach)
 
 
 def _passing_error(deviation: Floats) -> Floats:

@@ -82,6 +82,7 @@ PROFILE_FIT_COLUMNS = (
     "flow_half_px",
     "flow_half_err_px",
 )
+_BIN_PX = 10.0
 _FEWEST_BINS = 4
 _FEWEST_TRACKS = 3
 _RESAMPLES = 200
@@ -91,9 +92,7 @@ _FURTHEST = 20.0
 _ONE_SIGMA = (0.1587, 0.8413)
 
 
-def fit_radial_profile(
-    particles: pd.DataFrame, *, bin_px: float = 10.0, seed: int = 0
-) -> pd.DataFrame:
+def fit_radial_profile(particles: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
     """Fit ``v(r) = v0 / (1 + r / half)`` to speed over distance from every pit.
 
     The form is that of a source whose flow spreads over the surface: as ``1 / r`` far away, and
@@ -119,7 +118,7 @@ def fit_radial_profile(
     """
     names = ["pit", "particle", "distance_px", "speed_um_s"]
     known = particles.loc[particles["pit"] >= 0, names].dropna()
-    known = known.assign(bin=np.floor(known["distance_px"] / bin_px).astype("int64"))
+    known = known.assign(bin=np.floor(known["distance_px"] / _BIN_PX).astype("int64"))
     means = known.groupby(["pit", "particle", "bin"])[["distance_px", "speed_um_s"]].mean()
     rows: dict[int, tuple[float, ...]] = {}
     for pit, own in means.groupby("pit", sort=True):

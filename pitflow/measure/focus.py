@@ -254,7 +254,7 @@ def calibrate_focus(table: pd.DataFrame, *, focus_um: float | None = None) -> Fo
 
 
 def compute_ballistics(
-    particles: pd.DataFrame, *, column: str = "z_um", fps: float, min_length: int = 8
+    particles: pd.DataFrame, *, column: str = "z_um", fps: float
 ) -> pd.DataFrame:
     """Fit a parabola and a straight line to the height of each track over time.
 
@@ -268,8 +268,6 @@ def compute_ballistics(
         ``particle``, ``frame`` and ``column``.
     column:
         ``z_um``, or ``blur_px`` where there is no calibration.
-    min_length:
-        Fewest detections of a track that is fitted.
 
     Returns
     -------
@@ -281,7 +279,7 @@ def compute_ballistics(
     columns = [name for name in ("particle", "frame", "time_s", column) if name in particles]
     linked = particles.loc[particles["particle"] >= 0, columns].dropna()
     length = linked.groupby("particle")[column].transform("size")
-    linked = linked[length >= max(min_length, 4)].sort_values(["particle", "frame"])
+    linked = linked[length >= _LEAST_FLIGHT].sort_values(["particle", "frame"])
     number, track = np.unique(linked["particle"].to_numpy(), return_inverse=True)
     n = np.bincount(track, minlength=number.size).astype(np.float64)
     frame = linked["frame"].to_numpy(dtype=np.float64)

@@ -24,6 +24,9 @@ OUTLINE_ERR_PX = 0.2
 Root mean square of 12 pits in rendered recordings of `pitflow simulate`: 0.17 over their lives,
 0.23 at the end, mostly outwards.
 """
+_LATE, _STILL_GROWING = 0.15, 0.1
+"""Last share of a pit's life in which one that is stable gains area, and at which share of its mean
+rate at least."""
 UNSETTLED_FRAMES = 4
 """In the last frames of a recording most of what becomes pit is not known, for it must be seen to
 stay."""
@@ -101,11 +104,11 @@ def compute_growth(
     return validate_table(table, GROWTH)
 
 
-def find_stable(growth: pd.DataFrame, *, window: float = 0.15, share: float = 0.1) -> pd.Series:
+def find_stable(growth: pd.DataFrame) -> pd.Series:
     """Return, by pit, whether it still grows at the end of the recording.
 
-    A pit is stable if over the last ``window`` of its life (10 frames at least) it gains area at
-    more than ``share`` of its mean rate, and by more than three times ``area_noise_px``; a
+    A pit is stable if over the last 15 % of its life (10 frames at least) it gains area at
+    more than a tenth of its mean rate, and by more than three times ``area_noise_px``; a
     metastable pit has stopped. The last 4 frames do not count, see `settled_growth`.
 
     Returns
@@ -119,14 +122,14 @@ def find_stable(growth: pd.DataFrame, *, window: float = 0.15, share: float = 0.
     by_pit = growth.groupby("pit", sort=True)
     life = by_pit["frame"].transform("size").to_numpy(dtype=np.float64)
     age = by_pit.cumcount().to_numpy(dtype=np.float64)
-    tail = np.maximum(np.ceil(window * life), 10.0)
+    tail = np.maximum(np.ceil(_LATE * life), 10.0)
     gained = growth["new_px"].where((age >= life - tail) & (age > 0), 0.0)
     late = gained.groupby(growth["pit"]).sum()
     last = by_pit.last()
     n_frames = by_pit.size()
     grown = last["area_px"] - by_pit["area_px"].first()
-    late_frames = np.minimum(np.maximum(np.ceil(window * n_frames), 10.0), n_frames - 1)
-    expected = share * grown / np.maximum(n_frames - 1, 1) * late_frames
+    late_frames = np.minimum(np.maximum(np.ceil(_LATE * n_frames), 10.0), n_frames - 1)
+    expected = _STILL_GROWING * grown / np.maximum(n_frames - 1, 1) * late_frames
     return (late > expected) & (late > 3.0 * last["area_noise_px"])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -18,7 +20,7 @@ from pitflow.measure.current import (
     find_transients,
     growth_rate,
 )
-from pitflow.measure.ejection import compute_ejections, trace_paths
+from pitflow.measure.ejection import compute_ejections, find_departures, trace_paths
 from pitflow.measure.flow import (
     PROFILE_FIT_COLUMNS,
     compute_flow,
@@ -105,16 +107,19 @@ def measure_all(
     clock = Clock.of(frames, fps)
     tracks = sort_tracks(particles, frames, sure, clock)
     rims = trace_rims(pit_pixels)
+    depart = partial(find_departures, tracks, config=config.ejection, shape=shape)
+    departures = depart(rims)
     geometry = find_centres(
-        compute_pit_geometry(pit_pixels, um_per_px=um_per_px),
-        trace_paths(tracks, rims, config=config.ejection, shape=shape),
+        compute_pit_geometry(pit_pixels, um_per_px=um_per_px), trace_paths(departures, rims)
     )
-    rims = [
-        rim if centre_of == "area" else rim.about(x, y)
-        for rim, x, y, centre_of in zip(
-            rims, *(geometry[name] for name in ("x", "y", "centre_of")), strict=True
-        )
-    ]
+    if (geometry["centre_of"] != "area").any():
+        rims = [
+            rim if centre_of == "area" else rim.about(x, y)
+            for rim, x, y, centre_of in zip(
+                rims, *(geometry[name] for name in ("x", "y", "centre_of")), strict=True
+            )
+        ]
+        departures = depart(rims)
     last_frame = int(frames["frame"].max()) if len(frames) else 0
     growth = compute_growth(pit_pixels, geometry, last_frame=last_frame)
     growth["current_a"] = compute_current(
@@ -124,10 +129,10 @@ def measure_all(
         tracks,
         rims,
         geometry,
+        departures,
         config=config.ejection,
         um_per_px=um_per_px,
         fps=fps,
-        shape=shape,
     )
     pits = compute_pits(
         geometry,

@@ -10,7 +10,7 @@ from scipy.stats import false_discovery_control
 from pitflow.config import EjectionConfig
 from pitflow.measure.circular import (
     bootstrap_direction,
-    fit_modes,
+    count_modes,
     mean_vector,
     rao_test,
     rayleigh_test,
@@ -140,7 +140,7 @@ def compute_pits(
                 "mean_angle_deg": direction,
                 "resultant_length": length,
                 "rayleigh_p": float(rayleigh_test(sample.size, length)),
-                "n_modes": fit_modes(sample).n_modes,
+                "n_modes": count_modes(sample),
                 "mean_angle_lo_deg": interval.direction_lo,
                 "mean_angle_hi_deg": interval.direction_hi,
                 "resultant_length_lo": interval.length_lo,

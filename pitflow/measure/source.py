@@ -60,18 +60,6 @@ class Candidates:
     deviation_err: Floats
 
 
-@dataclass(frozen=True)
-class SourceModel:
-    """What was learnt: mean gap (px), spread about the outward direction (rad), four shares."""
-
-    gap_px: float
-    spread: float
-    ejected: float
-    refound: float
-    around: float
-    field: float
-
-
 def find_candidates(
     motion: EarlyMotion,
     rims: list[Rim],
@@ -125,11 +113,17 @@ def find_candidates(
 
 def learn_sources(
     pairs: Candidates, *, n_rims: int, reach_px: float, field_px2: float
-) -> tuple[SourceModel, Floats]:
-    """Learn the model and return it with the probability, per pair, of an ejection from that pit.
+) -> tuple[float, Floats]:
+    """Learn the model from the pairs.
 
     Weak priors (worth a few tracks) hold the parameters where there is little to learn from: a
     mean gap of a quarter of ``reach_px`` and a spread of 0.35 rad.
+
+    Returns
+    -------
+    tuple
+        Spread of ejections about the outward direction, rad, and (n,) the probability that each
+        pair is an ejection from that pit.
     """
     size = int(pairs.track.max()) + 1 if pairs.track.size else 0
     starts = np.unique(pairs.track)
@@ -167,8 +161,7 @@ def learn_sources(
         spread = float(np.clip(spread, 0.03, _LARGEST_SPREAD))
         pit_share = 1.0 + np.bincount(pairs.rim, outward + about, minlength=n_rims)
         pit_share = pit_share / pit_share.sum()
-    shares = (float(share) for share in (ejected, refound, around, field))
-    return SourceModel(float(gap), spread, *shares), posterior
+    return spread, posterior
 
 
 def _pointing(pairs: Candidates, spread: float) -> Floats:

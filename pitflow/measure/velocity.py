@@ -55,8 +55,8 @@ class VelocityScore:
 
     Parameters
     ----------
-    forward, sideways:
-        (n,) residual along the trend (positive: faster) and across it, in robust scales.
+    forward:
+        (n,) residual along the trend (positive: faster), in robust scales.
     step_px:
         (n,) speed of the step, px/frame.
     x_px, y_px:
@@ -70,7 +70,6 @@ class VelocityScore:
     """
 
     forward: Floats
-    sideways: Floats
     step_px: Floats
     x_px: Floats
     y_px: Floats
@@ -142,7 +141,6 @@ def score_velocity(tracks: Tracks, contrast: Floats | None = None) -> VelocitySc
     ux, uy = tx / np.maximum(trend, 1e-9), ty / np.maximum(trend, 1e-9)
     return VelocityScore(
         _lasting(tracks, rx * ux + ry * uy, has_before) / scale,
-        _lasting(tracks, ry * ux - rx * uy, has_before) / scale,
         np.hypot(sx, sy),
         rx,
         ry,

@@ -55,9 +55,9 @@ class Estimate:
     spread: float
     freedom: float
 
-    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Return the confidence interval by Student's t."""
-        reach = float(student_t.ppf((1.0 + confidence) / 2.0, self.freedom)) * self.error
+    def interval(self) -> tuple[float, float]:
+        """Return the 95 % confidence interval by Student's t."""
+        reach = float(student_t.ppf(0.975, self.freedom)) * self.error
         return self.value - reach, self.value + reach
 
 

@@ -40,14 +40,6 @@ class Window:
         """Return this part of ``image``."""
         return image[self.y0 : self.y1, self.x0 : self.x1]
 
-    def contains(self, x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Return which of the positions lie inside."""
-        x, y = np.asarray(x), np.asarray(y)
-        inside: npt.NDArray[np.bool_] = (
-            (x >= self.x0 - 0.5) & (x < self.x1 - 0.5) & (y >= self.y0 - 0.5) & (y < self.y1 - 0.5)
-        )
-        return inside
-
 
 def whole(shape: tuple[int, int]) -> Window:
     """Return the window that is the whole frame of (height, width)."""

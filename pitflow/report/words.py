@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 
-def count(number: int, singular: str, plural: str | None = None) -> str:
+def count(number: int, singular: str) -> str:
     """Return "1 pit", "no pits", "1,204 particles"."""
-    many = plural or singular + "s"
+    many = singular + "s"
     if number == 0:
         return f"no {many}"
     return f"1 {singular}" if number == 1 else f"{number:,} {many}"

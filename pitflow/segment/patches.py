@@ -27,6 +27,7 @@ Ints = npt.NDArray[np.intp]
 CORES_PX = (16, 32, 48, 64, 96, 128, 192, 256)
 """Sides of cores: few, for a processor's library makes code for every size that it meets."""
 ALIGN_PX = 4
+"""Cores start at multiples of this."""
 _MANY = 16
 _GOOD_ENOUGH = 1.15
 """A patch that is at most this much more work than any others could be is not split."""
@@ -158,41 +159,35 @@ def cover(
     *,
     halo: int,
     multiple: int = 1,
-    cores: Sequence[int] = CORES_PX,
-    align: int = ALIGN_PX,
 ) -> Patches:
     """Return patches whose cores cover all boxes, with little to look at beside them.
 
     Parameters
     ----------
     boxes:
-        Within the image; none larger than the largest core less ``align``.
+        Within the image; none larger than the largest core less ``ALIGN_PX``.
     shape:
         (height, width) of the image in px.
     halo:
         What a patch sees around its core, px.
     multiple:
         The sides of patches are multiples of this, and cores are enlarged to that.
-    cores:
-        Sides of cores, px.
-    align:
-        Cores start at multiples of this, px.
 
     Raises
     ------
     ValueError
         If a box is larger than any core.
     """
-    sides = sorted({-(-(core + 2 * halo) // multiple) * multiple for core in cores})
+    sides = sorted({-(-(core + 2 * halo) // multiple) * multiple for core in CORES_PX})
     if not len(boxes):
         return Patches(shape, halo, ())
-    top, left = boxes.top // align * align, boxes.left // align * align
+    top, left = boxes.top // ALIGN_PX * ALIGN_PX, boxes.left // ALIGN_PX * ALIGN_PX
     largest = sides[-1] - 2 * halo
     widest = int(max((boxes.bottom - top).max(), (boxes.right - left).max()))
     if widest > largest:
         raise ValueError(f"a box of {widest} px is larger than any core: {largest} px")
     items = np.column_stack([top, left, boxes.bottom, boxes.right]).tolist()
-    return Patches(shape, halo, tuple(_Cover(halo, sides, align).of(items)[1]))
+    return Patches(shape, halo, tuple(_Cover(halo, sides).of(items)[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +196,6 @@ class _Cover:
 
     halo: int
     sides: list[int]
-    align: int
 
     def of(self, boxes: list[list[int]]) -> tuple[int, list[Patch]]:
         """Return patches for boxes (top, left, bottom, right), and the pixels they look at."""
@@ -214,7 +208,7 @@ class _Cover:
             return self._halves(boxes)
         core = side - 2 * self.halo
         spare_rows, spare_columns = (
-            (core - extent) // 2 // self.align * self.align for extent in (height, width)
+            (core - extent) // 2 // ALIGN_PX * ALIGN_PX for extent in (height, width)
         )
         whole = side**2, [Patch(top - spare_rows, left - spare_columns, core)]
         if len(boxes) == 1 or side == self.sides[0] or side**2 <= self._least_work(boxes):

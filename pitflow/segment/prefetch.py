@@ -10,13 +10,13 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-def prefetch(items: Iterable[Item], ahead: int = 2) -> Iterator[Item]:
-    """Yield the items in order; a thread takes up to ``ahead`` of them in advance.
+def prefetch(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield the items in order; a thread takes up to two of them in advance.
 
     An error in ``items`` is raised at the item where it occurred. The thread ends when the iterator
     is exhausted or closed.
     """
-    waiting: queue.Queue[tuple[Item | None, BaseException | None, bool]] = queue.Queue(ahead)
+    waiting: queue.Queue[tuple[Item | None, BaseException | None, bool]] = queue.Queue(2)
     closed = threading.Event()
 
     def offer(entry: tuple[Item | None, BaseException | None, bool]) -> bool:

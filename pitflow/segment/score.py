@@ -153,10 +153,9 @@ def bootstrap_interval(
     statistic: Callable[[Sequence[Any]], float],
     *,
     n: int = 1000,
-    coverage: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Return the percentile interval of a statistic over resampled ``items``.
+    """Return the 95 % percentile interval of a statistic over resampled ``items``.
 
     Items must be independent of each other: images that share pixels belong in one item. With
     fewer than two items, or where the statistic is never defined, there is no interval, and both
@@ -169,8 +168,7 @@ def bootstrap_interval(
     values = [statistic([items[index] for index in draw]) for draw in draws]
     if np.isnan(values).all():
         return float("nan"), float("nan")
-    tail = 50 * (1 - coverage)
-    low, high = np.nanpercentile(values, [tail, 100 - tail])
+    low, high = np.nanpercentile(values, [2.5, 97.5])
     return float(low), float(high)
 
 
@@ -183,7 +181,6 @@ def score_masks(
     predicted: Sequence[Mask],
     truth: Sequence[Mask],
     groups: Sequence[str] | None = None,
-    seed: int = 0,
 ) -> dict[str, Any]:
     """Return all scores of a set of masks, pooled over the set, ready for JSON.
 
@@ -201,9 +198,7 @@ def score_masks(
         by_group[group] = by_group.get(group, Counts()) + counts
     objects = [match_objects(*pair) for pair in pairs]
     whole = pooled(pixels)
-    interval = bootstrap_interval(
-        list(by_group.values()), lambda drawn: pooled(drawn).f1, seed=seed
-    )
+    interval = bootstrap_interval(list(by_group.values()), lambda drawn: pooled(drawn).f1)
     edges = itertools.pairwise(SIZE_EDGES_PX)
     return {
         "n_images": len(pairs),

@@ -218,11 +218,6 @@ def _shrunken(axis: Axis, halo: int, overlap: int, multiple: int, align: int) ->
     return plan_axis(axis.size, min(tile, axis.tile), halo, overlap, align)
 
 
-def pad(image: npt.NDArray[Any], plan: TilePlan) -> npt.NDArray[Any]:
-    """Return the image (..., height, width) with the margin that the plan's tiles reach into."""
-    return image[..., plan.rows.source[:, None], plan.columns.source[None, :]]
-
-
 def extract(padded: Array, plan: TilePlan, tile: tuple[int, int]) -> Array:
     """Return one tile (..., tile height, tile width) of a padded image, as a view."""
     top = plan.rows.starts[tile[0]] - plan.rows.starts[0]

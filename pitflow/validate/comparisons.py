@@ -73,14 +73,13 @@ def observe(rng: np.random.Generator) -> pd.DataFrame:
 def judge(trials: pd.DataFrame) -> list[Finding]:
     """Return the share of p at or below 0.05 of every test."""
     p = dict(list(trials.groupby("test")["p"]))
-    findings = [judge_at_most(claim, p[test] <= 0.05, level=0.05) for test, claim in _BENDS.items()]
+    findings = [judge_at_most(claim, p[test] <= 0.05) for test, claim in _BENDS.items()]
     findings += [judge_level(claim, p[test]) for test, claim in _TESTS.items()]
     findings.append(
         judge_at_most(
             f"any of {len(QUANTITIES)} quantities called different between concentrations "
             "(Kruskal-Wallis, Benjamini-Hochberg), none is",
             p["any_quantity"] <= 0.05,
-            level=0.05,
         )
     )
     findings.append(
@@ -88,7 +87,6 @@ def judge(trials: pd.DataFrame) -> list[Finding]:
             "Watson-Williams test between concentrations, by runs that scatter 0 to 40 degrees "
             "about one direction",
             p["directions"] <= 0.05,
-            level=0.05,
         )
     )
     return findings

@@ -40,12 +40,12 @@ def judge_level(claim: str, p: npt.ArrayLike) -> Finding:
     return _share(claim, LEVEL_TARGET, hits, n, passed=low <= LEVEL <= high)
 
 
-def judge_at_most(claim: str, hits: npt.ArrayLike, *, level: float) -> Finding:
-    """Find a share that should not be larger than ``level``, to within binomial error (99 %)."""
+def judge_at_most(claim: str, hits: npt.ArrayLike) -> Finding:
+    """Find a share that should not be larger than 5 %, to within binomial error (99 %)."""
     seen = np.asarray(hits, dtype=bool)
     n_hits = int(np.count_nonzero(seen))
     low, _ = binomial_interval(n_hits, seen.size, 0.98)
-    return _share(claim, f"<= {100 * level:g} %", n_hits, seen.size, passed=low <= level)
+    return _share(claim, f"<= {100 * LEVEL:g} %", n_hits, seen.size, passed=low <= LEVEL)
 
 
 def judge_at_least(claim: str, hits: npt.ArrayLike, *, share: float) -> Finding:
@@ -93,20 +93,16 @@ def judge_median(
     return Finding(claim, target, middle, low, high, known.size, middle <= at_most, unit)
 
 
-def judge_statistic(
-    claim: str, values: npt.ArrayLike, *, at_least: float, unit: str = ""
-) -> Finding:
+def judge_statistic(claim: str, values: npt.ArrayLike, *, at_least: float) -> Finding:
     """Find the mean over trials of a number (one per trial) that should be at least a value."""
     known = np.asarray(values, dtype=np.float64)
     known = known[np.isfinite(known)]
-    target = f">= {at_least:g} {unit}".strip()
+    target = f">= {at_least:g}"
     if not known.size:
-        return _unknown(claim, target, unit)
+        return _unknown(claim, target, "")
     mean = float(known.mean())
     half = 1.96 * float(known.std(ddof=1)) / np.sqrt(known.size) if known.size > 1 else np.nan
-    return Finding(
-        claim, target, mean, mean - half, mean + half, known.size, mean >= at_least, unit
-    )
+    return Finding(claim, target, mean, mean - half, mean + half, known.size, mean >= at_least, "")
 
 
 def _share(claim: str, target: str, hits: int, n: int, *, passed: bool | None) -> Finding:

@@ -151,7 +151,6 @@ def judge_clustering(trials: pd.DataFrame) -> list[Finding]:
         judge_at_most(
             "clustering at foreign pits, events found where positions are misplaced",
             p["misplaced"].dropna() <= 0.05,
-            level=0.05,
         ),
         show_share("clustering (p <= 0.05), bursts just before foreign pits", p["burst"] <= 0.05),
     ]

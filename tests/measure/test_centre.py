@@ -9,7 +9,7 @@ from small_worlds import disc_pit, still_frames, straight_tracks
 
 from pitflow.config import EjectionConfig
 from pitflow.measure.centre import find_centres
-from pitflow.measure.ejection import compute_ejections, trace_paths
+from pitflow.measure.ejection import compute_ejections, find_departures, trace_paths
 from pitflow.measure.pits import compute_pit_geometry
 from pitflow.measure.rim import trace_rims
 from pitflow.measure.tracks import sort_tracks
@@ -45,8 +45,8 @@ def rays(origin, n, *, turn=0.0, scatter=0.0, noise=0.15, seed=1):
 def centred(pixels, particles):
     tracks, rims = sort_tracks(particles, still_frames(300)), trace_rims(pixels)
     geometry = compute_pit_geometry(pixels, um_per_px=0.5)
-    paths = trace_paths(tracks, rims, config=EjectionConfig(), shape=SHAPE)
-    return find_centres(geometry, paths), tracks, rims
+    departures = find_departures(tracks, rims, config=EjectionConfig(), shape=SHAPE)
+    return find_centres(geometry, trace_paths(departures, rims)), tracks, rims
 
 
 def test_particles_from_the_onset_of_a_one_sided_pit_make_it_the_centre() -> None:
@@ -57,14 +57,15 @@ def test_particles_from_the_onset_of_a_one_sided_pit_make_it_the_centre() -> Non
     assert pit["area_x"] > ORIGIN[0] + 7
     assert pit["centre_of"] == "onset"
     assert np.hypot(pit["x"] - ORIGIN[0], pit["y"] - ORIGIN[1]) < 0.7
+    rims, config = [rims[0].about(pit["x"], pit["y"])], EjectionConfig()
     table = compute_ejections(
         tracks,
-        [rims[0].about(pit["x"], pit["y"])],
+        rims,
         found,
-        config=EjectionConfig(),
+        find_departures(tracks, rims, config=config, shape=SHAPE),
+        config=config,
         um_per_px=0.5,
         fps=10.0,
-        shape=SHAPE,
     )
     error = (table["angle_deg"].to_numpy() - angle[table["particle"]] + 180) % 360 - 180
     assert len(table) == 24

@@ -7,7 +7,7 @@ from small_worlds import disc_pit, still_frames, straight_tracks
 
 from pitflow.config import EjectionConfig
 from pitflow.measure.circular import wrap_difference
-from pitflow.measure.ejection import compute_ejections
+from pitflow.measure.ejection import compute_ejections, find_departures
 from pitflow.measure.pits import compute_pit_geometry
 from pitflow.measure.rim import trace_rims
 from pitflow.measure.tracks import sort_tracks
@@ -16,14 +16,16 @@ SHAPE = (400, 400)
 
 
 def eject(pit_pixels, particles, *, frames=None, shape=SHAPE):
+    tracks = sort_tracks(particles, still_frames(300) if frames is None else frames)
+    rims, config = trace_rims(pit_pixels), EjectionConfig()
     return compute_ejections(
-        sort_tracks(particles, still_frames(300) if frames is None else frames),
-        trace_rims(pit_pixels),
+        tracks,
+        rims,
         compute_pit_geometry(pit_pixels, um_per_px=0.5),
-        config=EjectionConfig(),
+        find_departures(tracks, rims, config=config, shape=shape),
+        config=config,
         um_per_px=0.5,
         fps=10.0,
-        shape=shape,
     )
 
 

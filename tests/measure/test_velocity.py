@@ -67,7 +67,7 @@ def test_a_faint_stretch_of_a_track_is_no_event():
     tracks = tracks_of(particles)
     known = score_velocity(tracks, contrast[tracks.row])
     rows = faint.to_numpy()[tracks.row]
-    assert np.std(known.sideways[rows]) < 2.5
+    assert np.std(known.forward[rows]) < 2.5
     burst = (tracks.particle[tracks.track] == 7) & (np.abs(tracks.frame - 61) <= 2)
     assert np.nanmax(known.forward[burst]) > 20
 
@@ -84,11 +84,10 @@ def test_where_no_step_has_weight_the_trend_so_far_stands():
 
 def test_the_score_has_the_scale_of_the_noise():
     scored = score_velocity(tracks_of(bursting(factor=1.0, noise=0.4)))
-    for score in (scored.forward, scored.sideways):
-        score = score[np.isfinite(score)]
-        # Normal of unit scale at most, since a step scores the least of three.
-        assert np.quantile(np.abs(score), 0.99) < stats.norm.ppf(0.995)
-        assert 0.3 < score.std() < 1.0
+    score = scored.forward[np.isfinite(scored.forward)]
+    # Normal of unit scale at most, since a step scores the least of three.
+    assert np.quantile(np.abs(score), 0.99) < stats.norm.ppf(0.995)
+    assert 0.3 < score.std() < 1.0
 
 
 def test_foreign_pits_exist_and_are_not_the_source():

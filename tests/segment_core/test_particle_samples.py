@@ -14,7 +14,7 @@ from pitflow.domains.particles.samples import ParticleSamples, truth_of
 from pitflow.domains.particles.stamps import clump, cut_stamps, find_specks, paste, warped
 from pitflow.domains.recipe import AugmentConfig, Recipe
 from pitflow.segment.devices import CPU
-from pitflow.segment.tiles import extract, pad, plan_tiles
+from pitflow.segment.tiles import extract, plan_tiles
 from pitflow.translation import Translated, seen_part
 
 STEEL = 200
@@ -302,7 +302,8 @@ def test_channels_made_tile_by_tile_are_those_of_the_whole_frame() -> None:
     seen = {name: image / np.float32(255) for name, image in company.items()}
     views = Views(full_scale(frame), seen)
     plan = plan_tiles((131, 102), 48, halo=8, multiple=8)
-    padded = pad(make_channels(names, views), plan)
+    everywhere = plan.rows.source[:, None], plan.columns.source
+    padded = make_channels(names, views)[:, *everywhere]
     whole = [extract(padded, plan, tile) for tile in plan]
     cut = TileChannels(names, frame, company).cut(plan, list(plan))
     # The level of the steel is measured on whole grey levels.
@@ -342,7 +343,7 @@ def test_what_a_moved_image_does_not_know_is_not_compared() -> None:
     known = np.ones((3, 131, 102), np.float32)
     known[1, :, :3] = 0
     known[2, :2] = known[2, :, -4:] = 0
-    padded = pad(known, plan)
+    padded = known[:, plan.rows.source[:, None], plan.columns.source]
     inside = np.stack([extract(padded, plan, tile) for tile in plan])
     np.testing.assert_array_equal(cut, all_of_it * inside)
     assert (inside == 0).any() and np.abs(all_of_it[inside == 0]).mean() > 0.1

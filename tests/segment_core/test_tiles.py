@@ -33,7 +33,7 @@ def plans(draw: st.DrawFn) -> tiles.TilePlan:
 
 
 def assemble(image: np.ndarray, plan: tiles.TilePlan) -> np.ndarray:
-    padded = tiles.pad(image, plan)
+    padded = image[..., plan.rows.source[:, None], plan.columns.source]
     out = np.zeros(image.shape)
     for tile in plan:
         answer = tiles.extract(padded, plan, tile)
@@ -105,7 +105,8 @@ def test_reflection_is_numpys() -> None:
     below = plan.rows.starts[-1] + plan.rows.tile - 5
     right = plan.columns.starts[-1] + plan.columns.tile - 1
     expected = np.pad(image, ((7, below), (7, right)), mode="reflect")
-    np.testing.assert_array_equal(tiles.pad(image, plan), expected)
+    padded = image[plan.rows.source[:, None], plan.columns.source]
+    np.testing.assert_array_equal(padded, expected)
 
 
 def test_a_small_image_takes_one_small_tile() -> None:

@@ -39,8 +39,8 @@ def test_tests_that_gave_no_p_do_not_count():
 
 
 def test_a_conservative_test_is_not_blamed():
-    assert judge_at_most("a test", p_values(10, 1000) < 0.05, level=0.05).passed
-    assert not judge_at_most("a test", p_values(100, 1000) < 0.05, level=0.05).passed
+    assert judge_at_most("a test", p_values(10, 1000) < 0.05).passed
+    assert not judge_at_most("a test", p_values(100, 1000) < 0.05).passed
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_what_a_measurement_is_to_reach_the_estimate_must():
     "found",
     [
         judge_level("a test", [np.nan]),
-        judge_at_most("a share", [], level=0.05),
+        judge_at_most("a share", []),
         judge_at_least("a share", [], share=0.5),
         judge_coverage("an interval", []),
         judge_least_coverage("an interval", []),

@@ -36,6 +36,7 @@ _CALLED = {"ap50": "AP50", "ap50_95": "AP50:95"}
 _FEW = 10
 """Points of a curve that are marked one by one."""
 
+_COLUMNS = 3
 _MOST_UPRIGHT = 1.2
 """Most height of a place for a picture, in its width: a strip gets no more."""
 
@@ -72,9 +73,9 @@ def paint_outlines(image: Image, labels: Labels, flagged: frozenset[int] = froze
     return shown
 
 
-def draw_overlays(pictures: Mapping[str, Colours], columns: int = 3) -> Panel:
+def draw_overlays(pictures: Mapping[str, Colours]) -> Panel:
     """Draw outlined micrographs side by side, each under its name."""
-    columns = max(1, min(columns, len(pictures)))
+    columns = max(1, min(_COLUMNS, len(pictures)))
     shapes = [picture.shape[0] / picture.shape[1] for picture in pictures.values()]
     heights = [
         min(max(shapes[start : start + columns]), _MOST_UPRIGHT)

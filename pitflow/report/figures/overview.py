@@ -26,10 +26,10 @@ from pitflow.report.window import Window, reduce, whole, window_around
 from pitflow.report.words import count
 
 
-def draw_outlines(ax: Axes, outlines: dict[int, Outline], *, width: float = 1.2) -> list[int]:
+def draw_outlines(ax: Axes, outlines: dict[int, Outline]) -> list[int]:
     """Draw and number the pits; return the numbers of those whose label is in view."""
     for pit, lines in outlines.items():
-        ax.add_collection(LineCollection(lines, colors=pit_colour(pit), linewidths=width))
+        ax.add_collection(LineCollection(lines, colors=pit_colour(pit), linewidths=1.2))
     left, right = ax.get_xlim()
     bottom, top = ax.get_ylim()
     gap = 0.008 * (right - left)

@@ -14,16 +14,17 @@ from pitflow.report.style import ALARM, BAND, FAINT, INK, PIT_COLOURS, RC, REFER
 ShareRow = tuple[str, float, float, float, bool | None]
 """Label, share, both ends of its interval, and whether it is as it should be (None: not asked)."""
 
+_ASKED = 0.8
+"""The power marked across."""
 
-def draw_power(curves: pd.DataFrame, *, asked: float = 0.8) -> Panel:
+
+def draw_power(curves: pd.DataFrame) -> Panel:
     """Draw the power of the Rayleigh test over the number of particles, by preference.
 
     Parameters
     ----------
     curves:
         ``resultant_length``, ``n``, ``power``, ``low``, ``high``.
-    asked:
-        The power marked across.
     """
     with mpl.rc_context(RC):
         figure = new_figure(4.2, 7.5)
@@ -33,7 +34,7 @@ def draw_power(curves: pd.DataFrame, *, asked: float = 0.8) -> Panel:
             n = own["n"].to_numpy(dtype=np.float64)
             ax.fill_between(n, own["low"], own["high"], color=colour, alpha=0.18, lw=0)
             ax.plot(n, own["power"], "o-", ms=3.5, color=colour, label=f"{length:g}")
-        ax.axhline(asked, color=FAINT, lw=0.8, ls=(0, (4, 3)))
+        ax.axhline(_ASKED, color=FAINT, lw=0.8, ls=(0, (4, 3)))
         ax.axhline(0.05, color=FAINT, lw=0.8, ls=(0, (1, 2)))
         ax.set_xscale("log")
         ticks = [tick for tick in (5, 10, 20, 50, 100, 200, 500) if tick <= curves["n"].max()]
@@ -49,7 +50,7 @@ def draw_power(curves: pd.DataFrame, *, asked: float = 0.8) -> Panel:
     caption = (
         "Chance that a pit with a preferred direction of strength R (0 none, 1 a single direction) "
         "is called preferential, over the number of its particles; bands: 95 % binomial intervals. "
-        f"Dashed: {100 * asked:g} %; dotted: the 5 % found where there is no preference. Read off "
+        f"Dashed: {100 * _ASKED:g} %; dotted: the 5 % found where there is no preference. Read off "
         "how many particles a recording must hold."
     )
     return Panel(figure, caption, drawn={str(length): len(own) for length, own in groups})

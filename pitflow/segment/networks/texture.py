@@ -32,9 +32,9 @@ class TextureRefinement(nn.Module):
     def __init__(self, width: int, over: Literal["spatial", "channel"]) -> None:
         super().__init__()
         self.over = over
-        self.shared = _conv_norm(width, 3)
-        self.gamma = _conv_norm(width, 3)
-        self.beta = _conv_norm(width, 3)
+        self.shared = _conv_norm(width)
+        self.gamma = _conv_norm(width)
+        self.beta = _conv_norm(width)
         self.activation = nn.SiLU()
         for branch, start in ((self.gamma, 1.0), (self.beta, 0.0)):
             nn.init.zeros_(branch[1].weight)
@@ -49,7 +49,5 @@ class TextureRefinement(nn.Module):
         return gamma * features + beta
 
 
-def _conv_norm(width: int, kernel: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(width, width, kernel, padding=kernel // 2, bias=False), nn.BatchNorm2d(width)
-    )
+def _conv_norm(width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
