@@ -80,7 +80,8 @@ class FigureProcess:
 def serve(folder: Path) -> None:
     """Draw the figures whose numbers come line by line, until there is none."""
     from pitflow.report.page import draw_figure
-    from pitflow.stages import finished_job, report_data
+    from pitflow.stages.job import finished_job
+    from pitflow.stages.report import report_data
 
     answers, sys.stdout = sys.stdout.buffer, sys.stderr
     data = None

@@ -91,7 +91,7 @@ def called(recording: Path) -> str:
     return printable(named.name)
 
 
-COMMON_CODE = ("stages.py", "schema.py", "frame.py", "scene.py", "translation.py", "median.py")
+COMMON_CODE = ("stages", "schema.py", "frame.py", "scene.py", "translation.py", "median.py")
 """What the stages share."""
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pitflow import schema, stages
+from pitflow import schema
 from pitflow.compute import Compute, Progress, Silent
 from pitflow.config import Config
 from pitflow.errors import UserError
@@ -27,7 +27,13 @@ from pitflow.provenance import (
     select,
     stage_key,
 )
-from pitflow.stages import Job
+from pitflow.stages.acquire import acquire
+from pitflow.stages.inputs import check_current, current_file, lasting, segmenter_read
+from pitflow.stages.job import Job, describe_recording, finished_job, open_recording
+from pitflow.stages.link import link
+from pitflow.stages.measure import MEASURED_TABLES, measure
+from pitflow.stages.report import report
+from pitflow.stages.segment import segment
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ STAGES = (
         ),
         code=("acquire", "delimited.py"),
         files=("background.zarr", "parts/acquire/frames.parquet"),
-        function=stages.acquire,
+        function=acquire,
     ),
     Stage(
         "segment",
@@ -88,8 +94,8 @@ STAGES = (
             "parts/segment/glimpses.parquet",
             "tables/pit_pixels.parquet",
         ),
-        function=stages.segment,
-        reads=stages.segmenter_read,
+        function=segment,
+        reads=segmenter_read,
     ),
     Stage(
         "link",
@@ -97,7 +103,7 @@ STAGES = (
         uses=("link",),
         code=("link",),
         files=("parts/link/particles.parquet",),
-        function=stages.link,
+        function=link,
     ),
     Stage(
         "measure",
@@ -112,9 +118,9 @@ STAGES = (
             "visible.py",
             "clock.py",
         ),
-        files=tuple(f"tables/{name}.parquet" for name in stages.MEASURED_TABLES),
-        function=stages.measure,
-        reads=stages.current_file,
+        files=tuple(f"tables/{name}.parquet" for name in MEASURED_TABLES),
+        function=measure,
+        reads=current_file,
     ),
     Stage(
         "report",
@@ -122,7 +128,7 @@ STAGES = (
         uses=("report", "segment"),
         code=("report", "baselines.py", "segmenters.py", "lag.py", "visible.py", "clock.py"),
         files=("report.html", "figures"),
-        function=stages.report,
+        function=report,
     ),
 )
 
@@ -158,15 +164,17 @@ def run(
     UserError
         If the recording cannot be read, the folder cannot be written or the segmenter is unknown.
     """
+    from pitflow.segmenters import check_segmenter
+
     video, folder = Path(video), None if folder is None else Path(folder)
-    config, progress = stages.lasting(config or Config()), progress or Silent()
+    config, progress = lasting(config or Config()), progress or Silent()
     target = RunFolder(folder or default_folder(video))
-    stages.check_segmenter(config)
+    check_segmenter(config.segment)
     with target.open_for_writing(overwrite=overwrite):
         if overwrite:
             target.forget_index()
-        source = stages.open_recording(video, target, config)
-        stages.check_current(config, source)
+        source = open_recording(video, target, config)
+        check_current(config, source)
         # Not before: a mistyped name must not cost the run that is there.
         if overwrite:
             target.clear()
@@ -174,7 +182,7 @@ def run(
         target.describe(video, mark, config)
         with FigureProcess(target.path) as figures:
             job = Job(source, target, config, compute or Compute(), progress, figures=figures)
-            stages.describe_recording(job)
+            describe_recording(job)
             for stage, key in zip(STAGES, stage_keys(config, mark), strict=True):
                 _do(stage, key, job)
     return target.path / "report.html"
@@ -214,7 +222,7 @@ def write_report_again(folder: Path | str, progress: Progress | None = None) -> 
             "the run is not finished", where=folder, hint="continue it with `pitflow run`"
         )
     with target.open_for_writing():
-        job = replace(stages.finished_job(folder), progress=progress or Silent())
+        job = replace(finished_job(folder), progress=progress or Silent())
         _perform(STAGES[-1], "", job)
     return target.path / "report.html"
 

@@ -18,7 +18,7 @@ import pytest
 import zarr
 
 from pitflow import run as pipeline
-from pitflow import schema, stages
+from pitflow import schema
 from pitflow.acquire.source import open_source
 from pitflow.compute import THREADS_PER_PROCESS, Compute, Silent
 from pitflow.config import (
@@ -38,6 +38,9 @@ from pitflow.segment.checkpoint import CARD
 from pitflow.segment.classical import window
 from pitflow.simulate.config import SimulateConfig
 from pitflow.simulate.simulate import simulate
+from pitflow.stages.inputs import lasting
+from pitflow.stages.job import Job, finished_job
+from pitflow.stages.report import report
 
 FRAMES = 72
 CONFIG = Config.model_validate(
@@ -282,8 +285,8 @@ def test_the_path_of_a_current_means_the_same_from_elsewhere(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     config = Config.model_validate({"measure": {"current": {"file": "f2.csv"}}})
-    assert stages.lasting(config).measure.current.file == str(tmp_path / "f2.csv")
-    assert stages.lasting(Config()) == Config()
+    assert lasting(config).measure.current.file == str(tmp_path / "f2.csv")
+    assert lasting(Config()) == Config()
 
 
 def test_what_is_left_out_of_a_current_is_told(clip: Path, copied: Path) -> None:
@@ -379,7 +382,7 @@ def test_a_stopped_run_goes_on_to_the_same_result(
         at_work = open_run(folder).manifest.stages
         keep(self, function, items, stop if stage in at_work else done, **how)
 
-    def stop_at_once(job: stages.Job) -> str:
+    def stop_at_once(job: Job) -> str:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -470,8 +473,8 @@ def test_a_second_process_draws_the_same_figures(
                 drawn.append(number)
                 return figures.draw(number)
 
-        job = replace(stages.finished_job(copied), figures=cast(Any, Noted()))
-        stages.report(job)
+        job = replace(finished_job(copied), figures=cast(Any, Noted()))
+        report(job)
     assert drawn
     assert {name: (copied / "figures" / name).read_bytes() for name in names} == before
     # The first page was written before its own time was known, this one after.

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pitflow import schema, stages
+from pitflow import schema
 from pitflow.compute import Compute, Silent
 from pitflow.config import Config
 from pitflow.provenance import RunFolder
-from pitflow.stages import Job
+from pitflow.stages.job import Job
+from pitflow.stages.link import link
 
 FRAMES = 30
 DRIFT_PX = 40.0
@@ -56,7 +57,7 @@ def linked(
     glimpses.to_parquet(job.table("segment", "glimpses"))
     pixels = schema.empty_table(schema.PIT_PIXELS)
     schema.write_table(pixels, schema.PIT_PIXELS, run.table("pit_pixels"))
-    stages.link(job)
+    link(job)
     return pd.read_parquet(job.table("link", "particles"))
 
 

@@ -37,10 +37,10 @@ def batch(
     0, 2 if a recording could not be run, 130 if the user stopped it.
     """
     from pitflow.run import run
-    from pitflow.stages import check_segmenter
+    from pitflow.segmenters import check_segmenter
 
     keep_freed_memory()
-    check_segmenter(config)
+    check_segmenter(config.segment)
     compute = Compute(workers=workers or os.cpu_count() or 1, cluster=cluster)
     failed = 0
     for video, folder in zip(videos, _folders(videos, output), strict=True):
