@@ -14,7 +14,7 @@ from pitflow.config import SegmentConfig
 from pitflow.frame import CLASS_PIT, Frame, Image
 from pitflow.report.window import Window
 from pitflow.scene import Scene
-from pitflow.segment.pits import no_pits
+from pitflow.segment.pit_map import no_pits
 from pitflow.segmenters import create_segmenter
 
 ClassMap = npt.NDArray[np.uint8]

@@ -9,7 +9,7 @@ from pitflow.errors import UserError
 from pitflow.segment.classical.change import ChangeSegmenter
 from pitflow.segment.classical.clahe import ClaheSegmenter
 from pitflow.segment.classical.report_chain import ReportSegmenter
-from pitflow.segment.pits import PitMap
+from pitflow.segment.pit_map import PitMap
 from pitflow.segment.protocol import Segmenter
 
 

@@ -15,7 +15,7 @@ from pitflow.frame import CLASS_PIT, Frame
 from pitflow.scene import Scene
 from pitflow.segment.gate import Search
 from pitflow.segment.objects import empty_detections
-from pitflow.segment.pits import NEVER, PitMap
+from pitflow.segment.pit_map import NEVER, PitMap
 from pitflow.segment.protocol import Segmenter
 
 

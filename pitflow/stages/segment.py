@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pitflow.acquire.background import StoredScene
     from pitflow.acquire.blocks import Block
     from pitflow.acquire.frames import FrameReader
-    from pitflow.segment.pits import PitMap
+    from pitflow.segment.pit_map import PitMap
     from pitflow.segment.protocol import Segmenter
 
 _UNEVEN = 1.15
@@ -34,7 +34,8 @@ def segment(job: Job) -> str:
     from pitflow.acquire.frames import frames_of_block
     from pitflow.acquire.store import create_masks, image_marks, open_stack
     from pitflow.segment.block import combine_arrivals
-    from pitflow.segment.pits import TAIL_FRAMES, find_pits, pit_pixels
+    from pitflow.segment.pit_map import pit_pixels
+    from pitflow.segment.pits import TAIL_FRAMES, find_pits
     from pitflow.segmenters import create_segmenter
 
     parts = job.run.parts("segment")

@@ -10,7 +10,8 @@ from pitflow.acquire.blocks import Block, cut_block
 from pitflow.config import PitConfig, SegmentConfig
 from pitflow.segment.block import combine_arrivals, segment_block
 from pitflow.segment.classical import window
-from pitflow.segment.pits import NEVER, find_pits, pit_pixels
+from pitflow.segment.pit_map import NEVER, pit_pixels
+from pitflow.segment.pits import find_pits
 from pitflow.segmenters import create_segmenter
 
 

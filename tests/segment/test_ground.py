@@ -9,7 +9,7 @@ from pitflow.acquire.blocks import plan_blocks
 from pitflow.frame import Frame
 from pitflow.segment.classical.ground import Backgrounds
 from pitflow.segment.classical.window import Window
-from pitflow.segment.pits import no_pits
+from pitflow.segment.pit_map import no_pits
 
 
 @pytest.mark.parametrize("rest", [0, 23])

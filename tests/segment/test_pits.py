@@ -8,7 +8,8 @@ from pitflow.config import PitConfig
 from pitflow.frame import Frame
 from pitflow.schema import PIT_PIXELS, validate_table
 from pitflow.segment.classical.window import windows
-from pitflow.segment.pits import NEVER, PitMap, find_pits, pit_pixels
+from pitflow.segment.pit_map import NEVER, PitMap, pit_pixels
+from pitflow.segment.pits import find_pits
 
 
 class Blocks:

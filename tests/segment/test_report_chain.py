@@ -6,7 +6,8 @@ import pytest
 
 from pitflow.config import PitConfig, ReportChainConfig
 from pitflow.segment.classical.report_chain import BandedMog2, ReportSegmenter
-from pitflow.segment.pits import find_pits, with_rim
+from pitflow.segment.pit_map import with_rim
+from pitflow.segment.pits import find_pits
 
 
 @pytest.mark.parametrize("bands", [1, 3, 4, 128])

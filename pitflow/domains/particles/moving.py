@@ -13,7 +13,7 @@ from pitflow.domains.particles.neighbours import neighbours
 from pitflow.domains.particles.picture import Picture
 from pitflow.segment.classical.ground import Backgrounds, Ground
 from pitflow.segment.classical.window import Window, windows
-from pitflow.segment.pits import PitMap
+from pitflow.segment.pit_map import PitMap
 
 _FINE = 65535
 

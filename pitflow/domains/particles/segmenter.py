@@ -40,7 +40,7 @@ from pitflow.segment.dense import DensePredictor
 from pitflow.segment.devices import Execution, all_devices, choose_execution, one_thread
 from pitflow.segment.gate import FAINTEST, Places, Search, clearness, in_turn, propose
 from pitflow.segment.patches import Boxes, Patches, cover
-from pitflow.segment.pits import PitMap
+from pitflow.segment.pit_map import PitMap
 from pitflow.segment.protocol import Segmentation
 from pitflow.translation import Translated, seen_part
 

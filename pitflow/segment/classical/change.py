@@ -11,7 +11,7 @@ from pitflow.segment.classical.blobs import find_seeds
 from pitflow.segment.classical.darkening import Look, looks
 from pitflow.segment.classical.marking import mark_particles, without_particles
 from pitflow.segment.classical.window import windows
-from pitflow.segment.pits import PitMap
+from pitflow.segment.pit_map import PitMap
 from pitflow.segment.protocol import Segmentation
 
 

@@ -17,7 +17,7 @@ from pitflow.scene import Scene
 from pitflow.segment.classical.contours import objects_by_contour
 from pitflow.segment.classical.window import windows
 from pitflow.segment.objects import empty_detections
-from pitflow.segment.pits import PitMap
+from pitflow.segment.pit_map import PitMap
 from pitflow.segment.protocol import Segmentation
 
 _CLOSE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from pitflow.frame import CLASS_PARTICLE, CLASS_PIT, Frame
 from pitflow.segment.objects import Objects, measure
-from pitflow.segment.pits import with_rim
+from pitflow.segment.pit_map import with_rim
 from pitflow.segment.protocol import Segmentation
 
 _EDGE_LEVEL = 0.5

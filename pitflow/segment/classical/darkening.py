@@ -21,7 +21,7 @@ from pitflow.scene import Scene
 from pitflow.segment.classical.blobs import Pyramid, build_pyramid, noise_of
 from pitflow.segment.classical.ground import SHIFT_STEP, Backgrounds, Ground
 from pitflow.segment.classical.window import Window
-from pitflow.segment.pits import PitMap, with_rim
+from pitflow.segment.pit_map import PitMap, with_rim
 
 Float = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.intp]

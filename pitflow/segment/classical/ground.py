@@ -24,7 +24,7 @@ from pitflow.median import median_image
 from pitflow.scene import Scene
 from pitflow.segment.classical.blobs import noise_of
 from pitflow.segment.classical.window import Window, block_span, change_point
-from pitflow.segment.pits import PitMap
+from pitflow.segment.pit_map import PitMap
 from pitflow.translation import translated
 
 Float = npt.NDArray[np.float32]
