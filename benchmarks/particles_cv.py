@@ -78,7 +78,7 @@ def of_new_places(tested: OutOfFold) -> dict[str, Any]:
 def _is_new(picture: Picture, pictures: Sequence[Picture], fold_of: dict[str, int]) -> bool:
     own = Path(picture.name).stem
     return all(
-        tile_offset(own, Path(other.name).stem, same_time=False) is None
+        tile_offset(own, Path(other.name).stem) is None
         for other in pictures
         if fold_of[other.name] != fold_of[picture.name]
     )

@@ -37,6 +37,11 @@ def median_background(images: Sequence[Image], poses: Sequence[Pose]) -> Image:
     Image
         (height, width), of the images' type. With an even number of images, the mean of the two
         middle values, rounded down.
+
+    Raises
+    ------
+    ValueError
+        If there are no images, or not as many poses.
     """
     if not images or len(images) != len(poses):
         raise ValueError(f"{len(images)} images and {len(poses)} poses: need one pose per image")

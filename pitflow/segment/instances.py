@@ -75,7 +75,8 @@ class InstancePredictor:
     Parameters
     ----------
     network:
-        An ``InstanceNetwork``; a copy of it is used, without what only training needs.
+        One of ``pitflow.segment.networks`` that finds instances; a copy of it is used, without what
+        only training needs.
     tile:
         Side of a tile in px, as large as the images it was trained on.
     overlap:

@@ -108,7 +108,13 @@ class TilePlan:
 
 
 def plan_axis(size: int, tile: int, halo: int, overlap: int, align: int) -> Axis:
-    """Cover ``size`` pixels with tiles; see ``plan_tiles`` for the parameters."""
+    """Cover ``size`` pixels with tiles; see ``plan_tiles`` for the parameters.
+
+    Raises
+    ------
+    ValueError
+        If a tile is too small for its halo and overlap.
+    """
     halo = -(-halo // align) * align
     core = tile - 2 * halo
     step = (core - overlap) // align * align

@@ -95,11 +95,10 @@ def test_folds_are_whole_groups_of_about_the_same_weight() -> None:
         folds(["a", "a", "b"], [1, 1, 1], 3)
 
 
-def test_tiles_overlap_in_place_at_any_time_or_at_the_same() -> None:
+def test_tiles_of_a_video_overlap_in_place_at_any_time() -> None:
     assert tile_offset("v_0.5_0", "v_0.5_22") == (100, 100)
     assert tile_offset("v_0.5_22.000", "v_0.5_1.000") == (-100, 0)
     assert tile_offset("v_0.5_0", "v_0.5_2") is None
-    assert tile_offset("v_0.25_0", "v_0.5_1") is None
-    assert tile_offset("v_0.25_0", "v_0.5_1", same_time=False) == (0, 100)
-    assert tile_offset("v_0.25_0", "w_0.5_1", same_time=False) is None
+    assert tile_offset("v_0.25_0", "v_0.5_1") == (0, 100)
+    assert tile_offset("v_0.25_0", "w_0.5_1") is None
     assert tile_offset("a picture", "v_0.5_1") is None

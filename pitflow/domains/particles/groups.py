@@ -41,19 +41,17 @@ def overlap_groups(names: Sequence[str]) -> list[str]:
     return groups
 
 
-def tile_offset(first: str, second: str, *, same_time: bool = True) -> tuple[int, int] | None:
+def tile_offset(first: str, second: str) -> tuple[int, int] | None:
     """Return (rows, columns) in px from one tile to another that overlaps it; None if it does not.
 
     Tiles of different videos never overlap; those of different times of a video show the same place
-    of the steel, and overlap only without ``same_time``.
+    of the steel, and do.
     """
     one, other = _NAME.match(first), _NAME.match(second)
     if one is None or other is None:
         return None
-    frames = [one["frame"], other["frame"]]
-    if not same_time:
-        frames = [frame.rsplit("_", 1)[0] for frame in frames]
-    if frames[0] != frames[1]:
+    videos = [tile["frame"].rsplit("_", 1)[0] for tile in (one, other)]
+    if videos[0] != videos[1]:
         return None
     (row, column), (other_row, other_column) = (
         divmod(int(parts["tile"]), TILES_PER_ROW) for parts in (one, other)

@@ -9,24 +9,24 @@ trains. Its attributes say how to tile for it:
 - ``halo``: reach of its receptive field in px, so that answers farther than this from the border of
   a tile are those of the whole image.
 
-Networks that find instances (``InstanceNetwork``) answer with objects instead of maps.
+Networks that find instances answer with objects instead of maps: ``detect(images, limits)`` gives
+the instances in each image of a batch, best first, and ``without_auxiliary()`` the network without
+the parts that only training needs. ``single_precision`` says that it runs in no other.
 """
 
 from __future__ import annotations
 
 import copy
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import nn
 
-from pitflow.segment.instance import Instance, Limits
 from pitflow.segment.networks.axial import MedT, MedTConfig
 from pitflow.segment.networks.edge import EdgeUNet, EdgeUNetConfig
 from pitflow.segment.networks.elan import fold_into
 from pitflow.segment.networks.gelan import Gelan, GelanConfig
-from pitflow.segment.networks.guided import Guided
 from pitflow.segment.networks.mask_rcnn import MaskRcnnConfig, build_mask_rcnn
 from pitflow.segment.networks.smp import SmpConfig, build_smp
 from pitflow.segment.networks.unet import UNet, UNetConfig
@@ -34,33 +34,6 @@ from pitflow.segment.networks.unet import UNet, UNetConfig
 AnyConfig = UNetConfig | EdgeUNetConfig | MedTConfig | SmpConfig | GelanConfig | MaskRcnnConfig
 NetworkConfig = Annotated[AnyConfig, Field(discriminator="kind")]
 """What a recipe says about its network."""
-
-
-class Network(Protocol):
-    """What tiling, training and checkpoints need of a network."""
-
-    multiple: int
-    halo: int
-
-    def __call__(self, images: torch.Tensor) -> torch.Tensor | Guided:
-        """Return the logits of a batch of images; while training perhaps those of edges too."""
-        ...
-
-
-class InstanceNetwork(Protocol):
-    """What a network that finds instances offers instead: the objects of a tile, with masks."""
-
-    multiple: int
-    single_precision: bool
-    """Whether it can run in single precision only."""
-
-    def detect(self, images: torch.Tensor, limits: Limits) -> list[list[Instance]]:
-        """Return the instances in each image of a batch, best first."""
-        ...
-
-    def without_auxiliary(self) -> nn.Module:
-        """Return the network without the parts that only training needs."""
-        ...
 
 
 def build_network(

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from pitflow.config import Model
-from pitflow.segment.networks.sides import check_sides
+from pitflow.segment.networks.sides import check_sides, doubled
 from pitflow.segment.networks.unet import new_head
 
 
@@ -151,7 +151,7 @@ class Branch(nn.Module):
             features = block(features)
             levels.append(features)
         for convolve, level in zip(self.decoder, levels[-2::-1], strict=True):
-            features = _doubled(convolve(features)) + level
+            features = doubled(convolve(features)) + level
         return features
 
 
@@ -182,7 +182,7 @@ class MedT(nn.Module):
         """
         check_sides(images, self.multiple)
         local = join_patches(self.patches(cut_patches(images, self.grid)), self.grid)
-        logits: torch.Tensor = self.head(self.join(_doubled(self.whole(images) + local)))
+        logits: torch.Tensor = self.head(self.join(doubled(self.whole(images) + local)))
         return logits
 
 
@@ -198,7 +198,3 @@ def join_patches(patches: torch.Tensor, grid: int) -> torch.Tensor:
     _, channels, height, width = patches.shape
     split = patches.reshape(-1, grid, grid, channels, height, width)
     return split.permute(0, 3, 1, 4, 2, 5).reshape(-1, channels, grid * height, grid * width)
-
-
-def _doubled(features: torch.Tensor) -> torch.Tensor:
-    return functional.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False)

@@ -18,10 +18,10 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import nn
-from torch.nn import functional
 
 from pitflow.config import Model
 from pitflow.segment.networks.guided import Guided
+from pitflow.segment.networks.sides import doubled
 from pitflow.segment.networks.unet import UNetBody, UNetConfig, new_head
 
 
@@ -57,7 +57,7 @@ class EdgeGuidanceModule(nn.Module):
     def forward(self, first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return the features for the WAM; while training also the edge logits."""
         fine = self.convolve[0](self.reduce[0](first))
-        coarse = self.convolve[1](_doubled(self.reduce[1](second)))
+        coarse = self.convolve[1](doubled(self.reduce[1](second)))
         both = torch.cat([fine, coarse], dim=1)
         return (self.features(both), self.head(both)) if self.training else (self.features(both),)
 
@@ -97,7 +97,7 @@ class WeightedAggregationModule(nn.Module):
         total: torch.Tensor | None = None
         for reduce, gate, level in zip(self.reduce, self.gates, decoded, strict=True):
             weighted = gate(reduce(level))
-            total = weighted if total is None else weighted + _doubled(total)
+            total = weighted if total is None else weighted + doubled(total)
         logits: torch.Tensor = self.head(torch.cat([total, edges], dim=1))
         return logits
 
@@ -127,7 +127,3 @@ class EdgeUNet(UNetBody):
         features, *edges = self.egm(encoded[0], encoded[1])
         logits = self.to_pixels(self.wam(decoded, features))
         return Guided(logits, self.to_pixels(edges[0])) if edges else logits
-
-
-def _doubled(features: torch.Tensor) -> torch.Tensor:
-    return functional.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False)

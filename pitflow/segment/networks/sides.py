@@ -1,8 +1,9 @@
-"""Which image sizes a network that halves its resolution accepts."""
+"""Networks that halve their resolution: the image sizes they accept, and the way back up."""
 
 from __future__ import annotations
 
 import torch
+from torch.nn import functional
 
 
 def check_sides(images: torch.Tensor, multiple: int) -> None:
@@ -20,3 +21,8 @@ def check_sides(images: torch.Tensor, multiple: int) -> None:
             f"images of {height} x {width} px: sides must be multiples of {multiple}; "
             f"pad to {wanted}"
         )
+
+
+def doubled(features: torch.Tensor) -> torch.Tensor:
+    """Return features at twice the resolution, bilinear."""
+    return functional.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False)
