@@ -135,6 +135,8 @@ class Results:
     def frame(self, index: int) -> Image:
         """Return a frame as it was recorded, (height, width), uint8 or uint16.
 
+        After a run with ``acquire.invert`` its grey values are turned round, as they were analysed.
+
         Raises
         ------
         UserError
@@ -371,7 +373,8 @@ class Results:
                 where=video,
                 hint="put it back there",
             )
-        return FrameReader(open_source(video), None, self._frames)
+        source = open_source(video, invert=self.config.acquire.invert)
+        return FrameReader(source, None, self._frames)
 
     @cached_property
     def _scene(self) -> StoredScene:

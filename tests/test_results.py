@@ -92,6 +92,17 @@ def test_frames_that_were_not_stored_come_from_the_recording(
         again.frame(12)
 
 
+def test_frames_that_were_not_stored_are_turned_round_as_they_were_analysed(
+    small_clip: Path, small_run: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(small_run, tmp_path / "run"))
+    manifest = json.loads((folder / "run.json").read_text())
+    manifest["config"]["acquire"] |= {"invert": True, "store_frames": False}
+    (folder / "run.json").write_text(json.dumps(manifest))
+    _, image, _ = next(iter(open_source(small_clip).read(7, 8)))
+    np.testing.assert_array_equal(open_results(folder).frame(7), 255 - image)
+
+
 def test_a_corrected_scale_is_that_of_the_images(
     small_clip: Path, small_run: Path, tmp_path: Path
 ) -> None:

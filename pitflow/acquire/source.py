@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
-from pitflow.acquire import images, video
+from pitflow.acquire.images import is_images, open_images
+from pitflow.acquire.inverted import Inverted
+from pitflow.acquire.video import open_video
 from pitflow.errors import UserError
 from pitflow.frame import Image, Quality
 
@@ -73,23 +75,12 @@ class Source(Protocol):
         ...
 
 
-class Opener(Protocol):
-    """Makes a source of a path."""
-
-    def __call__(self, path: Path, *, fps: float | None, index_file: Path | None) -> Source:
-        """Open the recording at ``path``."""
-        ...
-
-
-READERS: tuple[tuple[Callable[[Path], bool], Opener], ...] = (
-    (images.is_images, images.open_images),
-    (lambda path: True, video.open_video),
-)
-"""Every kind of recording: whether a path is one, and how to open it. The first match is taken."""
-
-
 def open_source(
-    path: Path | str, *, fps: float | None = None, index_file: Path | None = None
+    path: Path | str,
+    *,
+    fps: float | None = None,
+    index_file: Path | None = None,
+    invert: bool = False,
 ) -> Source:
     """Open a recording: a video, a folder or zip of snapshots, or a TIFF stack.
 
@@ -101,6 +92,8 @@ def open_source(
         Frames per second, in place of what the recording states.
     index_file:
         Where the index is kept; it is used again as long as the recording stays as it is.
+    invert:
+        Turn the grey values round.
 
     Raises
     ------
@@ -116,10 +109,9 @@ def open_source(
         raise UserError("no such file or folder", where=path)
     if path.is_file() and path.stat().st_size == 0:
         raise UserError("the file is empty", where=path)
+    open_it = open_images if is_images(path) else open_video
     try:
-        for matches, opener in READERS:
-            if matches(path):
-                return opener(path, fps=fps, index_file=index_file)
+        source: Source = open_it(path, fps=fps, index_file=index_file)
     except PermissionError as error:
         raise UserError("may not be read", where=path, hint="check its permissions") from error
-    raise UserError("not a kind of recording that can be read", where=path)
+    return Inverted(source) if invert else source

@@ -129,13 +129,11 @@ def open_recording(video: Path, run: RunFolder, config: Config) -> Source:
     UserError
         If it cannot be read, or the frames asked for are not in it.
     """
-    from pitflow.acquire.inverted import Inverted
     from pitflow.acquire.source import open_source
 
-    source = open_source(video, fps=config.acquire.fps, index_file=run.path / INDEX)
-    if config.acquire.invert:
-        source = Inverted(source)
-    start, stop = config.acquire.start, config.acquire.stop or source.n_frames
+    how = config.acquire
+    source = open_source(video, fps=how.fps, index_file=run.path / INDEX, invert=how.invert)
+    start, stop = how.start, how.stop or source.n_frames
     if not 0 <= start < stop <= source.n_frames:
         raise UserError(
             f"frames {start}:{stop} are not all in the recording, which has {source.n_frames}",
