@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from torch import nn
 from pitflow.errors import UserError
 from pitflow.segment import tiles
 from pitflow.segment.checkpoint import Card
+from pitflow.segment.dense_work import Cut, Floats, Padded, Tile, TileSource, Work
 from pitflow.segment.devices import CPU, Execution, fetched
 from pitflow.segment.networks import fold_batch_norm
 from pitflow.segment.networks.packed import placed
@@ -23,39 +23,11 @@ from pitflow.segment.networks.quantised import QuantisedUNet, Ranges, can_quanti
 from pitflow.segment.patches import Patches
 from pitflow.segment.prefetch import prefetch
 
-Floats = npt.NDArray[np.float32]
-Tile = tuple[int, int]
-
 BATCH_PX = {"cpu": 2**17, "mps": 2**22, "cuda": 2**24}
 """Pixels in a batch to start with, by kind of device; halved whenever they do not fit."""
 
 _CALL_PX = 2**12
 """A call of the network takes, for itself, as long as so many pixels."""
-
-
-class TileSource(Protocol):
-    """An image whose channels are made only where they are asked for."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(height, width) in px."""
-        ...
-
-    def cut(self, plan: tiles.TilePlan, chosen: Sequence[Tile]) -> Floats:
-        """Return the (n, channels, tile height, tile width) channels of some tiles of a plan."""
-        ...
-
-    def staged(self) -> Staged:
-        """Return the whole image, ready to be sent to a GPU."""
-        ...
-
-
-class Staged(Protocol):
-    """An image ready to be sent to a GPU, where its channels are made."""
-
-    def on(self, execution: Execution) -> torch.Tensor:
-        """Return its (channels, height, width) on a device, in its precision."""
-        ...
 
 
 class DensePredictor:
@@ -201,13 +173,13 @@ class DensePredictor:
         plan = self.plan(source.shape)
         todo = [(plan, list(plan))]
         if not self.execution.is_gpu:
-            return self._finished(partial(_Cut, source), todo, plan.shape, only)
+            return self._finished(partial(Cut, source), todo, plan.shape, only)
         staged = source.staged()
 
-        def start(plan: tiles.TilePlan, execution: Execution) -> _Padded | _Cut:
+        def start(plan: tiles.TilePlan, execution: Execution) -> Padded | Cut:
             if execution.is_gpu:
-                return _Padded(staged.on(execution), plan, execution)
-            return _Cut(source, plan, execution)
+                return Padded(staged.on(execution), plan, execution)
+            return Cut(source, plan, execution)
 
         return self._finished(start, todo, plan.shape, only)
 
@@ -219,16 +191,16 @@ class DensePredictor:
         Elsewhere than in their cores the probability is 0.
         """
         plans, number = patches.plans(), patches.answers
-        return self._finished(partial(_Cut, source), plans, patches.shape, only, number)
+        return self._finished(partial(Cut, source), plans, patches.shape, only, number)
 
     def _predict(self, image: torch.Tensor, chosen: Sequence[Tile] | None) -> Floats:
         plan = self.plan((image.shape[-2], image.shape[-1]))
         todo = list(plan) if chosen is None else list(chosen)
-        return self._finished(partial(_Padded, image), [(plan, todo)], plan.shape)
+        return self._finished(partial(Padded, image), [(plan, todo)], plan.shape)
 
     def _finished(
         self,
-        start: Callable[[tiles.TilePlan, Execution], _Padded | _Cut],
+        start: Callable[[tiles.TilePlan, Execution], Padded | Cut],
         plans: Iterable[tuple[tiles.TilePlan, list[Tile]]],
         shape: tuple[int, int],
         only: int | None = None,
@@ -259,11 +231,11 @@ class DensePredictor:
 
     def _started(
         self,
-        start: Callable[[tiles.TilePlan, Execution], _Padded | _Cut],
+        start: Callable[[tiles.TilePlan, Execution], Padded | Cut],
         plan: tiles.TilePlan,
         *,
         few: bool,
-    ) -> _Work:
+    ) -> Work:
         while True:
             execution = self.execution
             try:
@@ -272,14 +244,14 @@ class DensePredictor:
                     execution = self.execution
                     image = start(plan, execution)
                     bare = self._beyond == "nothing"
-                    return _Work(image, plan, execution, bare=bare, few=few)
+                    return Work(image, plan, execution, bare=bare, few=few)
             except MemoryError:
                 if not execution.is_gpu:
                     raise
             with self._alone:
                 self._leave_gpu()
 
-    def _do(self, work: _Work, wanted: slice, todo: Sequence[Tile]) -> None:
+    def _do(self, work: Work, wanted: slice, todo: Sequence[Tile]) -> None:
         """Add the answers for some tiles, as many at a time as fit the memory."""
         while todo:
             work.move_to(self.execution)
@@ -299,7 +271,7 @@ class DensePredictor:
             else:
                 todo = todo[len(chosen) :]
 
-    def _adapt(self, work: _Work, tried: int, error: MemoryError) -> None:
+    def _adapt(self, work: Work, tried: int, error: MemoryError) -> None:
         """Ask for less memory than so many tiles at a time took; the lock is held."""
         if work.execution != self.execution:
             # Another thread has left the GPU: once more, on the processor.
@@ -380,132 +352,3 @@ def _memory_errors() -> Iterator[None]:
         if "out of memory" in said or "allocate memory" in said:
             raise MemoryError(str(error)) from error
         raise
-
-
-class _Padded:
-    """A whole image on a device, from which tiles are cut."""
-
-    def __init__(self, image: torch.Tensor, plan: tiles.TilePlan, execution: Execution) -> None:
-        self._plan = plan
-        # Sent as it is and converted there: a conversion on the way would wait for the transfer.
-        here = execution.send(image).to(execution.dtype)
-        rows, columns = (
-            execution.send(torch.from_numpy(axis.source)) for axis in (plan.rows, plan.columns)
-        )
-        self._padded = here.index_select(-2, rows).index_select(-1, columns)
-
-    def read(self, chosen: Sequence[Tile]) -> torch.Tensor:
-        """Return some tiles, (n, channels, tile height, tile width)."""
-        return torch.stack([tiles.extract(self._padded, self._plan, tile) for tile in chosen])
-
-    def move_to(self, execution: Execution) -> None:
-        """Go on on another device."""
-        # A GPU that is left has no memory for a conversion.
-        self._padded = self._padded.to(execution.device).to(execution.dtype)
-
-
-class _Cut:
-    """An image whose tiles are made, by the processor, when they are asked for."""
-
-    def __init__(self, source: TileSource, plan: tiles.TilePlan, execution: Execution) -> None:
-        self._source, self._plan = source, plan
-        self._pinned = execution.device.type == "cuda"
-
-    def read(self, chosen: Sequence[Tile]) -> torch.Tensor:
-        """Return some tiles, (n, channels, tile height, tile width)."""
-        cut = torch.from_numpy(self._source.cut(self._plan, chosen))
-        return cut.pin_memory() if self._pinned else cut
-
-    def move_to(self, execution: Execution) -> None:
-        """Go on for another device."""
-        self._pinned = execution.device.type == "cuda"
-
-
-class _Work:
-    """One image under way on a device, and the blend of the answers so far.
-
-    Few answers are blended by the processor: for a GPU, so little on so many places is slow.
-    """
-
-    def __init__(
-        self,
-        image: _Padded | _Cut,
-        plan: tiles.TilePlan,
-        execution: Execution,
-        *,
-        bare: bool = False,
-        few: bool = False,
-    ) -> None:
-        self.image, self.plan, self.execution, self.bare = image, plan, execution, bare
-        self.blend: torch.Tensor | None = None
-        self._few = few
-        self._row_weights, self._column_weights = (
-            [self._blender(execution).send(torch.from_numpy(weight)) for weight in axis.weights]
-            for axis in (plan.rows, plan.columns)
-        )
-
-    def read(self, chosen: Sequence[Tile]) -> torch.Tensor:
-        """Return some tiles as the network is to see them, (n, channels, height, width)."""
-        images = self.image.read(chosen)
-        if self.bare:
-            self._clear_beyond(images, chosen)
-        return images
-
-    def sent(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the images where the network is, as it takes them."""
-        sent = self.execution.send(images).to(self.execution.dtype)
-        return self._filled(sent).contiguous(memory_format=torch.channels_last)
-
-    def add(self, answers: torch.Tensor, chosen: Sequence[Tile]) -> None:
-        """Add the answers for some tiles to the blend."""
-        if self.blend is None:
-            device = self._blender(self.execution).device
-            shape = answers.shape[1], *self.plan.shape
-            # Numpy gets zeros from the system, which gives them where they are first needed.
-            self.blend = torch.from_numpy(np.zeros(shape, np.float32)).to(device)
-        here = answers[: len(chosen)].to(self.blend.device)
-        # All of them or, for want of memory, none: what fails is done once more.
-        parts = [
-            tiles.weighted(
-                self.plan, tile, answer, self._row_weights[tile[0]], self._column_weights[tile[1]]
-            )
-            for tile, answer in zip(chosen, here, strict=True)
-        ]
-        for place, part in parts:
-            self.blend[place] += part
-
-    def go_on_with(self, blend: torch.Tensor | None) -> None:
-        """Add to a blend that other work has begun; it may lie on a device that was left."""
-        self.blend = None if blend is None else blend.to(self._blender(self.execution).device)
-
-    def move_to(self, execution: Execution) -> None:
-        """Go on on another device, if it is another."""
-        if execution == self.execution:
-            return
-        self.image.move_to(execution)
-        onto = self._blender(execution).device
-        self._row_weights = [weight.to(onto) for weight in self._row_weights]
-        self._column_weights = [weight.to(onto) for weight in self._column_weights]
-        self.blend = None if self.blend is None else self.blend.to(onto)
-        self.execution = execution
-
-    def _blender(self, execution: Execution) -> Execution:
-        """Return where the answers of a network are blended that runs as ``execution`` says."""
-        return CPU if self._few else execution
-
-    def _clear_beyond(self, batch: torch.Tensor, chosen: Sequence[Tile]) -> None:
-        """Set what lies beyond the image to nothing."""
-        for image, (row, column) in zip(batch, chosen, strict=True):
-            image[:, torch.from_numpy(~self.plan.rows.inside(row))] = 0
-            image[:, :, torch.from_numpy(~self.plan.columns.inside(column))] = 0
-
-    def _filled(self, batch: torch.Tensor) -> torch.Tensor:
-        """Return the batch filled up with nothing to a power of two, but for whole images on a GPU.
-
-        oneDNN makes code, and cuDNN a plan, for every new size of a batch, at more than the cost of
-        running it. Of whole images all batches but the last are alike.
-        """
-        missing = (1 << (len(batch) - 1).bit_length()) - len(batch)
-        if not missing or (self.execution.is_gpu and not self._few):
-            return batch
-        return torch.cat([batch, batch.new_zeros(missing, *batch.shape[1:])])

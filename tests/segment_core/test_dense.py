@@ -157,7 +157,7 @@ def test_without_gpu_memory_it_goes_on_with_the_processor() -> None:
 def test_an_image_that_does_not_fit_the_gpu_goes_to_the_processor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Full(dense._Work):
+    class Full(dense.Work):
         def __init__(
             self, image: Any, plan: Any, execution: Execution, *, bare: bool, few: bool
         ) -> None:
@@ -165,7 +165,7 @@ def test_an_image_that_does_not_fit_the_gpu_goes_to_the_processor(
                 raise torch.OutOfMemoryError("CUDA out of memory")
             super().__init__(image, plan, execution, bare=bare, few=few)
 
-    monkeypatch.setattr(dense, "_Work", Full)
+    monkeypatch.setattr(dense, "Work", Full)
     notes: list[str] = []
     predictor = DensePredictor(
         Identity(), 64, execution=Gpu(torch.device("cpu")), note=notes.append
@@ -188,15 +188,15 @@ def test_want_of_memory_just_after_another_thread_left_the_gpu(
         batch_px=tiles_at_a_time * 64 * 64,
         note=notes.append,
     )
-    read = dense._Work.read
+    read = dense.Work.read
 
-    def left_meanwhile(self: dense._Work, chosen: Any) -> torch.Tensor:
+    def left_meanwhile(self: dense.Work, chosen: Any) -> torch.Tensor:
         if predictor.execution.is_gpu:
             predictor._leave_gpu()
             raise torch.OutOfMemoryError("CUDA out of memory")
         return read(self, chosen)
 
-    monkeypatch.setattr(dense._Work, "read", left_meanwhile)
+    monkeypatch.setattr(dense.Work, "read", left_meanwhile)
     given = image(100, 100)
     np.testing.assert_allclose(predictor.predict(given), given, atol=1e-5)
     assert len(notes) == 1
@@ -208,14 +208,14 @@ def test_an_image_that_does_not_fit_just_after_another_thread_left_the_gpu(
 ) -> None:
     predictor = DensePredictor(Identity(), 64, execution=Gpu(torch.device("cpu")))
 
-    class Full(dense._Padded):
+    class Full(dense.Padded):
         def __init__(self, image: Any, plan: Any, execution: Execution) -> None:
             if execution.is_gpu:
                 predictor._leave_gpu()
                 raise torch.OutOfMemoryError("CUDA out of memory")
             super().__init__(image, plan, execution)
 
-    monkeypatch.setattr(dense, "_Padded", Full)
+    monkeypatch.setattr(dense, "Padded", Full)
     given = image(100, 100)
     np.testing.assert_allclose(predictor.predict(given), given, atol=1e-5)
 

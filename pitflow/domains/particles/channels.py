@@ -134,8 +134,8 @@ def _change(scale: Floats, frame: Image, other: Image, light: float, out: Floats
 class TileChannels:
     """The channels of one frame, made only for the tiles that are asked for.
 
-    The same as ``make_channels`` of the whole frame (``pitflow.segment.dense.TileSource``), except
-    that the light of an image is measured before it is moved.
+    The same as ``make_channels`` of the whole frame, except that the light of an image is measured
+    before it is moved (``pitflow.segment.dense_work.TileSource``).
 
     Parameters
     ----------
