@@ -50,17 +50,24 @@ _LEARNING_STEPS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
-    """Which gaps are closed.
+class Evidence:
+    """What tells that two pieces of track are one particle's.
 
     Parameters
     ----------
-    frames:
-        Longest step in time from the end of a piece to the start of the next, frames.
-    reach_px:
-        Longest step in space, px.
+    variance:
+        (n,) of each detection's position per axis, px^2.
+    noise, prior, look_score:
+        How velocities vary, the velocity of what was seen once, and how alike the detections of a
+        particle look.
+    frames, reach_px:
+        Longest step from the end of a piece to the start of the next, in time and in space.
     """
 
+    variance: Floats
+    noise: MotionNoise
+    prior: VelocityPrior
+    look_score: LookScore
     frames: int
     reach_px: float
 
@@ -81,16 +88,7 @@ class _Edges:
 
 
 def close_gaps(
-    track: Ints,
-    frame: Ints,
-    positions: Floats,
-    looks: Floats,
-    *,
-    variance: Floats,
-    noise: MotionNoise,
-    prior: VelocityPrior,
-    look_score: LookScore,
-    gap: Gap,
+    track: Ints, frame: Ints, positions: Floats, looks: Floats, evidence: Evidence
 ) -> Ints:
     """Join pieces of tracks that are one particle's.
 
@@ -101,13 +99,8 @@ def close_gaps(
         ordered by frame; px.
     looks:
         (n, m) what a detection looks like (`pitflow.link.looks.describe`).
-    variance:
-        (n,) of each position per axis, px^2.
-    noise, prior, look_score:
-        How velocities vary, the velocity of what was seen once, and how alike the
-        detections of a particle look.
-    gap:
-        Which gaps are closed.
+    evidence:
+        Of these detections.
 
     Returns
     -------
@@ -115,7 +108,7 @@ def close_gaps(
         (n,) with one number for all pieces of a particle: that of the first.
     """
     for _ in range(_ROUNDS):
-        joined = _close(track, frame, positions, variance, looks, look_score, noise, prior, gap)
+        joined = _close(track, frame, positions, looks, evidence)
         if joined is None:
             break
         track = joined
@@ -123,17 +116,10 @@ def close_gaps(
 
 
 def _close(
-    track: Ints,
-    frame: Ints,
-    positions: Floats,
-    variance: Floats,
-    looks: Floats,
-    look_score: LookScore,
-    noise: MotionNoise,
-    prior: VelocityPrior,
-    gap: Gap,
+    track: Ints, frame: Ints, positions: Floats, looks: Floats, given: Evidence
 ) -> Ints | None:
     """Return the tracks after one round, None if nothing was joined."""
+    variance, noise, prior = given.variance, given.noise, given.prior
     order = np.lexsort((frame, track))
     number, first, count = np.unique(track[order], return_index=True, return_counts=True)
     ends = _edges(order, first + count - 1, count, -1, frame, positions, variance, noise, looks)
@@ -144,11 +130,11 @@ def _close(
         return None
     log_new = log_density(positions[new], positions[starts.row], n_frames)
     crowded = math.exp(float(np.quantile(log_new, 0.9)))
-    reach = min(gap.reach_px, math.sqrt(_CROWD / (math.pi * crowded)))
+    reach = min(given.reach_px, math.sqrt(_CROWD / (math.pi * crowded)))
     prior_mean, prior_covariance = prior.at(positions[starts.row])
 
     found: list[tuple[Ints, Ints, Floats]] = []
-    for i, j in _candidates(ends, starts, frame, positions, reach, gap.frames):
+    for i, j in _candidates(ends, starts, frame, positions, reach, given.frames):
         useful = (count[i] >= _LEAST_SEEN) | (count[j] >= _LEAST_SEEN)
         i, j = i[useful], j[useful]
         dt = (frame[starts.row[j]] - frame[ends.row[i]]).astype(float)
@@ -157,12 +143,12 @@ def _close(
         laws = _log_laws(away, dt, i, j, ends, starts, of_both, noise, prior.spread_px, reach)
         evidence = (
             -np.log(dt)
-            - math.log(sum(1 / k for k in range(1, gap.frames + 1)))
+            - math.log(sum(1 / k for k in range(1, given.frames + 1)))
             - log_new[j]
             # The very last is often seen with another particle; what was before it looks of then.
             + np.maximum(
-                look_score(looks[ends.row[i]], looks[starts.row[j]]),
-                look_score(ends.looks[i], starts.looks[j]),
+                given.look_score(looks[ends.row[i]], looks[starts.row[j]]),
+                given.look_score(ends.looks[i], starts.looks[j]),
             )
             + _log_alike(dt, i, j, ends, starts, noise, prior_mean, prior_covariance)
         )

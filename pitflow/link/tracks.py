@@ -25,7 +25,7 @@ from scipy.spatial import cKDTree
 from trackpy.linking import Linker
 
 from pitflow.config import LinkConfig
-from pitflow.link.gaps import Gap, close_gaps
+from pitflow.link.gaps import Evidence, close_gaps
 from pitflow.link.likelihood import Habits, LinkScore, log_density
 from pitflow.link.looks import LookScore, describe
 from pitflow.link.motion import MotionModel, MotionNoise, estimate_noise
@@ -148,7 +148,7 @@ def link_detections(
             known = _learn(data, config)
             pieces, notes = _link(data, config, known, progress)
         evidence = _evidence(known, data.looks, config)
-        track[order] = close_gaps(pieces, data.frame, data.positions, data.looks, **evidence)
+        track[order] = close_gaps(pieces, data.frame, data.positions, data.looks, evidence)
     table["particle"] = _number(track, order[::-1], config.min_length)
     return LinkResult(table, notes, known)
 
@@ -181,19 +181,20 @@ def join_longer(
     positions = tracks[["x", "y"]].to_numpy(np.float64)[order]
     looks = describe(tracks)[order]
     evidence = _evidence(knowledge, looks, config)
-    track[order] = close_gaps(track[order], time[order], positions, looks, **evidence)
+    track[order] = close_gaps(track[order], time[order], positions, looks, evidence)
     return tracks.assign(particle=_number(track, order[::-1], 1))
 
 
-def _evidence(known: Knowledge, looks: Floats, config: LinkConfig) -> dict[str, Any]:
+def _evidence(known: Knowledge, looks: Floats, config: LinkConfig) -> Evidence:
     """Return what pieces of tracks with detections of some looks are joined by."""
-    return {
-        "variance": known.position.variance(looks),
-        "noise": known.noise,
-        "prior": known.prior,
-        "look_score": known.looks,
-        "gap": Gap(config.gap_frames, config.gap_px),
-    }
+    return Evidence(
+        known.position.variance(looks),
+        known.noise,
+        known.prior,
+        known.looks,
+        config.gap_frames,
+        config.gap_px,
+    )
 
 
 def _link(

@@ -5,14 +5,13 @@ import pandas as pd
 import pytest
 
 from pitflow.config import LinkConfig
-from pitflow.link.gaps import Gap, close_gaps
+from pitflow.link.gaps import Evidence, close_gaps
 from pitflow.link.looks import LookScore
 from pitflow.link.motion import MotionNoise
 from pitflow.link.tracks import join_longer, link_detections
 from pitflow.link.velocity_prior import VelocityPrior
 
 NOISE = MotionNoise(position_px=0.3, acceleration_px=0.1)
-GAP = Gap(frames=10, reach_px=50.0)
 
 
 def straight(n_frames=60, n=40, *, seed=0, noise=0.2):
@@ -38,11 +37,14 @@ def closed(table, *, looks=None, look_score=None):
         table["frame"].to_numpy(np.int64),
         positions,
         looks,
-        variance=np.full(len(table), NOISE.position_px**2),
-        noise=NOISE,
-        prior=VelocityPrior.unknown(5.0),
-        look_score=look_score or LookScore.unknown(),
-        gap=GAP,
+        Evidence(
+            variance=np.full(len(table), NOISE.position_px**2),
+            noise=NOISE,
+            prior=VelocityPrior.unknown(5.0),
+            look_score=look_score or LookScore.unknown(),
+            frames=10,
+            reach_px=50.0,
+        ),
     )
     return table
 
