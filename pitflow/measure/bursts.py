@@ -38,8 +38,6 @@ _EVENT_FRAMES = 3
 _NEAR, _FAR = 3, 8
 """Detections whose median mass is that before or after a burst: both must stay alike."""
 
-EXTRA_COLUMNS = ("duration", "trend_px", "threshold")
-
 
 @dataclass(frozen=True)
 class Runs:
@@ -325,8 +323,7 @@ def _tabulate(
     """Return the outliers table of the flagged steps, and those."""
     rows = np.flatnonzero(flagged)
     if rows.size == 0:
-        extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
-        return empty_table(OUTLIERS).assign(**extra), flagged
+        return empty_table(OUTLIERS), flagged
     frame, step = tracks.frame[rows], scored.step_px
     new = _begins(tracks, rows)
     event = np.cumsum(new) - 1

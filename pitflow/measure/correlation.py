@@ -35,8 +35,6 @@ _MIN_PAIRS = 8
 _LARGEST_LAG = 0.25
 """Largest lag as a share of a pit's life; beyond, too little of it overlaps, and r is empty."""
 
-EXTRA_COLUMNS = ("n_pairs", "n_effective", "q")
-
 
 class Coefficient(Protocol):
     """A correlation coefficient as sums over pairs of frames.
@@ -228,8 +226,7 @@ def compute_correlation(
         top, bottom = coefficient.combine(_lagged(*coefficient.terms(drawn, e), lags))
         surrogate.append((admitted * top, admitted * bottom))
     if not pairs_of:
-        extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
-        return empty_table(CORRELATION).assign(**extra)
+        return empty_table(CORRELATION)
     pooled = _pool(observed), _pool(surrogate)
     pairs_of_all = np.sum(n_pairs, axis=0)
     blocks = [_block(-1, lags, *pooled, pairs_of_all)]

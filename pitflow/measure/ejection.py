@@ -38,8 +38,6 @@ _CENTRE_ERROR_PX = 0.5
 errors that are alike over an eighth of the way round, gives ``sqrt(2 / 8)`` px; joins of found and
 true pits on rendered recordings give 0.53 px."""
 
-EXTRA_COLUMNS = ("frame_err", "gap_px", "pit_probability")
-
 
 @dataclass(frozen=True)
 class Departures:
@@ -131,8 +129,7 @@ def compute_ejections(
         From these rims.
     """
     if departures is None:
-        extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
-        return empty_table(EJECTIONS).assign(**extra)
+        return empty_table(EJECTIONS)
     reach = config.rim_distance_px
     motion, pairs, spread = departures.motion, departures.pairs, departures.spread
     track, rim = departures.track, departures.rim

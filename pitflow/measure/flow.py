@@ -9,8 +9,6 @@ from pitflow.config import FlowConfig
 from pitflow.measure.tracks import Floats, Ints, Tracks
 from pitflow.schema import FLOW, empty_table, validate_table
 
-EXTRA_COLUMNS = ("vx_err_um_s", "vy_err_um_s", "n_tracks")
-
 
 def compute_flow(
     tracks: Tracks,
@@ -36,11 +34,7 @@ def compute_flow(
     """
     known = np.flatnonzero(np.isfinite(vx_um_s) & np.isfinite(vy_um_s))
     if known.size == 0:
-        extra = {
-            name: pd.Series(dtype="int64" if name == "n_tracks" else "float64")
-            for name in EXTRA_COLUMNS
-        }
-        return empty_table(FLOW).assign(**extra)
+        return empty_table(FLOW)
     size = config.cell_px
     column = np.floor((tracks.x[known] + 0.5) / size).astype(np.int64)
     row = np.floor((tracks.y[known] + 0.5) / size).astype(np.int64)

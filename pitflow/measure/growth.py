@@ -58,10 +58,7 @@ def compute_growth(
         Last frame of the recording.
     """
     if pits.empty:
-        extra = pd.Series(dtype="float64")
-        return empty_table(GROWTH).assign(
-            resultant_length=extra, area_err_px=extra, area_noise_px=extra
-        )
+        return empty_table(GROWTH)
     onset = pits["onset_frame"].to_numpy(dtype=np.int64)
     lives = np.maximum(last_frame - onset + 1, 1)
     first = np.concatenate([[0], np.cumsum(lives)[:-1]])

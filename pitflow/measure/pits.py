@@ -30,17 +30,6 @@ GEOMETRY_COLUMNS = (
 )
 
 
-EXTRA_COLUMNS = (
-    "centre_of",
-    "area_x",
-    "area_y",
-    "perimeter_px",
-    "visible_share",
-    "omnibus_p",
-    "omnibus_q",
-)
-
-
 def compute_pit_geometry(pit_pixels: pd.DataFrame, *, um_per_px: float) -> pd.DataFrame:
     """Return place, onset and final area of every pit, in ``GEOMETRY_COLUMNS``.
 
@@ -120,9 +109,7 @@ def compute_pits(
         depend on the other pits.
     """
     if geometry.empty:
-        extra = {name: pd.Series(dtype="float64") for name in EXTRA_COLUMNS}
-        extra["centre_of"] = pd.Series(dtype="str")
-        return empty_table(PITS).assign(**extra)
+        return empty_table(PITS)
     angles = {pit: group.to_numpy() for pit, group in ejections.groupby("pit")["angle_deg"]}
     rows = []
     for pit in geometry["pit"]:
@@ -153,7 +140,8 @@ def compute_pits(
     table["is_stable"] = stable.reindex(table["pit"], fill_value=False).to_numpy(dtype=bool)
     table["rayleigh_q"] = adjust_p(table["rayleigh_p"].to_numpy(dtype=np.float64))
     table["omnibus_q"] = adjust_p(table["omnibus_p"].to_numpy(dtype=np.float64))
-    return validate_table(table[[*PITS.names, *EXTRA_COLUMNS]], PITS)
+    known = [column.name for column in PITS.further if column.name in table]
+    return validate_table(table[[*PITS.names, *known]], PITS)
 
 
 def adjust_p(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

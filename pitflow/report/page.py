@@ -41,7 +41,11 @@ class Shown:
 
 
 class Drawer(Protocol):
-    """Who else can draw figures of the same run."""
+    """A process that draws figures of the same run beside this one."""
+
+    def start(self) -> None:
+        """Get ready, which takes a while; does nothing the second time."""
+        ...
 
     def draw(self, number: int) -> Shown | None:
         """Draw figure ``number`` (from 1, in reading order) as ``draw_figure``; None: it cannot."""

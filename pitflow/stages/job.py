@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pitflow import schema
 from pitflow.compute import Compute, Progress, Silent
@@ -19,21 +19,9 @@ if TYPE_CHECKING:
     from pitflow.acquire.blocks import Block
     from pitflow.acquire.frames import FrameReader
     from pitflow.acquire.source import Source
-    from pitflow.report.page import Shown
+    from pitflow.report.page import Drawer
 
 BACKGROUND = "background.zarr"
-
-
-class Figures(Protocol):
-    """A process that draws figures of the run beside this one."""
-
-    def start(self) -> None:
-        """Get ready, which takes a while; does nothing the second time."""
-        ...
-
-    def draw(self, number: int) -> Shown | None:
-        """Draw a figure of the report; None: it cannot."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -61,7 +49,7 @@ class Job:
     progress: Progress
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    figures: Figures | None = None
+    figures: Drawer | None = None
 
     @property
     def opened(self) -> Source:
