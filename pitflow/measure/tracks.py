@@ -150,12 +150,15 @@ def local_line(
 
     Parameters
     ----------
+    values:
+        (..., n): of several values per detection each has a line of its own.
     part:
         (n,) the part of its track that the step to each detection is of: no line holds steps of
         two. A detection between two parts has the line of the earlier. None: there are no parts.
     """
     n = tracks.frame.size
-    sums = np.zeros((5, n))
+    total, t1, t2 = np.zeros((3, n))
+    v0, v1 = np.zeros((2, *values.shape))
     for offset in range(-half_width, half_width + 1):
         index, valid = tracks.neighbours(offset)
         if part is not None:
@@ -164,10 +167,12 @@ def local_line(
         t = tracks.moment[index] - tracks.moment
         kernel = np.clip(1.0 - (np.abs(t) / (half_width + 1.0)) ** 3, 0.02, None)
         w = np.where(valid, kernel * weights[index], 0.0)
-        value = np.where(w > 0, values[index], 0.0)
-        for k, term in enumerate((1.0, t, t * t, value, t * value)):
-            sums[k] += w * term
-    total, t1, t2, v0, v1 = sums
+        value = np.where(w > 0, values[..., index], 0.0)
+        total += w
+        t1 += w * t
+        t2 += w * (t * t)
+        v0 += w * value
+        v1 += w * (t * value)
     determinant = total * t2 - t1 * t1
     solvable = determinant > 1e-9 * np.maximum(total, 1e-12) ** 2
     safe = np.where(solvable, determinant, 1.0)

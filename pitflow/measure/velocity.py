@@ -44,8 +44,7 @@ def compute_velocity(
     if bursting is not None and bursting.size:
         part[1:] = np.cumsum(np.diff(bursting.astype(np.int64)) != 0)
     ones = np.ones(tracks.frame.size)
-    vx, _ = local_line(tracks, tracks.x, _SMOOTH, ones, part)
-    vy, _ = local_line(tracks, tracks.y, _SMOOTH, ones, part)
+    (vx, vy), _ = local_line(tracks, np.stack([tracks.x, tracks.y]), _SMOOTH, ones, part)
     return vx, vy
 
 
@@ -113,35 +112,33 @@ def score_velocity(tracks: Tracks, contrast: Floats | None = None) -> VelocitySc
     before, has_before = tracks.neighbours(-1)
     has_before &= tracks.count[tracks.track] >= _MIN_LENGTH
     gap = np.where(has_before, tracks.moment - tracks.moment[before], 1.0)
-    sx = np.where(has_before, (tracks.x - tracks.x[before]) / gap, np.nan)
-    sy = np.where(has_before, (tracks.y - tracks.y[before]) / gap, np.nan)
+    place = np.stack([tracks.x, tracks.y])
+    step = np.where(has_before, (place - place[:, before]) / gap, np.nan)
     weights = has_before.astype(np.float64)
-    rx, ry, tx, ty = (np.full(tracks.frame.size, np.nan) for _ in range(4))
+    trend = residual = np.full(step.shape, np.nan)
     scale = np.ones(tracks.frame.size)
     # A line is drawn to a burst near its end, a level is less so; of a short track a burst is too
     # large a part for either.
     short = tracks.count[tracks.track] <= _TREND
     for turn in range(4):
-        tx, ty = (
-            _start(tracks, step, has_before, short)
-            if turn == 0
-            else _redrawn(tracks, np.where(has_before, step, 0.0), weights, trend)
-            for step, trend in ((sx, tx), (sy, ty))
-        )
+        if turn == 0:
+            trend = np.stack([_start(tracks, own, has_before, short) for own in step])
+        else:
+            trend = _redrawn(tracks, np.where(has_before, step, 0.0), weights, trend)
         # Noise is that of two positions, whatever the gap between them.
-        rx, ry = (sx - tx) * gap, (sy - ty) * gap
-        length = np.hypot(rx, ry)
+        residual = (step - trend) * gap
+        length = np.hypot(*residual)
         usual = _usual(length, contrast, before, has_before)
         own = _scale(tracks, length, has_before)
         scale = np.maximum(own, usual * _scale(tracks, length / usual, has_before))
-        reach = np.nan_to_num(np.hypot(rx, ry) / (4.685 * scale))
+        reach = np.nan_to_num(length / (4.685 * scale))
         weights = np.where(has_before, np.clip(1.0 - reach**2, 0.0, None) ** 2, 0.0)
-    scale = scale * _unrest(tracks, np.hypot(rx, ry) / scale, has_before)
-    trend = np.hypot(tx, ty)
-    ux, uy = tx / np.maximum(trend, 1e-9), ty / np.maximum(trend, 1e-9)
+    scale = scale * _unrest(tracks, np.hypot(*residual) / scale, has_before)
+    (rx, ry), (tx, ty) = residual, trend
+    ux, uy = trend / np.maximum(np.hypot(tx, ty), 1e-9)
     return VelocityScore(
         _lasting(tracks, rx * ux + ry * uy, has_before) / scale,
-        np.hypot(sx, sy),
+        np.hypot(*step),
         rx,
         ry,
         scale,
@@ -166,7 +163,7 @@ def _start(
 
 
 def _redrawn(tracks: Tracks, step: Floats, weights: Floats, trend: Floats) -> Floats:
-    """Return the local line through the weighted steps; where none has weight, the trend so far."""
+    """Return local lines through the weighted steps; where none has weight, the trend so far."""
     line = local_line(tracks, step, _TREND, weights)[1]
     return np.where(np.isfinite(line), line, trend)
 
