@@ -45,14 +45,31 @@ class Micrograph:
 
 
 def read_grey(path: Path) -> Image:
-    """Read an image as grey of 8 or 16 bits; colour is converted, other depths are rescaled.
+    """Read an image as grey of 8 or 16 bits, as ``to_grey`` makes it.
 
     Raises
     ------
     UserError
         If it cannot be read.
     """
-    pixels = read_pixels(path)
+    return to_grey(read_pixels(path), path)
+
+
+def to_grey(pixels: npt.NDArray[np.generic], path: Path) -> Image:
+    """Return pixels as grey of 8 or 16 bits; colour is converted, other depths are rescaled.
+
+    Parameters
+    ----------
+    pixels:
+        As ``read_pixels`` returns them.
+    path:
+        Where they come from.
+
+    Raises
+    ------
+    UserError
+        If no value is finite.
+    """
     if pixels.ndim == 3:
         colours = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1]
         if colours.shape[2] == 3:
