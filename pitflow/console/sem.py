@@ -127,8 +127,8 @@ def analyse_with_progress(
         )
     for error in analysis.failed:
         print_error(error)
-    if analysis.scale_read:
-        print_note(analysis.scale_read)
+    for said in filter(None, (analysis.scale_read, analysis.doubt)):
+        print_note(said)
     sys.stdout.write(f"{analysis.page}\n")
     return 2 if analysis.failed else 0
 

@@ -9,10 +9,15 @@ import cv2
 import numpy as np
 import pytest
 
+from pitflow.domains.included import INCLUDED
+from pitflow.domains.sem import model
+from pitflow.domains.sem.analyse import model_finder
 from pitflow.domains.sem.annotations import coloured_pixels, find_annotations
 from pitflow.domains.sem.data_bar import find_data_bar
 from pitflow.domains.sem.labels import read_labels
 from pitflow.domains.sem.micrographs import list_micrographs, read_grey
+from pitflow.segment.checkpoint import read_card
+from pitflow.segment.instance import Instance
 
 BAR = (slice(352, 357), slice(20, 150))
 
@@ -104,6 +109,28 @@ def test_a_bar_above_the_picture_is_no_picture() -> None:
     drawn = find_annotations(image)
     assert drawn[:40].all()
     assert not drawn[44:].any()
+
+
+def test_what_a_model_finds_on_something_drawn_is_no_pit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = surface()
+    bright(image)
+    pit = Instance(60, 70, np.ones((60, 60), bool), 0.9)
+    letters = Instance(320, 30, np.ones((22, 70), bool), 0.8)
+
+    class Model:
+        card = read_card(INCLUDED / "micrographs")
+
+        def find(self, *_: object) -> list[Instance]:
+            return [pit, letters]
+
+    monkeypatch.setattr(model, "load_instance_model", lambda *_, **__: Model())
+    find, _ = model_finder("any")
+    found = find(tmp_path, image, None)
+    assert found.scores == {1: 0.9}
+    assert found.left_out is not None
+    assert found.left_out[BAR].all()
 
 
 def test_particles_are_no_annotations(shared_data: Path) -> None:
