@@ -45,7 +45,7 @@ _DRAWN = 0.5
 
 _SURE = 0.5
 """Where the median score of what was found is lower, most of it may be texture. Of 140 particle
-micrographs six are so (mean precision 0.47, 0.85 in the others), of 12 sections without a pit ten."""
+micrographs six are so (mean precision 0.47, else 0.85), of 12 sections without a pit ten."""
 
 _FEW = 5
 """Of fewer finds, the median says little."""
