@@ -586,6 +586,10 @@ _LIMITS = (
         "only between images taken with the same settings."
     ),
     "Pits outside of the image are unknown: near its border, the nearest pit may be nearer.",
+    (
+        "A model draws outlines where those who labelled its images did, which may be a pixel or "
+        "two outside of the half contrast: small and blurred pits read too large."
+    ),
     "A micrograph is a projection: it shows no depth, and what undercuts the surface is hidden.",
     (
         "The morphology says that there are lines in a pit, not what they are: the texture of a "

@@ -105,6 +105,9 @@ def read_pixels(path: Path) -> npt.NDArray[np.generic]:
         pixels = _first_page(path)
     if pixels is None or 0 in pixels.shape:
         raise UserError("is not an image that can be read", where=path)
+    if pixels.dtype == np.uint16 and _is_negative(path):
+        # OpenCV turns only 8 bits round.
+        pixels = np.iinfo(np.uint16).max - pixels
     return np.asarray(pixels)
 
 
@@ -144,6 +147,19 @@ def group_of(name: str) -> str:
     if specimen := re.match(r"^(.+?)_S\d", name):
         return specimen[1]
     return name
+
+
+def _is_negative(path: Path) -> bool:
+    """Return whether 0 stands for white in a TIFF file."""
+    import tifffile
+
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return False
+    try:
+        with tifffile.TiffFile(path) as file:
+            return bool(file.pages.first.photometric == tifffile.PHOTOMETRIC.MINISWHITE)
+    except Exception:
+        return False
 
 
 def _first_page(path: Path) -> npt.NDArray[np.generic] | None:
