@@ -98,8 +98,8 @@ def test_colour_in_a_grey_image_is_drawn() -> None:
     drawn = find_annotations(grey, coloured)
     assert drawn[coloured].all()
     assert drawn.mean() < 3 * coloured.mean()
-    # Of a false-colour image, colour tells nothing.
-    colours[:, :200, 0] //= 3
+    # Of a photograph, or a false-colour image, colour tells nothing.
+    colours[..., 2] = colours[..., 2] * 0.9
     assert coloured_pixels(colours) is None
 
 

@@ -31,8 +31,11 @@ _STEEP = 0.3
 _COLOURED = 0.25
 """Least difference between the colours of a pixel that is not grey, as a share of the range."""
 
-_MOST_COLOURED = 0.1
-"""Where a larger share of the image is coloured, colour is no ink."""
+_GREY = 0.04
+"""Largest difference between the colours of a pixel that is grey, as a share of the range."""
+
+_MOSTLY_GREY = 0.9
+"""Where a smaller share of the image is grey, as in a photograph, colour is no ink."""
 
 _MOST_DRAWN = 0.1
 """Lines, letters and arrows never take a larger share of the image."""
@@ -143,13 +146,14 @@ def find_annotations(image: Image, coloured: Mask | None = None) -> Mask:
 def coloured_pixels(pixels: npt.NDArray[np.generic]) -> Mask | None:
     """Return which pixels of an image, as it is in the file, are coloured; None if it is grey.
 
-    Where much of it is coloured, as in a false-colour image, none count.
+    Where it is not grey for the most part, as in a photograph, none count.
     """
     if pixels.ndim != 3 or pixels.shape[2] < 3:
         return None
     colours = pixels[..., :3].astype(np.float32)
-    coloured: Mask = np.ptp(colours, axis=2) > _COLOURED * max(float(np.ptp(colours)), 1e-12)
-    return coloured if 0 < np.count_nonzero(coloured) <= _MOST_COLOURED * coloured.size else None
+    apart = np.ptp(colours, axis=2) / max(float(np.ptp(colours)), 1e-12)
+    coloured: Mask = apart > _COLOURED
+    return coloured if coloured.any() and (apart <= _GREY).mean() >= _MOSTLY_GREY else None
 
 
 def _drawn_in(ink: Mask, other: Mask) -> Mask:
