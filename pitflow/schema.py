@@ -469,12 +469,12 @@ MICROGRAPHS = Table(
     _columns(
         """
         image              | string  |        | name of the micrograph, without suffix
-        width_px           | int64   | px     | width of what was searched
+        width_px           | int64   | px     | width of the picture
         height_px          | int64   | px     | its height, without the data bar
         n_pits             | int64   |        | pits in it
         n_at_border        | int64   |        | those of them that its border cuts off
-        covered_percent    | float64 | %      | share of it that is pit
-        pits_per_mm2       | float64 | 1/mm^2 | pits over its area; empty without a scale
+        covered_percent    | float64 | %      | share of it that is pit; what is drawn into it counts neither way
+        pits_per_mm2       | float64 | 1/mm^2 | pits over the same area; empty without a scale
         median_diameter_px | float64 | px     | median diameter of its pits; empty without any
         median_diameter_um | float64 | um     | the same; empty without a scale
         """

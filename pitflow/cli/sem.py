@@ -42,7 +42,10 @@ def sem(
         Path | None, typer.Option(help="Folder of label images made elsewhere, instead of a model.")
     ] = None,
     um_per_px: Annotated[
-        float | None, typer.Option(min=1e-9, max=1e9, help="Size of a pixel, um.")
+        float | None,
+        typer.Option(
+            min=1e-9, max=1e9, help="Size of a pixel, um (default: what the TIFF files tell)."
+        ),
     ] = None,
     min_score: Annotated[
         float | None,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pitflow.console import print_error, this_command
+from pitflow.console import print_error, print_note, this_command
 from pitflow.console.bar import Bar
 from pitflow.errors import UserError
 
@@ -127,6 +127,8 @@ def analyse_with_progress(
         )
     for error in analysis.failed:
         print_error(error)
+    for said in filter(None, (analysis.scale_read, analysis.doubt)):
+        print_note(said)
     sys.stdout.write(f"{analysis.page}\n")
     return 2 if analysis.failed else 0
 

@@ -80,7 +80,12 @@ def compute_micrograph_pits(
 
 
 def summarise_micrograph(
-    pits: pd.DataFrame, shape: tuple[int, ...], *, name: str = "", um_per_px: float | None = None
+    pits: pd.DataFrame,
+    shape: tuple[int, ...],
+    *,
+    name: str = "",
+    um_per_px: float | None = None,
+    searched_px: int | None = None,
 ) -> pd.DataFrame:
     """Return the one row of a micrograph in the table ``MICROGRAPHS``.
 
@@ -92,9 +97,12 @@ def summarise_micrograph(
         (height, width) of what was searched, px.
     name, um_per_px:
         See ``compute_micrograph_pits``.
+    searched_px:
+        Number of pixels that were searched; None: all.
     """
     height, width = shape[:2]
-    area_px, scale = height * width, math.nan if um_per_px is None else um_per_px
+    area_px = searched_px or height * width
+    scale = math.nan if um_per_px is None else um_per_px
     diameter = float(pits["diameter_px"].median()) if len(pits) else math.nan
     row = {
         "image": name,

@@ -89,6 +89,13 @@ def test_any_depth_and_colour_becomes_grey(tmp_path: Path) -> None:
             read_grey(tmp_path / name)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_where_zero_is_white_it_is_read_as_white(dtype: type, tmp_path: Path) -> None:
+    grey = picture().astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", np.iinfo(dtype).max - grey, photometric="miniswhite")
+    np.testing.assert_array_equal(read_grey(tmp_path / "a.tif"), grey)
+
+
 def test_images_are_listed_as_people_count(tmp_path: Path) -> None:
     for name in ("a10.png", "a2.png", "a2_labels.png", "a2_overlay.png", "notes.txt"):
         (tmp_path / name).write_bytes(b"")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import tifffile
 
 from pitflow.cli import main
+from pitflow.domains.sem.analyse import Found, analyse_micrographs
 from pitflow.schema import MICROGRAPH_PITS, MICROGRAPHS
 
 
@@ -99,6 +101,25 @@ def test_nothing_found_is_a_result(tmp_path: Path, write_micrographs: Callable[.
     pits = pd.read_csv(tmp_path / "out" / "pits.csv")
     assert pits.empty
     assert pits.columns.tolist() == MICROGRAPH_PITS.names
+
+
+def test_where_the_model_is_not_sure_the_page_says_so(
+    tmp_path: Path, write_micrographs: Callable[..., None]
+) -> None:
+    write_micrographs(tmp_path / "images", ["pits", "texture"])
+
+    def find(path: Path, image: np.ndarray, _: object) -> Found:
+        labels = np.zeros(image.shape, np.uint16)
+        for number in range(1, 7):
+            labels[12 * number : 12 * number + 8, 20:28] = number
+        score = 0.3 if path.stem == "texture" else 0.8
+        return Found(labels, dict.fromkeys(range(1, 7), score))
+
+    analysis = analyse_micrographs([tmp_path / "images"], tmp_path / "out", find, about={})
+    assert "not sure of most of what it found in texture (" in analysis.doubt
+    assert json.loads((tmp_path / "out" / "sem.json").read_text())["unsure"] == ["texture"]
+    page = (tmp_path / "out" / "sem.html").read_text(encoding="utf-8")
+    assert "The model is not sure of most of what it found in texture" in page
 
 
 @pytest.mark.parametrize(

@@ -45,14 +45,31 @@ class Micrograph:
 
 
 def read_grey(path: Path) -> Image:
-    """Read an image as grey of 8 or 16 bits; colour is converted, other depths are rescaled.
+    """Read an image as grey of 8 or 16 bits, as ``to_grey`` makes it.
 
     Raises
     ------
     UserError
         If it cannot be read.
     """
-    pixels = read_pixels(path)
+    return to_grey(read_pixels(path), path)
+
+
+def to_grey(pixels: npt.NDArray[np.generic], path: Path) -> Image:
+    """Return pixels as grey of 8 or 16 bits; colour is converted, other depths are rescaled.
+
+    Parameters
+    ----------
+    pixels:
+        As ``read_pixels`` returns them.
+    path:
+        Where they come from.
+
+    Raises
+    ------
+    UserError
+        If no value is finite.
+    """
     if pixels.ndim == 3:
         colours = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1]
         if colours.shape[2] == 3:
@@ -88,6 +105,9 @@ def read_pixels(path: Path) -> npt.NDArray[np.generic]:
         pixels = _first_page(path)
     if pixels is None or 0 in pixels.shape:
         raise UserError("is not an image that can be read", where=path)
+    if pixels.dtype == np.uint16 and _is_negative(path):
+        # OpenCV turns only 8 bits round.
+        pixels = np.iinfo(np.uint16).max - pixels
     return np.asarray(pixels)
 
 
@@ -127,6 +147,19 @@ def group_of(name: str) -> str:
     if specimen := re.match(r"^(.+?)_S\d", name):
         return specimen[1]
     return name
+
+
+def _is_negative(path: Path) -> bool:
+    """Return whether 0 stands for white in a TIFF file."""
+    import tifffile
+
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return False
+    try:
+        with tifffile.TiffFile(path) as file:
+            return bool(file.pages.first.photometric == tifffile.PHOTOMETRIC.MINISWHITE)
+    except Exception:
+        return False
 
 
 def _first_page(path: Path) -> npt.NDArray[np.generic] | None:

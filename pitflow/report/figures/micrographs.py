@@ -52,12 +52,20 @@ _QUANTITIES = (
 )
 
 
-def paint_outlines(image: Image, labels: Labels, flagged: frozenset[int] = frozenset()) -> Colours:
+def paint_outlines(
+    image: Image,
+    labels: Labels,
+    flagged: frozenset[int] = frozenset(),
+    left_out: npt.NDArray[np.bool_] | None = None,
+) -> Colours:
     """Return the micrograph as colours (height, width, 3), red first, with every pit outlined.
 
-    Neighbouring pits differ in colour; flagged ones are in the colour of alarm, twice as wide.
+    Neighbouring pits differ in colour; flagged ones are in the colour of alarm, twice as wide. What
+    was left out of the search is faint.
     """
     shown = np.repeat(stretch(image, limits(image))[..., None], 3, axis=2)
+    if left_out is not None:
+        shown[left_out] = shown[left_out] // 4 + np.uint8(96)
     palette = [colour for colour in PIT_COLOURS if colour != ALARM]
     width = max(1, round(max(image.shape) / 700))
     for number, window in enumerate(ndimage.find_objects(labels.astype(np.int32)), start=1):
