@@ -166,14 +166,15 @@ def run(
         if overwrite:
             target.forget_index()
         source = stages.open_recording(video, target, config)
-        stages.check_current(config, source)
+        samples = stages.read_current_of(config, source)
         # Not before: a mistyped name must not cost the run that is there.
         if overwrite:
             target.clear()
         mark = fingerprint(video, source.files)
         target.describe(video, mark, config)
         with FigureProcess(target.path) as figures:
-            job = Job(source, target, config, compute or Compute(), progress, figures=figures)
+            compute = compute or Compute()
+            job = Job(source, target, config, compute, progress, figures=figures, samples=samples)
             stages.describe_recording(job)
             for stage, key in zip(STAGES, stage_keys(config, mark), strict=True):
                 _do(stage, key, job)
