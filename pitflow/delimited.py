@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?|nan|inf", re.IGNORECASE)
-_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}[ T]\d{1,2}:\d{2}.*|\d{1,2}:\d{2}:\d{2}.*")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}((,\d{3})+(\.\d*)?|(\.\d{3})+(,\d*)?)([eE][+-]?\d+)?")
+_THOUSANDS_APART = re.compile(r"(?<=\d)[\u00a0\u202f'](?=\d{3})")
+_DATE = re.compile(
+    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}[ T]\d{1,2}:\d{2}.*|\d{1,2}:\d{2}(:\d{2}.*|[.,]\d+)?"
+)
 _DELIMITERS = ("\t", ";", ",", " ")
-"""In the order of preference: a comma inside numbers splits them too."""
+"""In the order of preference; before that counts which splits most rows, and into numbers only."""
 _LEAST_ROWS = 3
 """Fewest rows of numbers that make a table; settings come in ones and twos."""
 
@@ -44,7 +48,7 @@ class TextTable:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file in UTF-8, UTF-16 or Latin-1.
+    """Return the text of a file in UTF-8, UTF-16 (with its mark or without) or Latin-1.
 
     Raises
     ------
@@ -57,6 +61,8 @@ def read_text(path: Path) -> str:
         raise UserError(f"cannot be read ({error.strerror})", where=path) from error
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         text = raw.decode("utf-16", "replace")
+    elif len(raw) > 1 and (raw[0] == 0) != (raw[1] == 0):
+        text = raw.decode("utf-16-le" if raw[0] else "utf-16-be", "replace")
     else:
         try:
             text = raw.decode("utf-8-sig")
@@ -77,8 +83,11 @@ def find_tables(path: Path) -> list[TextTable]:
     UserError
         If the file cannot be read or holds no table of two columns and three rows.
     """
-    lines = read_text(path).splitlines()
-    found = max((_blocks(lines, delimiter) for delimiter in _DELIMITERS), key=_rows)
+    lines = _THOUSANDS_APART.sub("", read_text(path)).splitlines()
+    found = max(
+        (_blocks(lines, delimiter) for delimiter in _DELIMITERS),
+        key=lambda blocks: (_rows(blocks), _is_all_numbers(lines, blocks)),
+    )
     if not found:
         raise UserError("holds no table of numbers", where=path)
     return [_table(lines, block) for block in found]
@@ -144,6 +153,12 @@ def _rows(blocks: list[_Block]) -> int:
     return max((block.stop - block.start for block in blocks), default=0)
 
 
+def _is_all_numbers(lines: list[str], blocks: list[_Block]) -> bool:
+    """Whether every cell of the first row is a number: a comma in numbers may split them too."""
+    cells = _split(lines[blocks[0].start], blocks[0].delimiter) if blocks else []
+    return bool(cells) and all(map(_is_number, filter(None, cells)))
+
+
 def _blocks(lines: list[str], delimiter: str) -> list[_Block]:
     """Return the runs of rows of numbers."""
     found: list[_Block] = []
@@ -174,8 +189,12 @@ def _split(line: str, delimiter: str) -> list[str]:
 def _is_row(cells: list[str]) -> bool:
     """Whether most cells are numbers, and two are; a date and time counts."""
     filled = [cell for cell in cells if cell]
-    numbers = sum(bool(_NUMBER.fullmatch(cell) or _DATE.fullmatch(cell)) for cell in filled)
+    numbers = sum(_is_number(cell) or bool(_DATE.fullmatch(cell)) for cell in filled)
     return numbers >= 2 and 2 * numbers >= len(filled)
+
+
+def _is_number(cell: str) -> bool:
+    return bool(_NUMBER.fullmatch(cell) or _THOUSANDS.fullmatch(cell))
 
 
 def _table(lines: list[str], block: _Block) -> TextTable:
@@ -183,15 +202,13 @@ def _table(lines: list[str], block: _Block) -> TextTable:
 
     names, units = _header(lines, block)
     body = lines[block.start : block.stop]
-    comma = block.delimiter != "," and any(
-        _NUMBER.fullmatch(cell) and "," in cell
-        for line in body[:200]
-        for cell in _split(line, block.delimiter)
-    )
+    text = "\n".join(body)
+    decimal, thousands = _signs(text, block.delimiter)
     data = pd.read_csv(
-        io.StringIO("\n".join(body)),
+        io.StringIO(text),
         sep=r"\s+" if block.delimiter == " " else block.delimiter,
-        decimal="," if comma else ".",
+        decimal=decimal,
+        thousands=thousands,
         header=None,
         names=list(range(block.width)),
         skipinitialspace=True,
@@ -199,6 +216,28 @@ def _table(lines: list[str], block: _Block) -> TextTable:
         low_memory=False,
     )
     return TextTable(names, units, data)
+
+
+def _signs(text: str, delimiter: str) -> tuple[str, str | None]:
+    """Return the decimal sign of a table, and the sign between thousands if it has one.
+
+    Where both signs are in numbers, the one between thousands is followed by three digits wherever
+    it stands. Thousands may be reached late: in such numbers as 1,234.5 they are looked for in all
+    rows, else the first ones tell.
+    """
+    if delimiter == ",":
+        return ".", None
+    for decimal, thousands in (".,", ",."):
+        both = rf"(?<![\d.,])[1-9]\d{{0,2}}(?:\{thousands}\d{{3}})+\{decimal}\d"
+        if re.search(both, text):
+            return decimal, thousands
+    some = [cell for line in text.split("\n", 200)[:200] for cell in _split(line, delimiter)]
+    commas, points = ([cell for cell in some if sign in cell and _is_number(cell)] for sign in ",.")
+    if commas and points and all(map(_THOUSANDS.fullmatch, commas)):
+        return ".", ","
+    if commas and points and all(map(_THOUSANDS.fullmatch, points)):
+        return ",", "."
+    return "," if commas else ".", None
 
 
 def _header(lines: list[str], block: _Block) -> tuple[tuple[str, ...], tuple[str, ...]]:

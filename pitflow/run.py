@@ -28,7 +28,7 @@ from pitflow.provenance import (
     stage_key,
 )
 from pitflow.stages.acquire import acquire
-from pitflow.stages.inputs import check_current, current_file, lasting, segmenter_read
+from pitflow.stages.inputs import current_file, lasting, read_current_of, segmenter_read
 from pitflow.stages.job import Job, describe_recording, finished_job, open_recording
 from pitflow.stages.link import link
 from pitflow.stages.measure import MEASURED_TABLES, measure
@@ -174,14 +174,15 @@ def run(
         if overwrite:
             target.forget_index()
         source = open_recording(video, target, config)
-        check_current(config, source)
+        samples = read_current_of(config, source)
         # Not before: a mistyped name must not cost the run that is there.
         if overwrite:
             target.clear()
         mark = fingerprint(video, source.files)
         target.describe(video, mark, config)
         with FigureProcess(target.path) as figures:
-            job = Job(source, target, config, compute or Compute(), progress, figures=figures)
+            compute = compute or Compute()
+            job = Job(source, target, config, compute, progress, figures=figures, samples=samples)
             describe_recording(job)
             for stage, key in zip(STAGES, stage_keys(config, mark), strict=True):
                 _do(stage, key, job)

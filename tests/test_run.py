@@ -19,6 +19,7 @@ import zarr
 
 from pitflow import run as pipeline
 from pitflow import schema
+from pitflow.acquire.current import read_current
 from pitflow.acquire.source import open_source
 from pitflow.compute import THREADS_PER_PROCESS, Compute, Silent
 from pitflow.config import (
@@ -289,7 +290,16 @@ def test_the_path_of_a_current_means_the_same_from_elsewhere(
     assert lasting(Config()) == Config()
 
 
-def test_what_is_left_out_of_a_current_is_told(clip: Path, copied: Path) -> None:
+def test_what_is_left_out_of_a_current_is_told(
+    clip: Path, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path, config: CurrentConfig) -> pd.DataFrame:
+        read.append(path)
+        return read_current(path, config)
+
+    monkeypatch.setattr("pitflow.acquire.current.read_current", counted)
     head = "T\tIm\ns\tA\n"
     for name, begins in (("steps.DTA", (0, 2)), ("curves.DTA", (0, 0))):
         steps = [
@@ -308,6 +318,8 @@ def test_what_is_left_out_of_a_current_is_told(clip: Path, copied: Path) -> None
         assert any(told in note for note in open_run(copied).manifest.notes) is (
             name == "curves.DTA"
         )
+        assert read.pop() == file
+        assert not read
 
 
 def test_what_the_code_of_a_stage_imports_is_in_its_key() -> None:

@@ -28,8 +28,8 @@ Floats = npt.NDArray[np.float64]
 
 _TIME = re.compile(r"t|time|elapsed( time)?|corrected time|time stamp|timestamp|zeit|temps", re.I)
 _CURRENT = re.compile(
-    r"i|<i>|im|i ?m(eas(ured)?)?|j|<j>|ia|(we\(\d\)\.)?(current|strom|courant|intensity)( density)?"
-    r"|i density",
+    r"i1?|<i>|im|i ?m(eas(ured)?)?|j|<j>|ia|i density"
+    r"|(we\(\d\)\.)?(current|strom|courant|intensity)( density)?",
     re.I,
 )
 _POTENTIAL = re.compile(
@@ -41,13 +41,22 @@ _SECONDS = {
     "h": 3600.0, "hr": 3600.0, "hour": 3600.0, "hours": 3600.0,
 }  # fmt: skip
 _CLOCK = re.compile(r"h+:m+:s+([.,]\S*)?")
-_AMPERE = re.compile(r"([pnuµμmk]?)A(?:mp(?:ere)?s?)?(.*)")
-_PER_AREA = re.compile(r"(?:/| ?per ?|[·. *]?)(c|m)?m(?:\^?[-−]?2|²|⁻²|[-−]2|\^\(?-2\)?)")
+_MINUTES = re.compile(r"^\s*(\d+:\d{1,2}(?:[.,]\d*)?)\s*$")
+_AMPERE = re.compile(r"([pnuµμmk]?)A(?:mp(?:ere)?s?)?(.*)", re.I)
+_PER_AREA = re.compile(
+    r"(?:/ ?| ?per ?|[·. *]?)(c|m)?m(?:(?:\^|\*\*)?[-−]?2|²|⁻²|[-−]2|\^\(?-2\)?)"
+)
 _VOLT = re.compile(r"([nuµμmk]?)V(?:olts?)?\b.*")
 _TO_CM2 = {"c": 1.0, "": 1e-4, "m": 1e2}
 _OVERFLOW = 9e36
 """Instruments write 9.9e37 for what they cannot measure (SCPI-99, 7.2)."""
 _DAY_S = 86400.0
+_UNIX_S, _UNIX_MS = 1e9, 1e12
+"""Since 1970: from 2001 on, and none that counts from its start."""
+_SERIAL_DAYS = 36526.0, 73051.0
+"""2000 to 2099 in the days of spreadsheets."""
+_SHORTEST_STEP = 1e-3
+"""Seconds are not this close to each other in a file whose times are those of serial days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +314,7 @@ def _current_unit(unit: str) -> tuple[float, float | None]:
     if not match:
         return 1.0, None
     area = _PER_AREA.fullmatch(match[2].strip()) if match[2].strip() else None
-    return _PREFIX[match[1]], None if area is None else _TO_CM2[area[1] or ""]
+    return _PREFIX[match[1].lower()], None if area is None else _TO_CM2[area[1] or ""]
 
 
 def _numbers(column: pd.Series) -> Floats:
@@ -320,8 +329,8 @@ def _times(column: pd.Series, head: _Head) -> Floats:
     """Return seconds; dates and times of day count from the first of them."""
     seconds = _numbers(column)
     if np.isfinite(seconds).any():
-        return seconds * _SECONDS.get(head.unit.lower(), 1.0)
-    text = column.astype(str)
+        return _counted(seconds, _SECONDS.get(head.unit.lower()))
+    text = column.astype(str).str.replace(_MINUTES, r"0:\1", regex=True)
     # 05/06 may be the 5th of June or the 6th of May: a measurement is the shorter of the two.
     some = text.iloc[np.linspace(0, len(text) - 1, min(len(text), 1000)).astype(np.int64)]
     since = _since(text, min((False, True), key=lambda first: _span(_since(some, first))))
@@ -332,6 +341,18 @@ def _times(column: pd.Series, head: _Head) -> Floats:
         since[known] += _DAY_S * days
         since -= np.nanmin(since, initial=np.inf)
     return since
+
+
+def _counted(number: Floats, unit_s: float | None) -> Floats:
+    """Return seconds; those since 1970, and days as spreadsheets count them, from the first on."""
+    known = number[np.isfinite(number)]
+    first, step = float(known[0]), float(np.median(np.diff(known))) if known.size > 1 else 0.0
+    if first > _UNIX_S:
+        return (number - first) * (unit_s or (1e-3 if first > _UNIX_MS else 1.0))
+    serial = _SERIAL_DAYS[0] <= first <= _SERIAL_DAYS[1] and 0 < step < _SHORTEST_STEP
+    if unit_s is None and serial:
+        return (number - first) * _DAY_S
+    return number * (unit_s or 1.0)
 
 
 def _since(text: pd.Series, dayfirst: bool) -> Floats:

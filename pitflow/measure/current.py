@@ -8,14 +8,18 @@ the recording. Ejections and growth are compared with the current over lag,
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import fft
+from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d, median_filter, percentile_filter
-from scipy.signal import oaconvolve
+from scipy.optimize import least_squares
+from scipy.signal import find_peaks, oaconvolve
 from scipy.stats import norm
 
 from pitflow.config import CorrelationConfig, CurrentConfig
@@ -39,6 +43,16 @@ _BLOCKS = 50
 """The baseline's window is divided into this many blocks, whose medians are filtered."""
 _LOW = 0.15
 """Share of a window in which no transient may be seen that the baseline is still found."""
+_STEP_V = 0.01
+"""Least step of the potential that sets a current of its own going, V."""
+_HELD_S, _HELD_SAMPLES = 2.0, 5
+"""For so long the potential stays the same after a step, or for so many samples."""
+_HELD = 0.1
+"""The same: to so small a share of the step."""
+_SEEN_BEFORE = 3
+"""Samples of the baseline before the onset of a transient, at least."""
+_CLEARLY_LESS = 0.8
+"""Of two kinds of noise that are the same but for chance, one is not by so much less."""
 _NORMAL_MAD = 1.4826
 """Standard deviation of a normal law over the median of its distance from the middle."""
 _MIN_PAIRS = 20
@@ -120,8 +134,8 @@ def running_baseline(time_s: Floats, value: Floats, window_s: float) -> Floats:
     so a slope is no step.
 
     Above a slope the running median goes up in stairs where transients stand on it, and the stairs
-    pass for noise. So it is also done after the slope is taken off, and of the two the one counts
-    that leaves less noise: beside a step, that without it.
+    pass for noise. So it is also done after a decay from the beginning on is taken off, and after
+    the running slope is; each counts only where it leaves clearly less noise.
     """
     usual = float(np.median(np.diff(time_s))) if time_s.size > 1 else 1.0
     step = max(window_s / _BLOCKS, usual, 1e-9)
@@ -133,11 +147,12 @@ def running_baseline(time_s: Floats, value: Floats, window_s: float) -> Floats:
     reach = min(size // 2, level.size - 1)
     if reach < 1:
         return np.full(time_s.shape, float(np.median(value)))
-    slopes = _running_slope(middle, level, reach)
-    whole, noise = _low_level(level, reach)
-    rest, noise_above_slopes = _low_level(level - slopes, reach)
-    low = rest + slopes if noise_above_slopes < noise else whole
-    return np.asarray(np.interp(time_s, middle, low), dtype=np.float64)
+    low, noise = _low_level(level, reach)
+    for taken_off in (_decay(middle, level), _running_slope(middle, level, reach)):
+        rest, remaining = _low_level(level - taken_off, reach)
+        if remaining < _CLEARLY_LESS * noise:
+            low, noise = rest + taken_off, remaining
+    return np.asarray(PchipInterpolator(middle, low)(time_s), dtype=np.float64)
 
 
 def find_transients(
@@ -146,9 +161,10 @@ def find_transients(
     """Return the ``transients`` table: rises of the current and their decay, as metastable pits.
 
     The noise is that of the current below its baseline, where no transient reaches, or that between
-    successive samples if it is larger. A
-    transient rises above ``threshold`` times it, and lasts from where the current leaves the noise
-    to where it comes back. Its charge is the area above the baseline.
+    successive samples if it is larger. A transient rises above ``threshold`` times it, and lasts
+    from where the current leaves the noise to where it comes back, or to the lowest current before
+    one that comes before that. Its charge is the area above the baseline. The baseline begins anew
+    at each step of the potential.
 
     Parameters
     ----------
@@ -166,17 +182,20 @@ def find_transients(
     time, value = time[near], value[near]
     if time.size < 10:
         return empty_table(TRANSIENTS)
-    rest = value - running_baseline(time, value, config.baseline_s)
+    begin = _after_steps(time, samples.loc[known, "potential_v"].to_numpy()[near])
+    baseline = [
+        running_baseline(time[part], value[part], config.baseline_s)
+        for part in map(slice, begin, [*begin[1:], time.size])
+    ]
+    rest = value - np.concatenate(baseline)
     noise = _noise(rest, value)
     # Single samples in the noise do not break a decay, nor make an onset.
     calm = median_filter(rest, size=3, mode="nearest")
-    above = calm > noise
-    edge = np.flatnonzero(np.diff(np.concatenate([[False], above, [False]])))
     rows = []
     frame_time = frames["time_s"].to_numpy(dtype=np.float64)
-    for start, stop in zip(edge[::2], edge[1::2], strict=True):
+    for start, stop in _rises(calm, begin, noise, config.threshold * noise):
         peak = start + int(np.argmax(rest[start:stop]))
-        if calm[start:stop].max() <= config.threshold * noise or not first <= time[start] <= last:
+        if not first <= time[start] <= last:
             continue
         upto = slice(max(start - 1, 0), min(stop + 1, time.size))
         rows.append(
@@ -207,6 +226,56 @@ def find_transients(
         )[TRANSIENTS.names],
         TRANSIENTS,
     )
+
+
+def _after_steps(time: Floats, potential: Floats) -> list[int]:
+    """Return where the stretches between steps of the potential begin; the first is 0.
+
+    At a step it goes from one constant level to another. Where no potentiostat holds it, it jumps
+    as a pit comes, too, but goes back.
+    """
+    begin = [0]
+    held = max(_HELD_SAMPLES, round(_HELD_S / max(float(np.median(np.diff(time))), 1e-9)))
+    for at in np.flatnonzero(np.abs(np.diff(potential)) > _STEP_V) + 1:
+        # The first sample may be the mean over the step.
+        before, after = potential[max(at - held, 0) : at], potential[at + 1 : at + 1 + held]
+        if at - begin[-1] < held or after.size < held:
+            continue
+        levels = [np.quantile(side, (0.1, 0.5, 0.9)) for side in (before, after)]
+        wander = max(high - low for low, _, high in levels)
+        if abs(levels[1][1] - levels[0][1]) * _HELD > wander:
+            begin.append(int(at))
+    return begin
+
+
+def _rises(calm: Floats, begin: list[int], noise: float, least: float) -> Iterator[tuple[int, int]]:
+    """Yield where each rise of the current begins and ends (exclusive).
+
+    A stretch above the noise holds one for each peak that stands ``least`` above the lowest
+    current between it and any higher one, and is divided there. What is already there as a stretch
+    between steps begins came with the step.
+
+    Parameters
+    ----------
+    calm:
+        The current above its baseline.
+    begin:
+        Where the stretches between steps begin.
+    """
+    for first, last in pairwise([*begin, calm.size]):
+        part = calm[first:last]
+        edge = np.flatnonzero(np.diff(np.concatenate([[False], part > noise, [False]])))
+        for start, stop in zip(edge[::2], edge[1::2], strict=True):
+            if part[start:stop].max() <= least:
+                continue
+            peaks = find_peaks(np.pad(part[start:stop], 1), prominence=least)[0] - 1 + start
+            lowest = [a + int(np.argmin(part[a:b])) for a, b in pairwise(peaks)]
+            parts = pairwise([start - 1, *lowest, stop])
+            yield from (
+                (first + int(left) + 1, first + int(right))
+                for left, right in parts
+                if left + 1 >= _SEEN_BEFORE
+            )
 
 
 def ejection_rate(ejections: pd.DataFrame, frames: pd.DataFrame, *, fps: float) -> Floats:
@@ -354,6 +423,32 @@ def _low_level(level: Floats, reach: int) -> tuple[Floats, float]:
     low = percentile_filter(rest, 100.0 * _LOW, size=2 * reach + 1, mode="reflect")
     noise = max(_noise_between(level), _noise_beyond(low - rest))
     return filtered + low - float(norm.ppf(_LOW)) * noise, noise
+
+
+def _decay(time_s: Floats, level: Floats) -> Floats:
+    """Return the decay that fits a series best, ``c + b (1 + t / s)^-n`` from its first time on.
+
+    What follows a step of the potential is such a power of time. Residuals count by soft L1, so
+    that transients do not raise it.
+    """
+    scale = max(_noise_between(level), 1e-9 * float(np.abs(level).max()), 1e-300)
+    since, height = time_s - time_s[0], level / scale
+    late = float(np.median(height[-height.size // 4 :]))
+    shortest, longest = math.log(since[1]), math.log(max(float(since[-1]), 2.0 * since[1]))
+
+    def curve(parameters: Floats) -> Floats:
+        offset, drop, power, unit = parameters
+        return np.asarray(offset + drop * (1.0 + since / math.exp(unit)) ** -power)
+
+    fit = least_squares(
+        lambda parameters: curve(parameters) - height,
+        [late, height[0] - late, 1.0, (shortest + longest) / 2.0],
+        bounds=([-np.inf, -np.inf, 0.1, shortest - 3.0], [np.inf, np.inf, 3.0, longest]),
+        x_scale=[1.0, 1.0 + abs(height[0] - late), 1.0, 1.0],
+        loss="soft_l1",
+        max_nfev=100,
+    )
+    return scale * curve(fit.x)
 
 
 def _running_slope(time_s: Floats, level: Floats, reach: int) -> Floats:

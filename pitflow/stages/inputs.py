@@ -63,31 +63,23 @@ def current_file(config: Config) -> dict[str, str]:
     return {} if file is None else {"current": content_hash(Path(file))}
 
 
-def read_current_of(config: Config) -> pd.DataFrame | None:
+def read_current_of(config: Config, source: Source) -> pd.DataFrame | None:
     """Return what the potentiostat measured, on the recording's clock; None without its file.
+
+    It is read before hours are spent on the frames.
 
     Raises
     ------
     UserError
-        If the file cannot be read, or lacks time or current.
+        If it cannot be read, lacks time or current, or none of it was measured during the frames
+        analysed.
     """
     from pitflow.acquire.current import read_current
 
     current = config.measure.current
-    return None if current.file is None else read_current(Path(current.file), current)
-
-
-def check_current(config: Config, source: Source) -> None:
-    """Refuse a potentiostat's file that is of no use before hours are spent on the frames.
-
-    Raises
-    ------
-    UserError
-        If it cannot be read, or none of it was measured during the frames analysed.
-    """
-    samples = read_current_of(config)
-    if samples is None:
-        return
+    if current.file is None:
+        return None
+    samples = read_current(Path(current.file), current)
     last = (config.acquire.stop or source.n_frames) - 1
     first_s, last_s = (source.index["time_s"].to_numpy()[at] for at in (config.acquire.start, last))
     begin, end = float(samples["time_s"].iloc[0]), float(samples["time_s"].iloc[-1])
@@ -95,6 +87,7 @@ def check_current(config: Config, source: Source) -> None:
         raise UserError(
             f"covers {begin:.1f} to {end:.1f} s of the recording's clock, and the frames "
             f"{first_s:.1f} to {last_s:.1f} s: no overlap in time",
-            where=config.measure.current.file,
+            where=current.file,
             hint="give the offset between the clocks with --current-offset",
         )
+    return samples

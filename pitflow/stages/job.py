@@ -39,7 +39,7 @@ class Job:
 
     ``source`` is None where the recording is gone and its stored frames do. ``notes`` says what a
     stage adapted; ``warnings`` what the reader of the report must know. ``figures`` is a process
-    that draws figures too.
+    that draws figures too. ``samples`` is what a potentiostat measured meanwhile.
     """
 
     source: Source | None
@@ -50,6 +50,7 @@ class Job:
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     figures: Drawer | None = None
+    samples: pd.DataFrame | None = None
 
     @property
     def opened(self) -> Source:

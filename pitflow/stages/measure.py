@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from pitflow import schema
 from pitflow.report import words
-from pitflow.stages.inputs import read_current_of
 from pitflow.stages.job import Job, frames_table
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def measure(job: Job) -> str:
     frames = frames_table(job)
     # The frame rate may have been corrected since the frames were acquired.
     time_s = job.opened.index["time_s"].to_numpy()[frames["frame"]]
-    samples = read_current_of(job.config)
+    samples = job.samples
     tables = measure_all(
         pd.read_parquet(job.table("link", "particles")),
         schema.read_table(job.run.table("pit_pixels"), schema.PIT_PIXELS),

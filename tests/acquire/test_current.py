@@ -155,6 +155,62 @@ def test_dates_and_times_of_day_go_on_over_midnight(tmp_path, first, form) -> No
     np.testing.assert_allclose(table["time_s"], T, atol=1e-4)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_is_read_without_its_mark(tmp_path, encoding) -> None:
+    table = read_current(write(tmp_path, FILES["plain"], encoding), CurrentConfig())
+    np.testing.assert_allclose(table["current_a"], I, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "signs", [",.", ".,", "\u00a0.", "\u202f,", "'."], ids=["en", "de", "space", "narrow", "ch"]
+)
+def test_signs_between_thousands_are_no_decimals(tmp_path, signs) -> None:
+    place = str.maketrans(",.", signs)
+    time_s = 2.5 + 100.0 * np.arange(40)
+    rows = (f"{t:,.3f}\t{1e9 * i:,.3f}".translate(place) for t, i in zip(time_s, I, strict=True))
+    table = read_current(write(tmp_path, "\n".join(["t/s\tI/nA", *rows])), CurrentConfig())
+    np.testing.assert_allclose(table["time_s"], time_s)
+    np.testing.assert_allclose(table["current_a"], I, rtol=1e-3)
+    # Of whole numbers the decimals of the other columns tell.
+    rows = (f"{100 * k:,}\t{1e6 * i:.4f}".translate(place) for k, i in enumerate(I))
+    table = read_current(write(tmp_path, "\n".join(["t/s\tI/uA", *rows])), CurrentConfig())
+    np.testing.assert_allclose(table["time_s"], 100.0 * np.arange(40))
+    np.testing.assert_allclose(table["current_a"], I, rtol=1e-3)
+
+
+def test_a_decimal_comma_between_spaces_splits_no_number(tmp_path) -> None:
+    rows = (comma(f"{t:.3f}  {i:.6e}") for t, _, i in ROWS)
+    config = CurrentConfig(time_column="column 1", current_column="column 2")
+    table = read_current(write(tmp_path, "\n".join(["t/s  I/A", *rows])), config)
+    np.testing.assert_allclose(table["time_s"], T, atol=1e-3)
+    np.testing.assert_allclose(table["current_a"], I, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("head", "times"),
+    [
+        ("Time (s)", 1714746185.0 + T),
+        ("timestamp", 1000 * (1714746185.0 + T)),
+        ("Time", 45415.6 + T / 86400),
+        ("Time", [f"{int(t) // 60:02d}:{t % 60:04.1f}" for t in 50 * T]),
+    ],
+    ids=["since 1970", "ms since 1970", "serial days", "minutes"],
+)
+def test_times_of_other_beginnings_count_from_the_first(tmp_path, head, times) -> None:
+    cells = (time if isinstance(time, str) else f"{time:.9f}" for time in times)
+    rows = (f"{time},{i:.6e}" for time, i in zip(cells, I, strict=True))
+    table = read_current(write(tmp_path, "\n".join([f"{head},I (A)", *rows])), CurrentConfig())
+    expected = 50 * T if isinstance(times, list) else T
+    np.testing.assert_allclose(table["time_s"], expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("head", ["Current (ma)", "I/MA", "i1/mA"])
+def test_the_case_of_a_unit_does_not_matter(tmp_path, head) -> None:
+    text = "\n".join([f"t/s;{head}", *(f"{t:.3f};{1e3 * i:.8f}" for t, _, i in ROWS)])
+    table = read_current(write(tmp_path, text), CurrentConfig())
+    np.testing.assert_allclose(table["current_a"], I, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("head", "factor"),
     [
@@ -162,6 +218,8 @@ def test_dates_and_times_of_day_go_on_over_midnight(tmp_path, first, form) -> No
         ("t (min);j (µA/cm²)", 1e6),
         ("t (min);Current density (mA cm-2)", 1e3),
         ("t (min);j [A/m2]", 1e4),
+        ("t (min);j (mA / cm^2)", 1e3),
+        ("t (min);j (mA/cm**2)", 1e3),
         ("time_min;i_ma_cm2", 1e3),
     ],
 )

@@ -129,6 +129,50 @@ def test_a_step_hides_no_more_than_what_is_near():
     assert max(seen) < 0.2
 
 
+@pytest.mark.parametrize("apart", [0.6, 1.2])
+def test_transients_that_run_into_each_other_are_told_apart(apart):
+    rng = np.random.default_rng(3)
+    t = np.arange(0, 120, 0.05)
+    onsets = np.concatenate([at + apart * np.arange(3) for at in range(10, 110, 15)])
+    since = t - onsets[:, None]
+    decays = np.where(since >= 0, np.exp(-np.clip(since, 0, None)), 0.0).sum(axis=0)
+    current = 1e-7 + 1e-9 * rng.normal(size=t.size) + 5e-8 * decays
+    found = find_transients(samples(t, current), frames(1800), config=CurrentConfig())
+    np.testing.assert_allclose(found["onset_s"], onsets, atol=0.15)
+    assert found["charge_c"].sum() == pytest.approx(5e-8 * onsets.size, rel=0.2)
+
+
+@pytest.mark.parametrize("step_s", [-3.0, 10.0])
+def test_what_follows_a_step_of_the_potential_is_no_transient(step_s):
+    rng = np.random.default_rng(4)
+    t = np.arange(-2, 62, 1 / 30)
+    since = np.clip(t - step_s, 0, None)
+    background = 1e-8 + np.where(t >= step_s, 1e-6 * (since + 0.1) ** -0.8, 0.0)
+    background += 1e-9 * rng.normal(size=t.size)
+    stepped = samples(t, background, potential=np.where(t >= step_s, 0.3, -0.1))
+    assert find_transients(stepped, frames(900), config=CurrentConfig()).empty
+    onsets = np.arange(5.0, 55.0, 8.0)
+    decays = np.exp(-np.clip(t - onsets[:, None], 0, None)) * (t >= onsets[:, None])
+    stepped["current_a"] += 1e-7 * decays.sum(axis=0)
+    found = find_transients(stepped, frames(900), config=CurrentConfig())
+    np.testing.assert_allclose(found["onset_s"], onsets, atol=0.1)
+    assert found["peak_a"].median() == pytest.approx(1e-7, rel=0.1)
+
+
+def test_a_potential_that_goes_back_by_itself_is_no_step():
+    rng = np.random.default_rng(5)
+    t = np.arange(0, 60, 0.05)
+    onsets = np.arange(5.0, 55.0, 10.0)
+    decays = np.exp(-np.clip(t - onsets[:, None], 0, None) / 1.5) * (t >= onsets[:, None])
+    free = samples(
+        t,
+        1e-9 * rng.normal(size=t.size) + 1e-7 * decays.sum(axis=0),
+        potential=0.1 - 0.05 * decays.sum(axis=0),
+    )
+    found = find_transients(free, frames(900), config=CurrentConfig())
+    np.testing.assert_allclose(found["onset_s"], onsets, atol=0.3)
+
+
 def test_noise_that_persists_makes_few_transients():
     rng = np.random.default_rng(0)
     t = np.arange(0, 120, 0.05)

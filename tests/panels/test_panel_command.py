@@ -268,6 +268,11 @@ def test_the_colour_decides_where_the_coating_is_of_one_hue() -> None:
     mask, by = method.segment(Path("a.png"), panel.image)
     assert by == "colour"
     assert (mask == panel.mask).mean() > 0.99
+    # On a coating of the colour of rust, which the model does not know, less of one hue will do.
+    red = render_panel(config.model_copy(update={"coating": (176, 40, 38)}), seed=3)
+    red.image[:, :30] = (200, 70, 30)
+    assert 0.7 < one_hue_share(red.image, red.mask) < 0.93
+    assert method.segment(Path("a.png"), red.image)[1] == "colour"
     motley = panel.image.copy()
     motley[:, :40], motley[:, -40:] = (60, 90, 160), (70, 140, 80)
     mask, by = method.segment(Path("a.png"), motley)

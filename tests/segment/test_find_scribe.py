@@ -64,6 +64,16 @@ def test_rust_dark_and_light_is_found_on_coatings_that_are_not_brown(
     assert np.count_nonzero(found ^ truth) < 0.03 * np.count_nonzero(truth)
 
 
+@pytest.mark.parametrize("coating", [(124, 58, 44), (110, 50, 40)], ids=["red oxide", "maroon"])
+def test_rust_brighter_than_a_coating_of_its_colour_is_found(
+    coating: tuple[int, int, int],
+) -> None:
+    config = PanelConfig(height=320, width=240, coating=coating, spots=3, stains=2, shading=0.3)
+    panel = render_panel(config, seed=5)
+    found = rust_mask(panel.image)
+    assert np.count_nonzero(found & panel.mask) > 0.6 * np.count_nonzero(found | panel.mask)
+
+
 @pytest.mark.parametrize(
     "coating", [(225, 110, 30), (170, 30, 35), (125, 60, 50), (235, 225, 195)],
     ids=["orange", "red", "red oxide", "cream"],

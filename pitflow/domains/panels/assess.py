@@ -32,6 +32,10 @@ _EVEN = 0.93
 light have 99 % and more, and of 240 photographs of rusted structures only one has so much."""
 
 
+_EVEN_RUSTY = 0.7
+"""The same of a coating that is itself of the colour of rust, which the model does not know: light
+turns its strong hue more. Photographs of structures that are rusted all over have 31 % at most."""
+
 _NO_PANEL_MM = 2.0, 2000.0
 """No panel that is photographed is smaller or larger."""
 
@@ -73,7 +77,7 @@ class ColourIfEven(Method):
     def segment(self, path: Path, image: Colours) -> tuple[Mask, str]:
         """Return where the photograph is corroded, and the name of what said so."""
         rust = rust_mask(image)
-        if one_hue_share(image, rust) >= _EVEN:
+        if one_hue_share(image, rust) >= (_EVEN_RUSTY if is_rust_coloured(image) else _EVEN):
             return rust, COLOUR
         return self.mask(path, image), self.name
 

@@ -30,7 +30,10 @@ _RUST_COLOURED = 25.0
 
 _DARKER, _BRIGHTER = 0.93, 1.1
 """Light relative to the coating's, below which a duller colour is rust, and above which one that is
-only turned in hue is a glare."""
+only turned in hue is a glare if the camera is at its limit."""
+
+_FULL = 245
+"""Grey level from which on a camera may not tell how bright a colour is, which turns its hue."""
 
 _SURE, _SURE_SHARE = 1.5, 0.1
 """A piece of rust exceeds the threshold by half in a tenth of its area; the colour that JPEG smears
@@ -47,7 +50,10 @@ _NOISE_OF_LIGHT = -1.37
 since noise of one grey level is more of CIE Lab there (by 0.27 / 0.73, of sRGB's gamma of 2.2)."""
 
 _COARSE_PX = 160
-_NOISE_SIGMAS = 4.0
+_NOISE_SIGMAS, _EXTENT_SIGMAS = 4.0, 2.5
+"""Noise does not exceed the first, but on a coating near to rust in colour much rust does not,
+either: where some does, a piece of it goes as far as the second."""
+
 _SMALLEST_SHARE = 2e-5
 
 
@@ -65,9 +71,12 @@ def rust_mask(image: npt.NDArray[np.uint8]) -> Mask:
     least = max(_LEAST, _NOISE_SIGMAS * spread)
     levels = np.clip(np.rint(4 * distance), 0, 255).astype(np.uint8)
     otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    noise = _NOISE_SIGMAS * spread * np.minimum(light, 1) ** _NOISE_OF_LIGHT
-    distance /= np.maximum(noise, max(_LEAST, min(otsu / 4, 2 * least)))
-    return _pieces(distance > 1, distance > _SURE, max(4, round(_SMALLEST_SHARE * distance.size)))
+    noise = spread * np.minimum(light, 1) ** _NOISE_OF_LIGHT
+    differs = max(_LEAST, min(otsu / 4, 2 * least))
+    extent = distance > np.maximum(_EXTENT_SIGMAS * noise, differs)
+    distance /= np.maximum(_NOISE_SIGMAS * noise, differs)
+    smallest_px = max(4, round(_SMALLEST_SHARE * distance.size))
+    return _whole_pieces(extent, _pieces(distance > 1, distance > _SURE, smallest_px))
 
 
 def _from_coating(image: npt.NDArray[np.uint8]) -> tuple[Floats, Floats, float]:
@@ -93,7 +102,8 @@ def _from_coating(image: npt.NDArray[np.uint8]) -> tuple[Floats, Floats, float]:
     spread = 1.4826 * float(np.median(np.abs(distance - np.median(distance))))
     chroma = max(float(np.hypot(*coating)), 1e-6)
     turned = np.abs(a * np.float32(coating[1] / chroma) - b * np.float32(coating[0] / chroma))
-    np.maximum(distance, turned, out=distance, where=light < _BRIGHTER)
+    seen = (light < _BRIGHTER) | (image.max(axis=2) < _FULL)
+    np.maximum(distance, turned, out=distance, where=seen)
     np.maximum(distance, cv2.magnitude(a, b), out=distance, where=light < _DARKER)
     distance *= rusty
     return light, distance, spread
@@ -156,5 +166,14 @@ def _pieces(mask: Mask, sure: Mask, smallest_px: int) -> Mask:
     area = statistics[:, cv2.CC_STAT_AREA]
     kept = (area >= smallest_px) & (np.bincount(labels[sure], minlength=n) > _SURE_SHARE * area)
     kept[0] = False
+    result: Mask = kept[labels]
+    return result
+
+
+def _whole_pieces(extent: Mask, found: Mask) -> Mask:
+    """Return the pieces of ``extent`` in which something is found."""
+    n, labels = cv2.connectedComponents(extent.astype(np.uint8), connectivity=8)
+    kept = np.zeros(n, dtype=bool)
+    kept[labels[found & extent]] = True
     result: Mask = kept[labels]
     return result
