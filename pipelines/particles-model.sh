@@ -3,8 +3,8 @@
 #     sh pipelines/particles-model.sh TILES WORKDIR
 # TILES holds labelled tiles, NAME.png with NAME_mask.png beside it (paper 002, supporting data).
 # The network for recordings learns from simulated ones, that for single images from the tiles. The
-# model is WORKDIR/particles. On one processor core with bfloat16 this takes about two hours, and 16 GB of
-# memory; one thread, because sums in another order give other roundings.
+# model is WORKDIR/particles. On one processor core with bfloat16 this takes about two hours, and 14 GB of
+# disk for a while; one thread, because sums in another order give other roundings.
 set -eu
 tiles=$1
 work=$2

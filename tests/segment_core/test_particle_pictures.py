@@ -164,6 +164,23 @@ def test_a_simulated_recording_comes_with_truth_background_and_past(clip: Path) 
     assert len(read_clip(clip / "truth", n_frames=5)) == 5
 
 
+def test_frames_kept_on_disk_are_those_in_memory_and_leave_no_file(
+    clip: Path, tmp_path: Path
+) -> None:
+    kept = read_clip(clip / "truth", n_frames=5, room=tmp_path)
+    assert not list(tmp_path.iterdir())
+    for one, other in zip(kept, read_clip(clip / "truth", n_frames=5), strict=True):
+        assert (one.name, one.group) == (other.name, other.group)
+        arrays, expected = (
+            {"frame": p.frame, "known": p.known, **p.truth, **p.company} for p in (one, other)
+        )
+        assert arrays.keys() == expected.keys()
+        for name, array in arrays.items():
+            assert isinstance(array, np.ndarray)
+            assert isinstance(array.base, np.memmap)
+            np.testing.assert_array_equal(array, expected[name])
+
+
 def test_a_wide_particle_stands_out_at_a_hundredth_of_the_light() -> None:
     """A Gaussian of peak c in noise n stands out by c sqrt(pi) sigma / n, and is to be found."""
     config = SimulateConfig(noise=2.0, steel=SteelConfig(brightness=0.8))

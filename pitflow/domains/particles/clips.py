@@ -29,7 +29,7 @@ from pitflow.acquire.source import open_source
 from pitflow.config import AcquireConfig, PitConfig
 from pitflow.domains.particles.centres import draw_centres
 from pitflow.domains.particles.moving import grounds, picture_in_run
-from pitflow.domains.particles.picture import Picture
+from pitflow.domains.particles.picture import Picture, kept_on_disk
 from pitflow.errors import UserError
 from pitflow.frame import CLASS_PARTICLE, CLASS_PIT
 from pitflow.segment.pits import TAIL_FRAMES, find_pits
@@ -89,11 +89,12 @@ def open_clip(folder: Path) -> Clip:
     return Clip(source, simulate_world(config, seed))
 
 
-def read_clip(folder: Path, n_frames: int = FRAMES_PER_CLIP) -> list[Picture]:
+def read_clip(
+    folder: Path, n_frames: int = FRAMES_PER_CLIP, *, room: Path | None = None
+) -> list[Picture]:
     """Read frames of a simulated recording, evenly over time, with their company and truth.
 
-    All pictures are held in memory, at 13 bytes per pixel of an 8-bit recording: 40 frames of
-    720 x 720 px take 270 MB.
+    They take 13 bytes per pixel of an 8-bit recording: 40 frames of 720 x 720 px, 270 MB.
 
     Parameters
     ----------
@@ -101,6 +102,8 @@ def read_clip(folder: Path, n_frames: int = FRAMES_PER_CLIP) -> list[Picture]:
         See ``open_clip``.
     n_frames:
         Frames read, at most.
+    room:
+        Folder in whose file system they are kept until they are gone; None: in memory.
 
     Raises
     ------
@@ -110,7 +113,8 @@ def read_clip(folder: Path, n_frames: int = FRAMES_PER_CLIP) -> list[Picture]:
     clip = open_clip(folder)
     numbers = np.linspace(0, clip.source.n_frames - 1, min(n_frames, clip.source.n_frames))
     wanted = {int(number) for number in np.rint(numbers)}
-    return list(_labelled(clip, wanted))
+    pictures = _labelled(clip, wanted)
+    return list(pictures) if room is None else kept_on_disk(pictures, room)
 
 
 def _labelled(clip: Clip, wanted: set[int]) -> Iterator[Picture]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +15,9 @@ import numpy.typing as npt
 from pitflow.domains.particles.channels import Views
 from pitflow.domains.particles.relative import full_scale
 from pitflow.frame import Image
+
+_ALIGN = 8
+"""Arrays in a file begin at multiples of so many bytes."""
 
 
 @dataclass(frozen=True)
@@ -58,3 +64,59 @@ class Picture:
         """The frame and its company, full scale 1."""
         company = {name: full_scale(image) for name, image in self.company.items()}
         return Views(full_scale(self.frame), company)
+
+
+def kept_on_disk(pictures: Iterable[Picture], folder: Path) -> list[Picture]:
+    """Return pictures whose arrays are read from a file as they are needed.
+
+    The file has no name, and its space is free again when the pictures are gone, even if the
+    program is killed (on Windows, when it ends).
+
+    Parameters
+    ----------
+    pictures:
+        One is held in memory at a time.
+    folder:
+        Where there is room for them.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        placed = [_each_array(picture, _Place.written(file)) for picture in pictures]
+        file.flush()
+        memory = np.memmap(file, np.uint8, "r") if placed else None
+    return [_each_array(picture, lambda place: place.read(memory)) for picture in placed]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an array lies in a file."""
+
+    start: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    @classmethod
+    def written(cls, file: IO[bytes]) -> Callable[[npt.NDArray[Any]], _Place]:
+        """Return what appends an array to a file and says where it lies."""
+
+        def write(array: npt.NDArray[Any]) -> _Place:
+            start = file.tell()
+            file.write(np.ascontiguousarray(array).data)
+            file.write(bytes(-file.tell() % _ALIGN))
+            return cls(start, array.dtype, array.shape)
+
+        return write
+
+    def read(self, memory: Any) -> npt.NDArray[Any]:
+        """Return the array in what the file is mapped to."""
+        return np.ndarray(self.shape, self.dtype, memory, self.start)
+
+
+def _each_array(picture: Picture, change: Callable[[Any], Any]) -> Picture:
+    """Return a picture with something else, such as its place in a file, for each array."""
+    return replace(
+        picture,
+        frame=change(picture.frame),
+        truth={name: change(mask) for name, mask in picture.truth.items()},
+        company={name: change(image) for name, image in picture.company.items()},
+        known=None if picture.known is None else change(picture.known),
+    )

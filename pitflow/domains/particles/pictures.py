@@ -18,7 +18,7 @@ from pitflow.frame import Image
 from pitflow.image_file import IMAGE_SUFFIXES, MASK_SUFFIX, masks_in, natural, read_image
 
 
-def read_pictures(folders: Sequence[Path]) -> list[Picture]:
+def read_pictures(folders: Sequence[Path], *, room: Path | None = None) -> list[Picture]:
     """Read all labelled pictures of some folders, in order of folder and name.
 
     Groups of which the same image is part, such as that of a copy in another folder, are one.
@@ -26,6 +26,12 @@ def read_pictures(folders: Sequence[Path]) -> list[Picture]:
     A folder with ``truth.json`` is the truth of a simulated recording, which lies beside that
     folder or in it. Any other folder holds images, each with its mask ``<name>_mask.png``
     (particles are not 0), and may hold folders of truth.
+
+    Parameters
+    ----------
+    room:
+        Folder in whose file system frames of recordings are kept until they are gone; None: in
+        memory.
 
     Raises
     ------
@@ -38,7 +44,7 @@ def read_pictures(folders: Sequence[Path]) -> list[Picture]:
             raise UserError("no such folder", where=folder, hint="--data takes folders")
         found = list(_read_tiles(folder))
         for truth in sorted({path.parent for path in folder.rglob("truth.json")}):
-            found += read_clip(truth)
+            found += read_clip(truth, room=room)
         if not found:
             raise UserError(
                 "holds nothing labelled",

@@ -85,7 +85,8 @@ def train_particles(
         If the data cannot be read or split, or mark no particle, the recipe cannot be followed, or
         ``out`` holds something else.
     """
-    pictures = read_pictures(data)
+    # Many more than memory holds; where the model will lie there is room.
+    pictures = read_pictures(data, room=_existing(out))
     for line in left_out(data):
         note(line)
     if not any(picture.truth["particle"].any() for picture in pictures):
@@ -121,6 +122,12 @@ def train_particles(
         card = finished_card(model.card, data, scores, command)
         save_checkpoint(plan.folder, model.network, card)
     return read_card(out)
+
+
+def _existing(folder: Path) -> Path:
+    """Return a folder if it is there, else the nearest above it that is."""
+    folder = folder.absolute()
+    return next(one for one in (folder, *folder.parents) if one.is_dir())
 
 
 @dataclass(frozen=True, slots=True)
