@@ -172,6 +172,7 @@ def test_a_command_without_arguments_shows_its_help(call: Call) -> None:
         shown = call(*arguments)
         assert shown.code == 2
         assert "Usage: pitflow" in shown.err + shown.out
+        assert "see pitflow" not in shown.err
 
 
 def test_the_package_is_the_command_too(tmp_path: Path) -> None:

@@ -76,6 +76,8 @@ def _refuse(error: Any) -> int:
     from pitflow.console import print_error
 
     said = error.format_message()
+    if not said:  # The help has been printed.
+        return 2
     if "\n" in said.strip():
         error.show()
         return 2
