@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from os.path import isdir
 from pathlib import Path
 from typing import Any
 
@@ -230,7 +231,7 @@ def write_report_again(folder: Path | str, progress: Progress | None = None) -> 
 
 def default_folder(video: Path) -> Path:
     """Return ``VIDEO.pitflow`` in the working directory."""
-    return Path(f"{called(video) if video.is_dir() else printable(video.stem)}.pitflow")
+    return Path(f"{called(video) if isdir(video) else printable(video.stem)}.pitflow")
 
 
 def parse_frames(text: str | None) -> tuple[int | None, int | None]:
