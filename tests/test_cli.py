@@ -474,10 +474,14 @@ def test_a_recording_that_may_not_be_read_does_not_keep_the_others(
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(video))
         return folder / "report.html"
 
+    def may_not_look(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
     monkeypatch.setattr("pitflow.run.run", run)
+    monkeypatch.setattr(Path, "is_dir", may_not_look)
     outcome = call("run", "locked.avi", "open.avi", "--segmenter", "change")
     assert outcome.code == 2
-    assert outcome.out.splitlines() == ["open.pitflow/report.html"]
+    assert outcome.out.splitlines() == [str(Path("open.pitflow", "report.html"))]
     assert [line for line in outcome.errors if "locked.avi" in line] == outcome.errors
 
 
