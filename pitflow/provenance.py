@@ -375,6 +375,12 @@ class RunFolder:
             ) from error
 
 
+def at_home(path: Path | str) -> Path:
+    """Return a path whose leading ``~`` is the home folder, as a shell would have made it."""
+    path = Path(path)
+    return path.expanduser() if path.parts[:1] == ("~",) else path
+
+
 def open_run(path: Path) -> RunFolder:
     """Open a run that exists.
 

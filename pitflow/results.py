@@ -20,7 +20,7 @@ from pitflow import schema
 from pitflow.config import Config, dump_config
 from pitflow.errors import UserError
 from pitflow.frame import Image
-from pitflow.provenance import Manifest, RunFolder, open_run
+from pitflow.provenance import Manifest, RunFolder, at_home, open_run
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -44,7 +44,7 @@ def open_results(folder: Path | str) -> Results:
     UserError
         If there is no run in the folder.
     """
-    return Results(open_run(Path(folder)))
+    return Results(open_run(at_home(folder)))
 
 
 class Results:

@@ -7,6 +7,7 @@ decides its result follows a key; from the key follow resume, invalidation and p
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pitflow.figure_process import FigureProcess
 from pitflow.provenance import (
     RunFolder,
     Stopwatch,
+    at_home,
     called,
     code_version,
     fingerprint,
@@ -166,7 +168,7 @@ def run(
     """
     from pitflow.segmenters import check_segmenter
 
-    video, folder = Path(video), None if folder is None else Path(folder)
+    video, folder = at_home(video), None if folder is None else at_home(folder)
     config, progress = lasting(config or Config()), progress or Silent()
     target = RunFolder(folder or default_folder(video))
     check_segmenter(config.segment)
@@ -216,7 +218,7 @@ def write_report_again(folder: Path | str, progress: Progress | None = None) -> 
     UserError
         If there is no run, or its measurements are not done.
     """
-    folder = Path(folder)
+    folder = at_home(folder)
     target = open_run(folder)
     if target.manifest.stages.get("measure", {}).get("state") != "done":
         raise UserError(
@@ -230,7 +232,10 @@ def write_report_again(folder: Path | str, progress: Progress | None = None) -> 
 
 def default_folder(video: Path) -> Path:
     """Return ``VIDEO.pitflow`` in the working directory."""
-    return Path(f"{called(video) if video.is_dir() else printable(video.stem)}.pitflow")
+    with suppress(PermissionError):
+        if video.is_dir():
+            return Path(f"{called(video)}.pitflow")
+    return Path(f"{printable(video.stem)}.pitflow")
 
 
 def parse_frames(text: str | None) -> tuple[int | None, int | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -172,6 +173,7 @@ def test_a_command_without_arguments_shows_its_help(call: Call) -> None:
         shown = call(*arguments)
         assert shown.code == 2
         assert "Usage: pitflow" in shown.err + shown.out
+        assert "see pitflow" not in shown.err
 
 
 def test_the_package_is_the_command_too(tmp_path: Path) -> None:
@@ -450,12 +452,48 @@ def test_an_option_that_changes_nothing_is_told(call: Call, clip: Path, quick: P
     assert [line.split(": ")[1] for line in told] == ["--no-gate", "--current-offset"]
 
 
-def test_a_full_disk_is_one_clear_line(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.ENOSPC, "make room"), (errno.EACCES, "who may read"), (errno.EROFS, "another place")],
+)
+def test_a_disk_that_refuses_is_one_clear_line(
+    call: Call, monkeypatch: pytest.MonkeyPatch, number: int, said: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), "clip.avi")
 
-    monkeypatch.setattr("pitflow.console.recordings.print_info", full)
-    assert_refused(call("info", "clip.avi"), "No space left", "make room")
+    monkeypatch.setattr("pitflow.console.recordings.print_info", refuse)
+    assert_refused(call("info", "clip.avi"), "clip.avi", os.strerror(number), said)
+
+
+def test_a_recording_that_may_not_be_read_does_not_keep_the_others(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(video: Path, folder: Path, *_: object, **__: object) -> Path:
+        if video.stem == "locked":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(video))
+        return folder / "report.html"
+
+    def may_not_look(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr("pitflow.run.run", run)
+    monkeypatch.setattr(Path, "is_dir", may_not_look)
+    outcome = call("run", "locked.avi", "open.avi", "--segmenter", "change")
+    assert outcome.code == 2
+    assert outcome.out.splitlines() == [str(Path("open.pitflow", "report.html"))]
+    assert [line for line in outcome.errors if "locked.avi" in line] == outcome.errors
+
+
+def test_a_simulation_that_cannot_be_written_is_one_clear_line(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("pitflow.simulate.output._VideoWriter.write", refuse)
+    outcome = call("simulate", "locked.avi", "--frames", "1", "--size", "32x32", "--pits", "0")
+    assert_refused(outcome, "locked.avi", os.strerror(errno.EACCES))
 
 
 def test_a_damaged_table_says_what_to_do(call: Call, small_run: Path) -> None:

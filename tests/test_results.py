@@ -245,3 +245,13 @@ def test_what_a_notebook_calls_takes_paths_as_text(moved: Path, tmp_path: Path) 
     groups.write_text("run,concentration_mM\nmoved.pitflow,10\n")
     compare([str(moved)], str(tmp_path / "compared"), groups=str(groups))
     assert (tmp_path / "compared" / "compare.html").is_file()
+
+
+def test_a_tilde_is_the_home_folder(moved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(moved.parent))
+    monkeypatch.setenv("USERPROFILE", str(moved.parent))
+    monkeypatch.chdir(moved)
+    assert open_results("~/moved.pitflow").folder == moved
+    with pytest.raises(UserError, match=str(moved.parent / "no.avi")):
+        run("~/no.avi", "~/no.pitflow")
+    assert not Path("~").exists()

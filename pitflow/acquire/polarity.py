@@ -56,10 +56,15 @@ def places_to_look(numbers: Sequence[int]) -> list[tuple[int, int, int]]:
 
 
 def count_movers(before: Frame, at: Frame, after: Frame) -> Movers:
-    """Return what is darker, and what is brighter, in a frame than in both others."""
+    """Return what is darker, and what is brighter, in a frame than in both others.
+
+    Frames shifted so far that they have nothing in common tell of none.
+    """
     here, *others = (_aligned(frame) for frame in (at, before, after))
     margin = 1 + int(max(np.abs(frame.shift).max() for frame in (before, at, after)) / 2)
     inside = slice(margin, -margin)
+    if not here[inside, inside].size:
+        return Movers(0, 0)
     differences = []
     for other in others:
         difference = (here - other)[inside, inside]

@@ -5,7 +5,6 @@ Nothing heavy is imported before a command needs it, so that ``--help`` answers 
 
 from __future__ import annotations
 
-import errno
 from typing import Any
 
 import typer
@@ -57,16 +56,12 @@ def main(arguments: list[str] | None = None) -> int:
         print_error(error)
         return 2
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        from pitflow.console import print_error
+        from pitflow.console import denied, print_error
 
-        full = UserError(
-            f"cannot be written ({error.strerror})",
-            where=error.filename or "the disk",
-            hint="make room; the same command goes on where it stopped",
-        )
-        print_error(full)
+        refusal = denied(error)
+        if refusal is None:
+            raise
+        print_error(refusal)
         return 2
     raise SystemExit(code if isinstance(code, int) else 0)
 
@@ -76,6 +71,8 @@ def _refuse(error: Any) -> int:
     from pitflow.console import print_error
 
     said = error.format_message()
+    if not said:  # The help has been printed.
+        return 2
     if "\n" in said.strip():
         error.show()
         return 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 import sys
 
@@ -11,6 +12,22 @@ from pitflow.errors import UserError
 def this_command() -> str:
     """Return the command line that is being carried out, for the card of what it makes."""
     return shlex.join(["pitflow", *sys.argv[1:]])
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def denied(error: OSError) -> UserError | None:
+    """Return what to do about a full disk or a lack of permission; None for any other error."""
+    where = error.filename or "the disk"
+    if error.errno in _FULL:
+        hint = "make room; the same command goes on where it stopped"
+        return UserError(f"cannot be written ({error.strerror})", where=where, hint=hint)
+    if error.errno in _FORBIDDEN:
+        hint = "change who may read and write it, or choose another place"
+        return UserError(f"cannot be used ({error.strerror})", where=where, hint=hint)
+    return None
 
 
 def print_error(error: UserError) -> None:

@@ -15,7 +15,7 @@ from rich.table import Table as RichTable
 
 from pitflow.compute import Compute, keep_freed_memory
 from pitflow.config import Config
-from pitflow.console import print_error
+from pitflow.console import denied, print_error
 from pitflow.console.bar import Bar
 from pitflow.errors import UserError
 from pitflow.provenance import open_run
@@ -49,6 +49,10 @@ def batch(
                 report = run(video, folder, config, compute, bar, overwrite=overwrite)
         except UserError as error:
             print_error(error)
+            failed += 1
+            continue
+        except PermissionError as error:
+            print_error(denied(error) or UserError(str(error), where=video))
             failed += 1
             continue
         except KeyboardInterrupt:

@@ -138,6 +138,8 @@ def open_writer(
         writer.close()
         _remove(path)
         partial.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror or error})", where=path) from error
     finally:
         _remove(partial)
 

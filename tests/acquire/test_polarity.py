@@ -55,6 +55,12 @@ def test_noise_does_not_move():
     assert movers(lambda t: GROUND, lambda t: 1) == Movers(0, 0)
 
 
+def test_frames_that_have_nothing_in_common_show_nothing_that_moves():
+    before, at = frame(0, GROUND), frame(8, GROUND)
+    after = Frame(16, at.image, shift=(170.0, 0.0))
+    assert count_movers(before, at, after) == Movers(0, 0)
+
+
 def test_most_of_many_must_be_bright():
     assert Movers(dark=5, bright=30).are_bright
     assert not Movers(dark=15, bright=30).are_bright
