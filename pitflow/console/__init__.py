@@ -9,13 +9,13 @@ import sys
 from pitflow.errors import UserError
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
 def this_command() -> str:
     """Return the command line that is being carried out, for the card of what it makes."""
     return shlex.join(["pitflow", *sys.argv[1:]])
-
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def denied(error: OSError) -> UserError | None:
