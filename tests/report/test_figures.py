@@ -102,6 +102,15 @@ def test_the_angle_runs_clockwise_on_the_screen(particle, expected):
     assert angle.draw_construction(axes(), (10, 10), particle, "red") == pytest.approx(expected)
 
 
+def test_the_horizontal_of_an_angle_is_named_within_the_picture():
+    ax = axes()
+    ax.set_xlim(0, 100)
+    ax.set_ylim(100, 0)
+    angle.draw_construction(ax, (85, 50), (45, 20), "#0072B2")
+    label = next(text for text in ax.texts if text.get_text() == "0°")
+    assert label.get_position()[0] < 95
+
+
 def test_the_angle_construction_uses_a_row_of_the_particles_table(run):
     made = drawn(angle.make(run))
     rows = run.tracks[(run.tracks["frame"] == made["frame"]) & (run.tracks["pit"] == made["pit"])]
