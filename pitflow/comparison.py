@@ -124,7 +124,7 @@ def compare(
         runs,
         pits,
         tests,
-        findings(runs, tests),
+        findings(runs, pits, tests),
         [
             *shared_recordings({run.run: run.recording for run in loaded}),
             *warnings(runs, pits, tests),

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
-import jinja2
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -16,6 +14,7 @@ from pitflow.lag import ALPHA
 from pitflow.report.compare_words import WORDS
 from pitflow.report.data import Floats
 from pitflow.report.figures.compare import draw_polar, draw_quantities, group_colours
+from pitflow.report.page import fill_template
 from pitflow.report.panel import Embedded, render
 from pitflow.report.style import RC
 from pitflow.report.words import angle, p_value, signed, significant
@@ -81,11 +80,8 @@ def write_comparison(sources: Sources, folder: Path) -> Path:
                 shown.append((title, made, None))
             else:
                 shown.append((title, made.caption, render(made, folder / name, svg=True)))
-    text = files("pitflow.report").joinpath("compare.html.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    html = environment.from_string(text).render(
+    html = fill_template(
+        "compare.html.j2",
         findings=sources.findings,
         warnings=sources.warnings,
         figures=shown,

@@ -33,7 +33,7 @@ UNITS = {
 }
 
 
-def findings(runs: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
+def findings(runs: pd.DataFrame, pits: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
     """Return the findings as sentences, most important first."""
     labels = list(dict.fromkeys(runs["label"]))
     n_pits = int(runs["n_pits"].sum())
@@ -43,18 +43,29 @@ def findings(runs: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
             f"{count(int(runs['n_ejected'].sum()), 'particle')} ejected."
         )
     ]
-    preferring, seen = int(runs["n_preferring"].sum()), int(runs["n_seen_round"].sum())
-    if seen:
-        which = "" if seen == n_pits else " that are seen on all sides"
-        sentences.append(
-            f"{preferring} of {count(seen, 'pit')}{which} eject{'s' if preferring == 1 else ''} in "
-            f"a preferred direction (q ≤ {ALPHA:g} within their run)."
-        )
+    sentences += _preferring(pits)
     sentences += _split(runs)
     sentences += _differences(tests)
     sentences += _trends(tests)
     sentences += _directions(tests)
     return sentences + _lags(runs)
+
+
+def _preferring(pits: pd.DataFrame) -> list[str]:
+    """Say how many pits prefer a direction, of those tested that are seen on all sides."""
+    tested = pits[pits["rayleigh_q"].notna()] if len(pits) else pits
+    seen = tested[seen_all_round(tested)]
+    if seen.empty:
+        return []
+    found = int((seen["rayleigh_q"] <= ALPHA).sum())
+    which = "" if len(seen) == len(tested) else " that are seen on all sides"
+    return [
+        (
+            f"{found} of {count(len(seen), 'tested pit')}{which} "
+            f"eject{'s' if found == 1 else ''} in a preferred direction (q ≤ {ALPHA:g} within "
+            "their run)."
+        )
+    ]
 
 
 def warnings(runs: pd.DataFrame, pits: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
@@ -105,7 +116,7 @@ def warnings(runs: pd.DataFrame, pits: pd.DataFrame, tests: pd.DataFrame) -> lis
         if runs[name].min() < runs[name].max():
             told.append(
                 f"The runs have different {words} ({runs[name].min():g} to {runs[name].max():g}); "
-                "quantities are in um and s, but what can be seen differs."
+                "quantities are in µm and s, but what can be seen differs."
             )
     return told
 
@@ -269,7 +280,7 @@ def _lags(runs: pd.DataFrame) -> list[str]:
     against = f"; in {opposite} of these they are opposite (r < 0)" if opposite else ""
     return [
         (
-            f"In {len(evident)} of {count(len(tested), 'run')} the directions of growth and "
+            f"In {len(evident)} of {count(len(tested), 'tested run')} the directions of growth and "
             f"ejection go together (q ≤ {ALPHA:g}, p adjusted over the runs), with a lag of {span};"
             f" positive: ejection is later{against}."
         )

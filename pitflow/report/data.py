@@ -172,6 +172,11 @@ class ReportData:
         return float(self._state(frame)[0])
 
 
+def there_from_the_start(data: ReportData, pits: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Return which pits are there in the first analysed frame, so that their onset is not seen."""
+    return np.asarray(ints(pits, "onset_frame") <= data.tables["frames"]["frame"].min())
+
+
 def by_pit(table: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame]]:
     """Yield every pit in a table with its rows, in order of the pits."""
     for pit in np.unique(ints(table, "pit")):

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from pitflow.lag import ALPHA, find_lag
-from pitflow.report.data import ReportData
+from pitflow.report.data import ReportData, there_from_the_start
 from pitflow.report.style import pit_colour
 from pitflow.report.words import angle_interval, p_value, significant
+
+FEWEST_FOR_DIRECTIONS = 8
+"""Particles below which the directions of a pit are not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,9 @@ def headings(data: ReportData) -> tuple[tuple[str, str], ...]:
 def pit_rows(data: ReportData) -> list[PitRow]:
     """Return one row per pit, in order of their numbers."""
     rows = []
-    for _, row in data.tables["pits"].sort_values("pit").iterrows():
+    pits = data.tables["pits"].sort_values("pit")
+    from_start = there_from_the_start(data, pits)
+    for (_, row), was_there in zip(pits.iterrows(), from_start, strict=True):
         pit = int(row["pit"])
         answer = find_lag(data.tables["correlation"], pit)
         lag = (
@@ -52,6 +59,9 @@ def pit_rows(data: ReportData) -> list[PitRow]:
         # A preference may be significant and yet be told by no single direction.
         preferring = float(row["rayleigh_q"]) <= ALPHA
         modes = "not told" if preferring and row["n_modes"] < 1 else str(int(row["n_modes"]))
+        if row["n_ejected"] < FEWEST_FOR_DIRECTIONS:
+            modes = "–"
+        length = float(row["resultant_length"])
         direction = angle_interval(
             *(float(row[f"mean_angle_{end}deg"]) for end in ("", "lo_", "hi_"))
         )
@@ -61,12 +71,12 @@ def pit_rows(data: ReportData) -> list[PitRow]:
                 (
                     str(pit),
                     f"{row['x']:.0f}, {row['y']:.0f}",
-                    f"{data.seconds(int(row['onset_frame'])):.1f}",
+                    f"{'≤ ' if was_there else ''}{data.seconds(int(row['onset_frame'])):.1f}",
                     significant(float(row["area_um2"])),
                     "growing" if row["is_stable"] else "stopped",
                     f"{int(row['n_ejected'])}",
                     direction,
-                    significant(float(row["resultant_length"])),
+                    f"{length:.2f}" if np.isfinite(length) else "–",
                     p_value(float(row["rayleigh_q"]), "").strip().removeprefix("= "),
                     modes,
                     lag,

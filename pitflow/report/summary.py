@@ -7,7 +7,7 @@ import pandas as pd
 
 from pitflow.lag import ALPHA, find_lag
 from pitflow.report.current_answer import current_findings
-from pitflow.report.data import ReportData, floats, ints
+from pitflow.report.data import Floats, ReportData, floats, ints, there_from_the_start
 from pitflow.report.lag import in_words
 from pitflow.report.words import angle_interval, count, listing, p_value, significant
 from pitflow.visible import seen_all_round
@@ -29,7 +29,7 @@ def _recording(data: ReportData) -> str:
     ]
     field = f"{width * data.um_per_px / 1000:.2f} mm by {height * data.um_per_px / 1000:.2f} mm"
     in_median = "" if data.even_fps else " in the median"
-    duration = f"({data.duration_s:.1f} s at {data.fps:g} frames per second{in_median})"
+    duration = f"({data.duration_s:.1f} s at {data.fps:.4g} frames per second{in_median})"
     opening = f"The recording has {count(len(frames), 'frame')} {duration}"
     if 0 < len(frames) < data.n_frames:
         first, last = int(frames["frame"].min()), int(frames["frame"].max())
@@ -52,19 +52,28 @@ def _pits(data: ReportData) -> list[str]:
     area = floats(pits, "area_um2")
     growing = int(pits["is_stable"].sum())
     first = int(pits["onset_frame"].min())
+    # Nothing tells when a pit began that is there in the first frame.
+    from_start = int(there_from_the_start(data, pits).sum())
+    since = f"{data.seconds(first):.1f} s (frame {first})"
     if len(pits) == 1:
         state = "is still growing" if growing else "is not seen to grow"
         return [
             (
-                f"1 pit was found, first seen at {data.seconds(first):.1f} s (frame {first}); its "
-                f"final area is {significant(area[0])} µm² and it {state} at the end."
+                "1 pit was found, "
+                f"{'there from the first frame on' if from_start else f'first seen at {since}'}; "
+                f"its final area is {significant(area[0])} µm² and it {state} at the end."
             )
         ]
     still = "none" if growing == 0 else "all" if growing == len(pits) else str(growing)
+    onset = (
+        f"{from_start} of them there from the first frame on"
+        if from_start
+        else f"the first at {since}"
+    )
     return [
         (
-            f"{len(pits)} pits were found, the first at {data.seconds(first):.1f} s (frame "
-            f"{first}); their final areas run from {significant(area.min())} to "
+            f"{len(pits)} pits were found, {onset}; "
+            f"their final areas run from {significant(area.min())} to "
             f"{significant(area.max())} µm², and {still} of them still "
             f"{'grows' if growing == 1 else 'grow'} at the end."
         )
@@ -110,35 +119,41 @@ def _directions(data: ReportData) -> list[str]:
 
 def _preference(pits: pd.DataFrame) -> list[str]:
     tested = pits[pits["rayleigh_q"].notna()].sort_values("rayleigh_q")
+    few = int((pits["rayleigh_q"].isna() & (pits["n_ejected"] > 0)).sum())
+    others = [f"{count(few, 'pit')} ejected too few particles to test for a preferred direction."]
     if tested.empty:
-        return []
-    preferring = tested[tested["rayleigh_q"] <= ALPHA].head(5).sort_values("pit")
+        return others if few else []
     found = int((tested["rayleigh_q"] <= ALPHA).sum())
-    of_all = count(len(tested), "tested pit")
-    if preferring.empty:
-        return [
-            (
-                f"Of {of_all}, none shows a preferred direction of ejection "
-                f"(smallest {p_value(float(tested['rayleigh_q'].iloc[0]), 'q')})."
-            )
-        ]
+    if found == 0:
+        smallest = p_value(float(tested["rayleigh_q"].iloc[0]), "q")
+        numbers = f"{smallest}, {count(int(tested['n_ejected'].sum()), 'particle')}"
+        sentence = (
+            f"The one tested pit shows no preferred direction of ejection ({numbers})."
+            if len(tested) == 1
+            else f"Of {len(tested)} tested pits, none shows a preferred direction of ejection "
+            f"(smallest {numbers} in all)."
+        )
+        return [sentence, *(others if few else [])]
+    shown = tested.head(min(found, 5)).sort_values("pit")
     named = [
-        f"pit {pit} towards {angle_interval(mean, low, high)}"
-        for pit, mean, low, high in zip(
-            ints(preferring, "pit"),
-            floats(preferring, "mean_angle_deg"),
-            floats(preferring, "mean_angle_lo_deg"),
-            floats(preferring, "mean_angle_hi_deg"),
-            strict=False,
+        f"pit {pit} towards {angle_interval(mean, low, high)} by {count(number, 'particle')}"
+        for pit, mean, low, high, number in zip(
+            ints(shown, "pit"),
+            floats(shown, "mean_angle_deg"),
+            floats(shown, "mean_angle_lo_deg"),
+            floats(shown, "mean_angle_hi_deg"),
+            ints(shown, "n_ejected").tolist(),
+            strict=True,
         )
     ]
-    if found > len(preferring):
-        named.append("others (see the table)")
+    if found > len(shown):
+        named.append("others, less clearly (see the table)")
     return [
         (
-            f"Of {of_all}, {found} eject{'s' if found == 1 else ''} in a "
+            f"Of {count(len(tested), 'tested pit')}, {found} eject{'s' if found == 1 else ''} in a "
             f"preferred direction (q ≤ {ALPHA:g}): {listing(named)}; 0° is right, 90° down."
         ),
+        *(others if few else []),
         *_hidden(tested[tested["rayleigh_q"] <= ALPHA].sort_values("pit")),
     ]
 
@@ -175,11 +190,7 @@ def _speed(data: ReportData) -> list[str]:
     speed = speed[np.isfinite(speed)]
     sentences = []
     if speed.size:
-        low, middle, high = np.percentile(speed, [25, 50, 75])
-        sentences.append(
-            f"Particles leave their pit at {significant(middle)} µm/s in the median "
-            f"(middle half {significant(low)} to {significant(high)} µm/s)."
-        )
+        sentences.append(_departure(speed))
     outliers = data.tables["outliers"]
     if not outliers.empty:
         number = outliers["particle"].nunique()
@@ -191,9 +202,23 @@ def _speed(data: ReportData) -> list[str]:
     return sentences
 
 
+def _departure(speed: Floats) -> str:
+    """Tell the speed at departure, of few particles without quartiles."""
+    number, middle = count(speed.size, "particle"), significant(float(np.median(speed)))
+    if speed.size == 1:
+        return f"{number} leaves its pit at {middle} µm/s."
+    few = speed.size < 5
+    low, high = np.percentile(speed, [0, 100] if few else [25, 75])
+    return (
+        f"{number} leave their pit at {middle} µm/s in the median "
+        f"({'' if few else 'middle half '}{significant(low)} to {significant(high)} µm/s)."
+    )
+
+
 def _where(data: ReportData) -> str:
     distance = floats(data.tables["outliers"], "distance_px")
-    if not np.isfinite(distance).any():
+    # The test tells the distance of those it rests on.
+    if not np.isfinite(distance).any() or not data.tables["clustering"].empty:
         return ""
     return (
         f", in the median {np.nanmedian(distance) * data.um_per_px:.0f} µm from the centre of the "

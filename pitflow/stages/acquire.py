@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pitflow.frame import Image
 
+_FAULTS = {"gap": "lost", "damaged": "damaged", "duplicate": "repeated"}
 _MOST_SATURATED = 0.05
 """More of a frame than a glint is."""
 _EVEN_INTERVALS = 1.2
@@ -70,7 +71,11 @@ def _doubts(frames: pd.DataFrame, reference: Image) -> list[str]:
     from pitflow.acquire.acquire import stray_frames
 
     bad = frames.loc[frames["quality"] != "ok", "quality"].value_counts()
-    doubts = [f"{quality} frames: {count}" for quality, count in bad.items()]
+    doubts = [
+        f"{words.count(number, 'frame')} {'is' if number == 1 else 'are'} {_FAULTS[str(quality)]}: "
+        "nothing is looked for there"
+        for quality, number in bad.items()
+    ]
     if strays := stray_frames(frames):
         doubts.append(
             f"the shift of {words.count(len(strays), 'frame')}, the first of them {strays[0]}, is "

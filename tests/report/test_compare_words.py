@@ -8,6 +8,8 @@ import pytest
 from pitflow.measure.compare import QUANTITIES
 from pitflow.report.compare_words import UNITS, WORDS, findings, warnings
 
+NO_PITS = pd.DataFrame()
+
 
 def run_table(sizes: list[int]) -> pd.DataFrame:
     """A summary of runs, so many of each concentration, with neither pits nor lags."""
@@ -41,7 +43,7 @@ def test_a_quantity_that_two_groups_have_is_told_beside_those_of_all() -> None:
         ("area_um2", "Mann-Whitney", "a / b", 0.01),
         ("lag_s", "Mann-Whitney", "a / c", 0.015),
     )
-    told = findings(run_table([2, 2, 2]), tests)[1]
+    told = findings(run_table([2, 2, 2]), NO_PITS, tests)[1]
     assert "lag of ejection behind growth (q = 0.015, a / c only)" in told
     assert "area" not in told
 
@@ -49,7 +51,7 @@ def test_a_quantity_that_two_groups_have_is_told_beside_those_of_all() -> None:
 def test_one_test_says_whether_directions_differ() -> None:
     def told(p: float) -> str:
         tests = table_of(("mean_angle_deg", "Watson-Williams", "a / b", p))
-        return findings(run_table([2, 2]), tests)[-1]
+        return findings(run_table([2, 2]), NO_PITS, tests)[-1]
 
     assert told(0.015).startswith("Directions of ejection differ between a / b (p = 0.015)")
     assert told(0.17).startswith("There is no evidence that different groups")
@@ -58,9 +60,9 @@ def test_one_test_says_whether_directions_differ() -> None:
 
 def test_a_lag_at_which_directions_are_opposite_is_told() -> None:
     runs = run_table([2, 2]).assign(lag_p=0.01, lag_s=0.4, lag_r=[0.5, 0.4, 0.6, 0.5])
-    assert findings(runs, table_of())[-1].endswith("positive: ejection is later.")
+    assert findings(runs, NO_PITS, table_of())[-1].endswith("positive: ejection is later.")
     runs.loc[1, "lag_r"] = -0.4
-    told = findings(runs, table_of())[-1]
+    told = findings(runs, NO_PITS, table_of())[-1]
     assert told.endswith("in 1 of these they are opposite (r < 0).")
 
 
@@ -96,5 +98,15 @@ def test_pits_at_the_edge_of_the_frame_are_named() -> None:
     told = [text for text in told if "edge of the frame" in text]
     assert len(told) == 1
     assert "a: 1." in told[0]
-    runs = run_table([4, 4]).assign(n_pits=3, n_seen_round=2, n_preferring=1)
-    assert "8 of 16 pits that are seen on all sides eject" in findings(runs, table_of())[1]
+
+
+def test_preferring_pits_are_counted_among_those_that_could_be_tested() -> None:
+    pits = pd.DataFrame(
+        {"rayleigh_q": [0.01, 0.4, 0.01, float("nan")], "visible_share": [1.0, 1.0, 0.6, 1.0]}
+    )
+    told = findings(run_table([4, 4]), pits, table_of())[1]
+    assert told.startswith("1 of 2 tested pits that are seen on all sides ejects in a preferred")
+    assert (
+        "2 of 3 tested pits eject in"
+        in findings(run_table([4, 4]), pits.assign(visible_share=1.0), table_of())[1]
+    )

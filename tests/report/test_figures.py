@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.figure import Figure
+from matplotlib.quiver import Quiver
 
 from pitflow.report.contents import SECTIONS
 from pitflow.report.data import ReportData
@@ -17,6 +18,7 @@ from pitflow.report.example import example_track
 from pitflow.report.figures import (
     angle,
     correlation,
+    electrochemistry,
     flow,
     focus,
     growth,
@@ -100,6 +102,15 @@ def test_the_angle_runs_clockwise_on_the_screen(particle, expected):
     assert angle.draw_construction(axes(), (10, 10), particle, "red") == pytest.approx(expected)
 
 
+def test_the_horizontal_of_an_angle_is_named_within_the_picture():
+    ax = axes()
+    ax.set_xlim(0, 100)
+    ax.set_ylim(100, 0)
+    angle.draw_construction(ax, (85, 50), (45, 20), "#0072B2")
+    label = next(text for text in ax.texts if text.get_text() == "0°")
+    assert label.get_position()[0] < 95
+
+
 def test_the_angle_construction_uses_a_row_of_the_particles_table(run):
     made = drawn(angle.make(run))
     rows = run.tracks[(run.tracks["frame"] == made["frame"]) & (run.tracks["pit"] == made["pit"])]
@@ -160,6 +171,12 @@ def test_polar_plots_are_limited_and_say_so(run):
     made = polar.make(few)
     assert len(drawn(made)) == 2
     assert "1 more pit" in made.caption
+    pits = run.tables["pits"].assign(n_ejected=[1, 2, 0], rayleigh_p=np.nan)
+    made = polar.make(dataclasses.replace(run, tables={**run.tables, "pits": pits}))
+    assert "No particle could be traced back to 1 further pit." in made.caption
+    words = [text.get_text() for text in made.figure.texts]
+    assert "Pit 0: 1 particle" in words
+    assert all(text.endswith("too few for a test") for text in words[1::2])
 
 
 def test_growth_strip_steps_by_equal_areas(run):
@@ -197,6 +214,29 @@ def test_correlation_answers_in_words(run):
     np.testing.assert_allclose(drawn(made)["r"], table["r"])
 
 
+def test_the_lag_axis_ends_where_nothing_could_be_compared(run):
+    table = run.tables["correlation"]
+    near = table.assign(r=table["r"].where(table["lag"].abs() <= 12))
+    made = correlation.make(dataclasses.replace(run, tables={**run.tables, "correlation": near}))
+    assert [ax.get_xlim() for ax in made.figure.axes] == [(-12, 12)] * 2
+
+
+def test_a_rate_is_not_drawn_where_it_is_not_known(run):
+    current = run.tables["current"]
+    known = current["frame"] < 30
+    short = current.assign(ejections_per_s=current["ejections_per_s"].where(known))
+    made = electrochemistry.make(dataclasses.replace(run, tables={**run.tables, "current": short}))
+    ax = next(ax for ax in made.figure.axes if ax.get_ylabel().startswith("ejections"))
+    np.testing.assert_array_equal(np.isfinite(ax.lines[0].get_ydata()), known)
+
+
+def test_a_small_frame_has_no_second_picture_of_itself(make, run):
+    assert len(overview.make(run).figure.axes) == 2
+    made = overview.make(make(n_pits=1, shape=(100, 130), per_pit=3))
+    assert len(made.figure.axes) == 1
+    assert "Right:" not in made.caption
+
+
 def test_every_track_is_one_line_in_its_pits_colour(run):
     ax = axes()
     made = trajectories.draw_trajectories(ax, run, (0.0, 0.0))
@@ -218,6 +258,27 @@ def test_flow_draws_every_cell_and_the_constant_speed(run):
     for _, mean in made["radial"].values():
         # A ring or two hold bursts.
         np.testing.assert_allclose(np.quantile(mean, [0.0, 0.8]), 2.0 * 0.48 * 15, rtol=0.05)
+
+
+def test_no_arrow_of_the_flow_is_cut_and_no_empty_axes_are_drawn(make, run):
+    small = flow.make(make(n_pits=1, shape=(90, 120), per_pit=3))
+    assert len(small.figure.axes) == 1
+    assert "no speed is drawn over the distance" in small.caption
+    for ax in (small.figure.axes[0], flow.make(run).figure.axes[0]):
+        arrows = next(c for c in ax.collections if isinstance(c, Quiver))
+        along = np.column_stack([arrows.U, arrows.V]) / arrows.scale / 2
+        for ends in (arrows.XY - along, arrows.XY + along):
+            assert (ends >= [min(ax.get_xlim()) - 1e-9, min(ax.get_ylim()) - 1e-9]).all()
+            assert (ends <= [max(ax.get_xlim()) + 1e-9, max(ax.get_ylim()) + 1e-9]).all()
+
+
+def test_the_curves_over_distance_say_of_which_pits_they_are(run):
+    assert "of each pit over" in flow.make(run).caption
+    pits = pd.concat(
+        [run.tables["pits"].assign(pit=[3 * k, 3 * k + 1, 3 * k + 2]) for k in range(4)]
+    )
+    many = dataclasses.replace(run, tables={**run.tables, "pits": pits})
+    assert "of each of the 10 pits that ejected most" in flow.make(many).caption
 
 
 def test_a_particle_counts_once_in_a_ring_and_thin_rings_are_left_out():

@@ -97,7 +97,7 @@ def test_the_page_states_the_findings(written):
     assert "Ejection follows the current by 5 frames (0.33 s)" in html
     assert "no evidence that the growth of pits goes with the current" in html
     assert "1 transient of the current with 200 nC of charge" in html
-    assert "frames 21 and 22 are lost" in html
+    assert "Frames 21 and 22 are lost" in html
     assert "2 lost frames and 1 damaged frame" in html
     assert "height of the particles is not given" in html
     assert "nan" not in re.sub(r'src="[^"]*"', "", html).lower().replace("finance", "")
@@ -173,6 +173,15 @@ def test_flights_count_by_what_is_left_of_p_over_all_of_them(make):
 def test_no_markup_is_left_in_the_words(written, empty_run, tmp_path):
     for html in (written[1], write_report(empty_run, tmp_path).read_text(encoding="utf-8")):
         assert not [text for text in texts(html) if "`" in text or "**" in text]
+
+
+def test_remarks_of_the_stages_are_sentences(empty_run, tmp_path):
+    provenance = {**empty_run.provenance, "notes": ["no rate: 15 assumed"], "warnings": ["dark."]}
+    data = dataclasses.replace(empty_run, provenance=provenance, config=BRIEF)
+    html = write_report(data, tmp_path).read_text(encoding="utf-8")
+    assert html.startswith("<!DOCTYPE html>")
+    assert "<li>No rate: 15 assumed.</li>" in html
+    assert "<li>Dark.</li>" in html
 
 
 def test_text_from_outside_is_escaped(empty_run, tmp_path):

@@ -30,3 +30,16 @@ def test_the_interval_is_the_one_that_was_asked_for(run):
     provenance = {**run.provenance, "config": dump_config(config)}
     data = dataclasses.replace(run, provenance=provenance)
     assert ("mean direction", "90 % interval") in headings(data)
+
+
+def test_of_few_particles_no_number_of_directions_is_told_and_lengths_have_two_digits(run):
+    pits = run.tables["pits"].assign(
+        n_ejected=[3, 20, 20], n_modes=[0, 0, 1], rayleigh_q=0.3, resultant_length=[0.5, 0.0098, 1]
+    )
+    data = dataclasses.replace(run, tables={**run.tables, "pits": pits})
+    assert cells(data, "directions") == ["–", "0", "1"]
+    assert cells(data, "R") == ["0.50", "0.01", "1.00"]
+
+
+def test_the_onset_of_a_pit_that_is_there_from_the_start_is_a_bound(run):
+    assert cells(run, "onset") == ["≤ 0.0", "0.1", "0.3"]

@@ -27,6 +27,7 @@ def test_rounding():
         "0", "0.012", "1.3", "13", "1,260",
     ]  # fmt: skip
     assert significant(float("nan")) == "–"
+    assert significant(-0.184) == "−0.18"
 
 
 def test_p_values():

@@ -24,8 +24,11 @@ def draw_construction(
     angle = float(np.degrees(np.arctan2(py - y, px - x)) % 360)
     distance = float(np.hypot(px - x, py - y))
     around = np.radians(np.linspace(0, angle, 90))
+    left, right = ax.get_xlim()
+    # The label of the horizontal stays in view where the pit is near the right edge.
+    end = min(x + 1.15 * distance, right - 0.08 * (right - left))
     for ink, width in (("white", 3.6), (None, 1.6)):
-        ax.plot([x, x + 1.15 * distance], [y, y], color=ink or INK, lw=width)
+        ax.plot([x, end], [y, y], color=ink or INK, lw=width)
         ax.plot([x, px], [y, py], color=ink or colour, lw=width)
         radius = 0.45 * distance
         ax.plot(
@@ -46,7 +49,7 @@ def draw_construction(
         va="center",
         fontsize=13,
     )
-    on_image(ax, x + 1.17 * distance, y, "0°", INK, va="center", fontsize=11)
+    on_image(ax, end + 0.01 * (right - left), y, "0°", INK, va="center", fontsize=11)
     return angle
 
 

@@ -18,6 +18,8 @@ from pitflow.report.data import Floats, floats
 from pitflow.report.figures.polar import BIN_DEG, shares
 from pitflow.report.panel import Panel
 from pitflow.report.style import BAND, FAINT, INK, PIT_COLOURS, WIDTH_IN, new_figure
+from pitflow.report.words import count
+from pitflow.visible import seen_all_round
 
 PITS_PER_ROW = 8
 _LEFT_IN, _CELL_IN = 1.75, 1.02
@@ -48,6 +50,7 @@ def draw_polar(
         own = pits[(pits["run"] == run["run"]) & (pits["n_ejected"] > 0)]
         known = [angles.get((run["run"], int(pit)), _NONE).size > 0 for pit in own["pit"]]
         own = own[np.array(known, dtype=bool)]
+        own = own.assign(is_seen_round=seen_all_round(own))
         best = own.sort_values("n_ejected", ascending=False, kind="stable").head(PITS_PER_ROW)
         hidden += len(own) - len(best)
         shown.append((run, best.sort_values("pit")))
@@ -85,11 +88,11 @@ def draw_polar(
         "Directions of departure of every pit, one angle per particle: 0° right, 90° down, as on "
         f"the screen; sectors of {BIN_DEG}°. The area of a sector is its share of the pit's "
         "particles, on one scale for all. The line points in the mean direction and is as long as "
-        "the resultant R (1: the circle); filled dark where the preference is significant (q ≤ "
-        f"{ALPHA:g} within the run). Below each: pit, particles."
+        "the resultant R (1: the circle); dark where the preference is significant (q ≤ "
+        f"{ALPHA:g} within the run) and the pit is seen on all sides. Below each: pit, particles."
     )
     if hidden:
-        caption += f" {hidden} pits with fewer ejections are in the table of pits only."
+        caption += f" pits.csv holds {count(hidden, 'more pit')} with as many ejections or fewer."
     return Panel(figure, caption, drawn={"pits": sum(len(own) for _, own in shown), "top": top})
 
 
@@ -156,6 +159,9 @@ def _draw_groups(
         # Lags are shown where they are evident only.
         text = "no evident lag" if name == "lag_s" else "nothing measured"
         ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", color=FAINT)
+        ax.yaxis.set_ticks([])
+    else:
+        ax.yaxis.set_major_locator(MaxNLocator(5))
     ax.set_xlim(-0.6, len(order) - 0.4)
     many = len(order) > 6 or max(map(len, order)) > 8
     ax.set_xticks(
@@ -165,7 +171,6 @@ def _draw_groups(
         ha="right" if many else "center",
         fontsize=7.5,
     )
-    ax.yaxis.set_major_locator(MaxNLocator(5))
     if number and name in _SIGNED:
         ax.axhline(0, color=FAINT, lw=0.8, zorder=1)
     elif number:
@@ -189,7 +194,7 @@ def _draw_rose(
     mean, length = float(pit["mean_angle_deg"]), float(pit["resultant_length"])
     if np.isfinite(mean) and np.isfinite(length):
         turn = np.radians(mean)
-        clear = bool(pit["rayleigh_q"] <= ALPHA)
+        clear = bool(pit["rayleigh_q"] <= ALPHA and pit["is_seen_round"])
         ax.plot(
             [x, x + _RADIUS * length * np.cos(turn)],
             [y, y + _RADIUS * length * np.sin(turn)],

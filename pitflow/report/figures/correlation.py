@@ -44,7 +44,8 @@ def draw_correlation(
             color=ALARM,
             fontweight="bold",
         )
-    ax.set_xlim(lag[0], lag[-1])
+    compared = lag[np.isfinite(r)]
+    ax.set_xlim(compared[0], compared[-1])
     ax.margins(y=0.14)
     ax.set_xlabel("lag (frames)")
     ax.set_ylabel("correlation r")
@@ -80,6 +81,8 @@ def make(data: ReportData) -> Panel | str:
     """Draw the pooled correlation, or that of the only pit, and the clearest lag of each pit."""
     table = data.tables["correlation"]
     pits = sorted({int(pit) for pit in table.loc[table["r"].notna(), "pit"]})
+    if data.tables["pits"].empty:
+        return "No pit was found, so there is no growth to compare with ejection."
     if not pits:
         return in_words(None, data.even_fps)
     main = pits[0]
@@ -108,7 +111,8 @@ def make(data: ReportData) -> Panel | str:
         "allows for having searched all of them."
     )
     if several:
-        draw_pits(figure.add_axes((0.67, 0.14, 0.3, 0.72)), own, int(np.abs(drawn["lag"]).max()))
+        limit = int(table.loc[table["r"].notna(), "lag"].abs().max())
+        draw_pits(figure.add_axes((0.67, 0.14, 0.3, 0.72)), own, limit)
         figure.axes[-1].set_title("Each pit by itself", loc="left")
         caption += (
             " Right: the lag at which the correlation of each pit is clearest; filled where "

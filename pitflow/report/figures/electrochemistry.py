@@ -95,10 +95,11 @@ def make(data: ReportData) -> Panel | str:
     )
     return Panel(
         figure,
-        f"{words} The lines over the rates are averages over a third of a second.{shaded} Below: "
-        "correlation of what varies faster than the range of lags; right of the dashed line the "
-        "current comes first. Inside the grey band a single lag is what unrelated series of the "
-        "same kind give; p is for the lag that stands out most, over all lags.".strip(),
+        f"{words} The lines over the rates are their averages (Gaussian, sigma a third of a "
+        f"second).{shaded} Below: correlation of what varies faster than the range of lags; right "
+        "of the dashed line the current comes first. Inside the grey band a single lag is what "
+        "unrelated series of the same kind give; p is for the lag that stands out most, over all "
+        "lags.".strip(),
         drawn=drawn,
     )
 
@@ -119,11 +120,11 @@ def _draw_current(ax: Axes, data: ReportData, current: pd.DataFrame, time: Float
 
 
 def _draw_rate(ax: Axes, time: Floats, rate: Floats, fps: float, colour: str) -> None:
-    """Draw a rate per frame, and its average over a third of a second where it is known."""
+    """Draw a rate per frame, and its running average where it is known."""
     ax.fill_between(time, rate, color=colour, alpha=0.25, lw=0, step="mid")
     known = np.isfinite(rate)
     width = max(fps / 3, 1.0)
     total = gaussian_filter1d(np.where(known, rate, 0.0), width, mode="nearest")
     share = gaussian_filter1d(known.astype(np.float64), width, mode="nearest")
-    ax.plot(time, np.where(share > 0, total / np.maximum(share, 1e-9), np.nan), color=colour)
+    ax.plot(time, np.where(known, total / np.maximum(share, 1e-9), np.nan), color=colour)
     ax.set_ylim(0, None)

@@ -11,11 +11,12 @@ from matplotlib.collections import EllipseCollection
 
 from pitflow.report.data import Floats, Ints, ReportData, floats, ints
 from pitflow.report.panel import Panel
-from pitflow.report.style import FAINT, new_figure, pit_colour, pit_colours, round_below
+from pitflow.report.style import new_figure, pit_colour, pit_colours, round_below
 from pitflow.report.words import significant
 
 RINGS = 25
 FEWEST = 5
+MOST_CURVES = 10
 
 
 def draw_field(ax: Axes, data: ReportData) -> dict[str, Any]:
@@ -33,6 +34,7 @@ def draw_field(ax: Axes, data: ReportData) -> dict[str, Any]:
     speed = np.hypot(vx, vy)
     strongest = float(np.percentile(speed, 95)) or 1.0
     cell = _spacing(x, y)
+    scale = strongest / (1.2 * cell)
     arrows = ax.quiver(
         x,
         y,
@@ -41,14 +43,22 @@ def draw_field(ax: Axes, data: ReportData) -> dict[str, Any]:
         color=pit_colours(ints(flow, "domain")),
         angles="xy",
         scale_units="xy",
-        scale=strongest / (1.2 * cell),
+        scale=scale,
         width=0.0035,
         headwidth=4,
         pivot="mid",
     )
     key = float(significant(strongest, 1).replace(",", ""))
+    place = ax.get_position(original=True)
     ax.quiverkey(
-        arrows, 0.82, 1.03, key, f"{key:g} µm/s", labelpos="E", coordinates="axes", color="black"
+        arrows,
+        place.x0 + 0.82 * place.width,
+        place.y1 + 0.14 / ax.figure.get_figure(root=True).get_figheight(),
+        key,
+        f"{key:g} µm/s",
+        labelpos="E",
+        coordinates="figure",
+        color="black",
     )
     pits = data.tables["pits"]
     diameter = 2 * np.sqrt(floats(pits, "area_um2") / np.pi)
@@ -66,8 +76,10 @@ def draw_field(ax: Axes, data: ReportData) -> dict[str, Any]:
             zorder=4,
         )
     )
-    ax.set_xlim(0, data.shape[1] * um)
-    ax.set_ylim(data.shape[0] * um, 0)
+    ends_x = np.concatenate([[0, data.shape[1] * um], x - vx / scale / 2, x + vx / scale / 2])
+    ends_y = np.concatenate([[0, data.shape[0] * um], y - vy / scale / 2, y + vy / scale / 2])
+    ax.set_xlim(ends_x.min(), ends_x.max())
+    ax.set_ylim(ends_y.max(), ends_y.min())
     ax.set_aspect("equal")
     ax.set_xlabel("x (µm)")
     ax.set_ylabel("y, down (µm)")
@@ -117,8 +129,6 @@ def draw_radial(
             columnspacing=0.9,
             handlelength=1.1,
         )
-    else:
-        ax.text(0.5, 0.5, "too few speeds", ha="center", transform=ax.transAxes, color=FAINT)
     return curves
 
 
@@ -156,17 +166,30 @@ def make(data: ReportData) -> Panel | str:
     reach = float(np.nanmax(known, initial=1.0)) * data.um_per_px
     ring_um = 2 * round_below(reach / RINGS)
     drawn["radial"] = draw_radial(
-        radial, data, sorted(int(p) for p in pits["pit"].head(10)), ring_um
+        radial, data, sorted(int(p) for p in pits["pit"].head(MOST_CURVES)), ring_um
     )
     radial.set_title("Speed over distance", loc="left")
+    of_whom = (
+        f"each of the {MOST_CURVES} pits that ejected most"
+        if len(pits) > MOST_CURVES
+        else "each pit"
+    )
+    over_distance = (
+        f"Right: mean speed of the particles of {of_whom} over their distance from its centre, in "
+        f"rings of {ring_um:g} µm with at least {FEWEST} particles, each counting once in a ring; "
+        "dashed: the fit v0 / (1 + r / half), whose numbers are in tables/pits.parquet."
+    )
+    if not drawn["radial"]:
+        radial.remove()
+        over_distance = (
+            f"No pit has {FEWEST} particles in each of two rings around it, so no speed is drawn "
+            "over the distance from it."
+        )
     return Panel(
         figure,
         f"Left: mean velocity in cells of {data.parameters.measure.flow.cell_px:g} px; the colour "
         "is the pit whose particles prevail there (grey: none), so the line where two colours meet "
-        "is where two flow domains meet. Discs: the final pits. Right: mean speed of each pit's "
-        f"particles over their distance from its centre, in rings of {ring_um:g} µm with at least "
-        f"{FEWEST} particles, each counting once in a ring; dashed: the fit v0 / (1 + r / half), "
-        "whose numbers are in tables/pits.parquet.",
+        "is where two flow domains meet. Discs: the final pits. " + over_distance,
         drawn=drawn,
     )
 

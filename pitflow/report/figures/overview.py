@@ -15,6 +15,7 @@ from pitflow.report.outline import Outline, pit_outlines
 from pitflow.report.panel import Panel
 from pitflow.report.style import (
     INK,
+    PIT_COLOURS,
     new_figure,
     on_image,
     pit_colour,
@@ -102,9 +103,10 @@ def make(data: ReportData) -> Panel | str:
     frame = busiest_frame(data)
     image = data.frame_at(frame)
     pit = busiest_pit(data)
+    zoom = None if pit is None else _around(data, frame, pit)
     height, width = data.shape
-    wide_in = 5.7 * min(width / height, 1.0) if pit is not None else 7.0
-    tall_in = max(wide_in * height / width, 4.2 if pit is not None else 0.0) + 0.3
+    wide_in = 5.7 * min(width / height, 1.0) if zoom is not None else 7.0
+    tall_in = max(wide_in * height / width, 4.2 if zoom is not None else 0.0) + 0.3
     figure = new_figure(tall_in)
     tall = 1 - 0.28 / tall_in
     ax = figure.add_axes((0.0, 0.0, wide_in / 10, tall))
@@ -125,6 +127,8 @@ def make(data: ReportData) -> Panel | str:
     caption += f"{count(pits, 'pit')} and {count(particles, 'tracked particle')}."
     if pits:
         caption += " Every pit, outlined and numbered, keeps its colour and number on this page."
+    if pits > len(PIT_COLOURS):
+        caption += f" Colours come again after {len(PIT_COLOURS)} pits."
     if particles:
         caption += (
             " Tracked particles are circled in the colour of the pit they came from (grey: no "
@@ -132,11 +136,7 @@ def make(data: ReportData) -> Panel | str:
         )
     if unlinked:
         caption += f" {unlinked} further detections belong to no track and are not drawn."
-    if pit is not None:
-        x, y = pit_centre(data, pit)
-        dx, dy = data.shift(frame)
-        half = float(np.clip(3.0 * pit_radius(data, pit) + 60, 80, 280))
-        zoom = window_around(x + dx, y + dy, half, data.shape)
+    if pit is not None and zoom is not None:
         left, right, bottom, top = zoom.extent
         ax.plot(
             [left, right, right, left, left],
@@ -151,3 +151,13 @@ def make(data: ReportData) -> Panel | str:
         merit = "which ejected most particles" if data.pit(pit)["n_ejected"] else "the largest"
         caption += f" Right: the surroundings of pit {pit}, {merit}."
     return Panel(figure, caption, photo=True, drawn=drawn)
+
+
+def _around(data: ReportData, frame: int, pit: int) -> Window | None:
+    """Return the window around a pit, or None where that is no smaller than half the frame."""
+    x, y = pit_centre(data, pit)
+    dx, dy = data.shift(frame)
+    half = float(np.clip(3.0 * pit_radius(data, pit) + 60, 80, 280))
+    zoom = window_around(x + dx, y + dy, half, data.shape)
+    is_smaller = zoom.width * zoom.height < 0.5 * data.shape[0] * data.shape[1]
+    return zoom if is_smaller else None

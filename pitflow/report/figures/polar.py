@@ -12,7 +12,7 @@ from matplotlib.projections.polar import PolarAxes
 from pitflow.report.data import Floats, ReportData
 from pitflow.report.panel import Panel
 from pitflow.report.style import FAINT, INK, new_figure, pit_colour
-from pitflow.report.words import angle_interval, p_value
+from pitflow.report.words import angle_interval, count, p_value
 
 BIN_DEG = 15
 GREY = "#c4c4c4"
@@ -127,7 +127,7 @@ def make(data: ReportData) -> Panel | str:
         figure.text(
             middle,
             upper,
-            f"Pit {pit}: {int(row['n_ejected'])} particles",
+            f"Pit {pit}: {count(int(row['n_ejected']), 'particle')}",
             ha="center",
             va="top",
             fontweight="bold",
@@ -149,10 +149,10 @@ def make(data: ReportData) -> Panel | str:
     if data.config.equal_area:
         caption += " The area of a sector, not its radius, is in proportion to its share."
     if hidden:
-        caption += f" {hidden} more pits, with fewer particles, are in the table only."
+        caption += f" The table holds {count(hidden, 'more pit')} with as many particles or fewer."
     quiet = len(pits) - len(active)
     if quiet:
-        caption += f" {quiet} pits ejected no particle that could be traced back to them."
+        caption += f" No particle could be traced back to {count(quiet, 'further pit')}."
     return Panel(figure, caption, drawn=drawn)
 
 
@@ -188,7 +188,6 @@ def _verdict(row: pd.Series) -> str:
     )
     if not np.isfinite(mean):
         return "too few for a mean direction"
-    return (
-        f"mean {angle_interval(mean, low, high)}, R = {row['resultant_length']:.2f}\n"
-        f"{p_value(float(row['rayleigh_p']))}, {p_value(float(row['rayleigh_q']), 'q')}"
-    )
+    p, q = float(row["rayleigh_p"]), float(row["rayleigh_q"])
+    tested = f"{p_value(p)}, {p_value(q, 'q')}" if np.isfinite(p) else "too few for a test"
+    return f"mean {angle_interval(mean, low, high)}, R = {row['resultant_length']:.2f}\n{tested}"

@@ -14,6 +14,7 @@ from pitflow.report.example import busiest_frame, busiest_pits, pit_centre, pit_
 from pitflow.report.panel import Panel
 from pitflow.report.style import new_figure, scale_bar
 from pitflow.report.window import Window, steel_limits, stretch, window_around
+from pitflow.report.words import listing
 
 PARTICLE_RGB = (213, 94, 0)
 PIT_RGB = (0, 114, 178)
@@ -125,7 +126,7 @@ def _caption(frame: int, pits: list[int], columns: int) -> str:
     several = len(pits) > 1
     where = "from the middle of the frame"
     if pits:
-        where = f"around pit{'s' if several else ''} {', '.join(map(str, pits))}"
+        where = f"around pit{'s' if several else ''} {listing([str(pit) for pit in pits])}"
     caption = (
         f"{'Crops' if several else 'A crop'} of frame {frame} {where}: the raw image and what the "
         "segmenter of this run makes of it (particles orange, pits blue)."

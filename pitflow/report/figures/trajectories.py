@@ -69,10 +69,12 @@ def make(data: ReportData) -> Panel | str:
         f"Paths of all {drawn['tracks']:,} tracked particles over the last good frame ({frame}), "
         "in "
         + (
-            f"the colour of their source pit; {drawn['no_source']:,} of them, in grey, could not "
-            "be traced back to a pit."
-            if drawn["no_source"]
-            else "the colour of their source pit."
+            "the colour of their source pit."
+            if not drawn["no_source"]
+            else "grey, for none of them could be traced back to a pit."
+            if drawn["no_source"] == drawn["tracks"]
+            else f"the colour of their source pit; {drawn['no_source']:,} of them, in grey, could "
+            "not be traced back to a pit."
         ),
         photo=True,
         drawn=drawn,
