@@ -8,7 +8,6 @@ import sys
 
 from pitflow.errors import UserError
 
-
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
