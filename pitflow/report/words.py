@@ -24,6 +24,11 @@ def significant(value: float, digits: int = 2) -> str:
     return f"{value:,.{decimals}f}".replace("-", "−")
 
 
+def sentence(text: str) -> str:
+    """Return a remark of the terminal as a sentence: it begins and ends as one."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+
+
 def signed(value: float) -> str:
     """Return a number with two decimals and a true minus sign."""
     return f"{value:.2f}".replace("-", "−")

@@ -9,7 +9,15 @@ import pytest
 from pitflow.lag import find_lag
 from pitflow.report.current_answer import clearest_lags
 from pitflow.report.lag import in_words
-from pitflow.report.words import angle, angle_interval, count, listing, p_value, significant
+from pitflow.report.words import (
+    angle,
+    angle_interval,
+    count,
+    listing,
+    p_value,
+    sentence,
+    significant,
+)
 
 
 def test_counts_and_lists():
@@ -20,6 +28,11 @@ def test_counts_and_lists():
         "a and b",
         "a, b and c",
     ]
+
+
+def test_remarks_become_sentences():
+    remarks = ("4 frames are lost", "the light flickers.")
+    assert [sentence(text) for text in remarks] == ["4 frames are lost.", "The light flickers."]
 
 
 def test_rounding():

@@ -157,6 +157,8 @@ def analyse_micrographs(
         If no image is given, two have the same name, ``out`` holds results of another call, or no
         image could be analysed.
     """
+    from pitflow.report.words import sentence
+
     paths = list_micrographs(images)
     _check(paths, out, overwrite)
     progress = progress or Silent()
@@ -205,7 +207,7 @@ def analyse_micrographs(
     (out / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     scale = _scale_words(record, len(micrographs))
     doubt = _doubt(unsure)
-    warnings = [f"{doubt[0].upper()}{doubt[1:]}."] if doubt else []
+    warnings = [sentence(doubt)] if doubt else []
     warnings += [str(error) for error in failed]
     page = _write_page(
         out / PAGE, pits, micrographs, shown, record, about | {"scale": scale}, warnings
