@@ -9,7 +9,7 @@ from pitflow.lag import ALPHA, find_lag
 from pitflow.report.current_answer import current_findings
 from pitflow.report.data import Floats, ReportData, floats, ints, there_from_the_start
 from pitflow.report.lag import in_words
-from pitflow.report.words import angle_interval, count, listing, p_value, significant
+from pitflow.report.words import FAULTS, angle_interval, count, listing, p_value, significant
 from pitflow.visible import seen_all_round
 
 
@@ -24,7 +24,7 @@ def _recording(data: ReportData) -> str:
     height, width = data.shape
     faults = [
         count(int((frames["quality"] == quality).sum()), f"{word} frame")
-        for quality, word in (("gap", "lost"), ("damaged", "damaged"), ("duplicate", "repeated"))
+        for quality, word in FAULTS.items()
         if (frames["quality"] == quality).any()
     ]
     field = f"{width * data.um_per_px / 1000:.2f} mm by {height * data.um_per_px / 1000:.2f} mm"

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+FAULTS = {"gap": "lost", "damaged": "damaged", "duplicate": "repeated"}
+"""What is wrong with a frame, by its ``quality``."""
+
 
 def count(number: int, singular: str) -> str:
     """Return "1 pit", "no pits", "1,204 particles"."""

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from pitflow.frame import Image
 
-_FAULTS = {"gap": "lost", "damaged": "damaged", "duplicate": "repeated"}
 _MOST_SATURATED = 0.05
 """More of a frame than a glint is."""
 _EVEN_INTERVALS = 1.2
@@ -72,8 +71,8 @@ def _doubts(frames: pd.DataFrame, reference: Image) -> list[str]:
 
     bad = frames.loc[frames["quality"] != "ok", "quality"].value_counts()
     doubts = [
-        f"{words.count(number, 'frame')} {'is' if number == 1 else 'are'} {_FAULTS[str(quality)]}: "
-        "nothing is looked for there"
+        f"{words.count(number, 'frame')} {'is' if number == 1 else 'are'} "
+        f"{words.FAULTS[str(quality)]}: nothing is looked for there"
         for quality, number in bad.items()
     ]
     if strays := stray_frames(frames):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -80,7 +80,7 @@ def kept_on_disk(pictures: Iterable[Picture], folder: Path) -> list[Picture]:
         Where there is room for them.
     """
     with tempfile.TemporaryFile(dir=folder) as file:
-        placed = [_each_array(picture, _Place.written(file)) for picture in pictures]
+        placed = [_each_array(picture, partial(_Place.appended, file)) for picture in pictures]
         file.flush()
         memory = np.memmap(file, np.uint8, "r") if placed else None
     return [_each_array(picture, lambda place: place.read(memory)) for picture in placed]
@@ -95,16 +95,12 @@ class _Place:
     shape: tuple[int, ...]
 
     @classmethod
-    def written(cls, file: IO[bytes]) -> Callable[[npt.NDArray[Any]], _Place]:
-        """Return what appends an array to a file and says where it lies."""
-
-        def write(array: npt.NDArray[Any]) -> _Place:
-            start = file.tell()
-            file.write(np.ascontiguousarray(array).data)
-            file.write(bytes(-file.tell() % _ALIGN))
-            return cls(start, array.dtype, array.shape)
-
-        return write
+    def appended(cls, file: IO[bytes], array: npt.NDArray[Any]) -> _Place:
+        """Append an array to a file; returns where it lies."""
+        start = file.tell()
+        file.write(np.ascontiguousarray(array).data)
+        file.write(bytes(-file.tell() % _ALIGN))
+        return cls(start, array.dtype, array.shape)
 
     def read(self, memory: Any) -> npt.NDArray[Any]:
         """Return the array in what the file is mapped to."""
