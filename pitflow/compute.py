@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,9 @@ THREADS_PER_PROCESS = 2
 """Of tasks that spend a fifth of their time in Python itself, which is for one thread at a time. On
 16 cores and a GPU, recordings were searched at 28 frames/s by threads alone, 50 with four to a
 process, 61 with two, and 74 with one, which takes most memory."""
+_SWITCH_S = 5e-4
+"""A task waits no longer for Python itself. By default it is 5 ms, and by then another has most
+often left it for work that needs none."""
 _START_S = 120
 """New processes are waited for so long."""
 
@@ -155,7 +159,7 @@ class Compute:
         def task(item: Item) -> None:
             done(item, function(item))
 
-        with single_threaded_opencv():
+        with single_threaded_opencv(), _quick_switching():
             if self.workers == 1:
                 # In the order given: what is stopped half-way has the first ones done.
                 for item in items:
@@ -258,6 +262,7 @@ def _prepare_process(first_thread: int) -> None:
 
     global _numbers
     cv2.setNumThreads(1)
+    sys.setswitchinterval(_SWITCH_S)
     keep_freed_memory()
     _numbers = itertools.count(first_thread)
 
@@ -282,15 +287,16 @@ def keep_freed_memory() -> None:
     """Let the C library reuse the memory of large images instead of returning it each time.
 
     Frames of 5 megapixels make temporaries of 20 MB. By default glibc hands each back to the
-    system and faults it in again page by page, a sixth of a run's CPU time; with one arena and
-    high thresholds it is reused, and less is held in all. Affects the whole process, so programs
-    call it, not libraries. Does nothing where the C library is another one.
+    system and faults it in again page by page, a sixth of a run's CPU time; with high thresholds
+    it is reused. Few arenas hold less in all, but in a single one threads wait for one another.
+    Affects the whole process, so programs call it, not libraries. Does nothing where the C
+    library is another one.
     """
     trim_threshold, mmap_threshold, arena_max = -1, -3, -8
     for parameter, value in (
         (mmap_threshold, 256 << 20),
         (trim_threshold, 2**31 - 1),
-        (arena_max, 1),
+        (arena_max, THREADS_PER_PROCESS),
     ):
         _call_glibc("mallopt", parameter, value)
 
@@ -310,6 +316,17 @@ def _call_glibc(function: str, *arguments: int) -> None:
         getattr(ctypes.CDLL(None), function)(*arguments)
     except (OSError, AttributeError):
         return
+
+
+@contextmanager
+def _quick_switching() -> Iterator[None]:
+    """Let threads of this process wait less for Python itself."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def single_threaded_opencv() -> AbstractContextManager[None]:

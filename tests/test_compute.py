@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -95,6 +96,14 @@ def test_opencv_threads_come_back() -> None:
     with single_threaded_opencv():
         assert cv2.getNumThreads() == 1
     assert cv2.getNumThreads() == before
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_tasks_wait_less_for_python_and_others_as_before(workers: int) -> None:
+    before = sys.getswitchinterval()
+    inside = Compute(workers).collect(lambda _: sys.getswitchinterval(), [0, 1])
+    assert max(inside) < before / 5
+    assert sys.getswitchinterval() == before
 
 
 def test_a_cluster_that_does_not_answer_is_one_clear_line() -> None:
