@@ -24,6 +24,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+_WHERE = ["frame", "x", "y"]
 _STEPS = 5
 """Steps at the start of a track that tell its velocity there..."""
 _LEAST_STEPS = 2
@@ -96,12 +97,16 @@ def take_up_glimpses(
     All tracks go back in time together, frame by frame, along straight lines with the velocity of
     their start.
     """
-    linked = particles[particles["particle"] >= 0].sort_values(["particle", "frame"], kind="stable")
-    alone = particles[particles["particle"] < 0]
-    tables = [table for table in (alone, glimpses.assign(particle=-1)) if len(table)]
+    is_linked = particles["particle"].to_numpy() >= 0
+    linked = particles.loc[is_linked, [*_WHERE, "particle"]].sort_values(
+        ["particle", "frame"], kind="stable"
+    )
+    alone = particles[~is_linked]
+    tables = [table for table in (alone, glimpses) if len(table)]
     if not len(linked) or not tables:
         return particles.assign(is_glimpse=False)
-    offered = pd.concat(tables, ignore_index=True)
+    # Of most glimpses nothing but the place is ever needed.
+    offered = pd.concat([table[_WHERE] for table in tables], ignore_index=True)
     there, others = _ByFrame(offered), _ByFrame(linked)
     starts, gaps = _Starts.of(linked), _Gaps(linked)
     lost = frozenset(lost_frames)
@@ -125,11 +130,12 @@ def take_up_glimpses(
         unseen = np.delete(back, which[of_start])
         under = _distance_to(starts.position[unseen], others.at(frame)[1]) <= _UNDER_PX
         starts.unseen(unseen, under)
-    offered["particle"], offered["is_glimpse"] = owner, owner >= 0
     # Of the glimpses only those in a track are kept; detections were there before.
-    kept = offered[(owner >= 0) | (np.arange(len(offered)) < len(alone))]
-    seen = particles[particles["particle"] >= 0].assign(is_glimpse=False)
-    joined = pd.concat([seen, kept], ignore_index=True)
+    kept = [particles[is_linked].assign(is_glimpse=False)]
+    for table, track in zip(tables, np.split(owner, [len(tables[0])]), strict=False):
+        chosen = (track >= 0) | (table is alone)
+        kept.append(table[chosen].assign(particle=track[chosen], is_glimpse=track[chosen] >= 0))
+    joined = pd.concat(kept, ignore_index=True)
     return joined.sort_values("frame", kind="stable", ignore_index=True)
 
 
