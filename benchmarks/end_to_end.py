@@ -70,7 +70,7 @@ def trackpy_fps(video: Path, frames: int, processes: int) -> float:
     """Frames per second of ``trackpy.batch`` on the first frames of the clip."""
     import trackpy
 
-    from pitflow.acquire.source import open_source
+    from pitflow.acquire.opening import open_source
 
     images = [image for _, image, _ in open_source(video).read(0, frames)]
     stack = np.stack([image for image in images if image is not None])

@@ -27,9 +27,9 @@ from pitflow.acquire.acquire import acquire_blocks, first_good_frame
 from pitflow.acquire.background import StoredScene
 from pitflow.acquire.blocks import plan_blocks
 from pitflow.acquire.frames import FrameReader
+from pitflow.acquire.opening import open_source
 from pitflow.acquire.quality import FrameCheck
 from pitflow.acquire.registration import Registration
-from pitflow.acquire.source import open_source
 from pitflow.config import AcquireConfig, ChangeConfig, PitConfig, UNetConfig
 from pitflow.domains.particles.recipes import PAPER
 from pitflow.domains.particles.relative import full_scale

@@ -68,7 +68,7 @@ def calibrate(
     """
     import pandas as pd
 
-    from pitflow.acquire.source import open_source
+    from pitflow.acquire.opening import open_source
     from pitflow.measure.zstack import fit_stack, follow_particles, without_size
     from pitflow.segment.classical.still import measure_still
 

@@ -361,7 +361,7 @@ class Results:
     @cached_property
     def _reader(self) -> FrameReader:
         from pitflow.acquire.frames import FrameReader
-        from pitflow.acquire.source import open_source
+        from pitflow.acquire.opening import open_source
         from pitflow.acquire.store import open_stack
 
         if self._has_frames:

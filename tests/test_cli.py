@@ -22,7 +22,7 @@ import pandas as pd
 import pytest
 
 from pitflow import __version__, schema
-from pitflow.acquire.source import open_source
+from pitflow.acquire.opening import open_source
 from pitflow.cli import main
 from pitflow.config import load_config
 from pitflow.errors import UserError

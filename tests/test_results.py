@@ -12,7 +12,7 @@ import pytest
 import zarr
 
 from pitflow import schema
-from pitflow.acquire.source import open_source
+from pitflow.acquire.opening import open_source
 from pitflow.acquire.store import image_file
 from pitflow.compute import Compute
 from pitflow.config import Config

@@ -20,7 +20,7 @@ import zarr
 from pitflow import run as pipeline
 from pitflow import schema
 from pitflow.acquire.current import read_current
-from pitflow.acquire.source import open_source
+from pitflow.acquire.opening import open_source
 from pitflow.compute import THREADS_PER_PROCESS, Compute, Silent
 from pitflow.config import (
     ClaheConfig,

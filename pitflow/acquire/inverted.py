@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pitflow.acquire.source import Source
 from pitflow.frame import Image, Quality
-
-if TYPE_CHECKING:
-    from pitflow.acquire.source import Source
 
 
 class Inverted:

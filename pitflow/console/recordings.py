@@ -184,7 +184,7 @@ def _run_facts(path: Path) -> dict[str, Any]:
 
 
 def _recording_facts(path: Path) -> dict[str, Any]:
-    from pitflow.acquire.source import open_source
+    from pitflow.acquire.opening import open_source
 
     source = open_source(path)
     height, width = source.shape

@@ -118,7 +118,7 @@ def open_recording(video: Path, run: RunFolder, config: Config) -> Source:
     UserError
         If it cannot be read, or the frames asked for are not in it.
     """
-    from pitflow.acquire.source import open_source
+    from pitflow.acquire.opening import open_source
 
     how = config.acquire
     source = open_source(video, fps=how.fps, index_file=run.path / INDEX, invert=how.invert)

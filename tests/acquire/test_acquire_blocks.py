@@ -16,9 +16,10 @@ from pitflow.acquire.acquire import (
 from pitflow.acquire.background import StoredScene, median_background
 from pitflow.acquire.blocks import plan_blocks
 from pitflow.acquire.frames import FrameReader, frames_of_block
+from pitflow.acquire.opening import open_source
 from pitflow.acquire.quality import FrameCheck
 from pitflow.acquire.registration import Registration
-from pitflow.acquire.source import Source, open_source
+from pitflow.acquire.source import Source
 from pitflow.acquire.store import create_stack, read_frame
 from pitflow.config import AcquireConfig
 from pitflow.errors import UserError

@@ -13,7 +13,8 @@ import tifffile
 from recordings import scene_frames
 
 from pitflow.acquire import images, index
-from pitflow.acquire.source import Source, open_source
+from pitflow.acquire.opening import open_source
+from pitflow.acquire.source import Source
 from pitflow.errors import UserError
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pitflow.acquire.inverted import Inverted
-from pitflow.acquire.source import open_source
+from pitflow.acquire.opening import open_source
 
 
 def recording(folder: Path, dtype: type[np.integer], brightest: int) -> Path:

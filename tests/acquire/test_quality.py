@@ -139,7 +139,7 @@ def test_small_frames(shape) -> None:
 
 @pytest.mark.parametrize("name", ["clip-steel/clip.avi", "bulk-water/bulk-water.mov"])
 def test_no_false_alarm_on_real_recordings(shared_data, name) -> None:
-    from pitflow.acquire.source import open_source
+    from pitflow.acquire.opening import open_source
 
     source = open_source(shared_data / name)
     images = [image for _, image, _ in source.read(0, 40)]

@@ -12,7 +12,8 @@ import pytest
 from recordings import damage, packets_of, scene_frames, write_imagej_avi, write_video
 
 from pitflow.acquire import packets
-from pitflow.acquire.source import Source, open_source
+from pitflow.acquire.opening import open_source
+from pitflow.acquire.source import Source
 from pitflow.errors import UserError
 
 
@@ -428,7 +429,7 @@ def test_decoding_is_quiet(tmp_path) -> None:
     path = write_video(tmp_path / "v.avi", scene_frames(6), "mjpeg", "yuvj420p")
     damage(path, 3)
     code = (
-        "import sys; from pitflow.acquire.source import open_source;"
+        "import sys; from pitflow.acquire.opening import open_source;"
         "s = open_source(sys.argv[1]); list(s.read(0, s.n_frames))"
     )
     done = subprocess.run(

@@ -23,9 +23,9 @@ from pitflow.acquire.acquire import acquire_blocks, first_good_frame
 from pitflow.acquire.background import StoredScene
 from pitflow.acquire.blocks import plan_blocks
 from pitflow.acquire.frames import FrameReader, frames_of_block
+from pitflow.acquire.opening import open_source
 from pitflow.acquire.quality import FrameCheck
 from pitflow.acquire.registration import Registration
-from pitflow.acquire.source import open_source
 from pitflow.config import AcquireConfig, PitConfig
 from pitflow.domains.particles.centres import draw_centres
 from pitflow.domains.particles.moving import grounds, picture_in_run
