@@ -10,6 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from pitflow.frame import Image
 from pitflow.report.window import Window, stretch
@@ -39,6 +40,9 @@ REFERENCE = "#0072B2"
 
 WIDTH_IN = 10.0
 """Width of a full-width figure, inch: the page shows it at about 100 px per inch."""
+
+_TIMES = (("h", 3600), ("min", 60), ("s", 1))
+"""Units of time and their lengths, s, the longest first."""
 
 # Any: matplotlib's stubs want each key as a literal.
 RC: Any = {
@@ -148,6 +152,18 @@ def scale_bar(ax: Axes, um_per_px: float, avoid: Points | None = None) -> float:
     at, side = (x1, "right") if end > 0.5 else (x0, "left")
     on_image(ax, at, above, f"{length_um:g} µm", INK, ha=side, va="bottom")
     return length_um
+
+
+def label_time(ax: Axes) -> None:
+    """Label an x axis in seconds whose limits are set, in minutes or hours where it is long."""
+    first, last = ax.get_xlim()
+    unit, seconds = next((unit, s) for unit, s in _TIMES if last - first >= 5 * s or s == 1)
+    steps = MaxNLocator(nbins=7, steps=[1, 2, 5, 10])
+    ticks = [seconds * at for at in steps.tick_values(first / seconds, last / seconds)]
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / seconds:g}"))
+    ax.set_xlim(first, last)
+    ax.set_xlabel(f"time ({unit})")
 
 
 def round_below(value: float) -> float:

@@ -34,7 +34,7 @@ from pitflow.report.figures import (
 )
 from pitflow.report.methods import methods
 from pitflow.report.panel import Panel
-from pitflow.report.style import RC, pit_colour, scale_bar
+from pitflow.report.style import RC, label_time, pit_colour, scale_bar
 from pitflow.report.summary import findings
 
 
@@ -415,6 +415,23 @@ def test_where_the_rate_varies_times_are_those_of_the_stamps(run):
     made = correlation.make(uneven)
     assert isinstance(made, Panel)
     assert " s)" not in made.caption
+
+
+@pytest.mark.parametrize(
+    ("span_s", "unit", "length_s"),
+    [((2.0, 22.0), "s", 1), ((30.0, 1230.0), "min", 60), ((0.0, 5.5 * 3600), "h", 3600)],
+)
+def test_time_is_told_in_the_unit_of_its_length(span_s, unit, length_s):
+    ax = axes()
+    ax.set_xlim(*span_s)
+    label_time(ax)
+    assert ax.get_xlabel() == f"time ({unit})"
+    assert ax.get_xlim() == span_s
+    shown = [at for at in ax.get_xticks() if span_s[0] <= at <= span_s[1]]
+    assert 4 <= len(shown) <= 8
+    for at in shown:
+        assert float(ax.xaxis.get_major_formatter()(at)) == pytest.approx(at / length_s)
+        assert at / length_s == round(at / length_s)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,16 @@ from scipy.ndimage import gaussian_filter1d
 from pitflow.report.current_answer import CurrentLag, clearest_lags, metric
 from pitflow.report.data import Floats, ReportData, floats, ints
 from pitflow.report.panel import Panel
-from pitflow.report.style import ALARM, BAND, FAINT, INK, PIT_COLOURS, REFERENCE, new_figure
+from pitflow.report.style import (
+    ALARM,
+    BAND,
+    FAINT,
+    INK,
+    PIT_COLOURS,
+    REFERENCE,
+    label_time,
+    new_figure,
+)
 
 ABSENT = (
     "No current was given with this recording: pitflow run --current FILE sets a potentiostat's "
@@ -78,9 +87,11 @@ def make(data: ReportData) -> Panel | str:
         ax.set_ylabel(label)
     for ax in axes:
         ax.set_xlim(time[0], max(time[-1], time[0] + 1e-6))
-        ax.tick_params(labelbottom=ax is axes[-1])
+        label_time(ax)
         ax.yaxis.set_label_coords(-0.075, 0.5)
-    axes[-1].set_xlabel("time (s)")
+    for ax in axes[:-1]:
+        ax.tick_params(labelbottom=False)
+        ax.set_xlabel("")
     correlation = data.tables["current_correlation"]
     for place, answer in enumerate(answers):
         ax = figure.add_axes((0.1 + 0.485 * place, 0.5 / height, 0.4, 1.8 / height))

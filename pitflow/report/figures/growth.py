@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pitflow.report.data import ReportData, by_pit, floats
 from pitflow.report.panel import Panel
-from pitflow.report.style import BAND, new_figure, pit_colour
+from pitflow.report.style import BAND, label_time, new_figure, pit_colour
 
 
 def draw_areas(ax: Axes, data: ReportData, labelled: list[int]) -> dict[int, float]:
@@ -29,7 +29,7 @@ def draw_areas(ax: Axes, data: ReportData, labelled: list[int]) -> dict[int, flo
     ax.set_xlim(*data.span_s)
     ax.set_ylim(bottom=0)
     _label_ends(ax, ends)
-    ax.set_xlabel("time (s)")
+    label_time(ax)
     ax.set_ylabel("area (µm²)")
     return last
 
@@ -52,7 +52,7 @@ def draw_ejections(ax: Axes, data: ReportData, labelled: list[int]) -> dict[int,
     ax.set_xlim(since, until)
     ax.set_ylim(bottom=0)
     _label_ends(ax, ends)
-    ax.set_xlabel("time (s)")
+    label_time(ax)
     ax.set_ylabel("particles ejected so far")
     ax.yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     return total
