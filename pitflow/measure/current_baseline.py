@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 Floats = npt.NDArray[np.float64]
 
-_BLOCKS = 50
+BLOCKS = 50
 """The baseline's window is divided into this many blocks, whose medians are filtered."""
 _LOW = 0.15
 """Share of a window in which no transient may be seen that the baseline is still found."""
@@ -38,7 +38,7 @@ def running_baseline(time_s: Floats, value: Floats, window_s: float) -> Floats:
     the running slope is; each counts only where it leaves clearly less noise.
     """
     usual = float(np.median(np.diff(time_s))) if time_s.size > 1 else 1.0
-    step = max(window_s / _BLOCKS, usual, 1e-9)
+    step = max(window_s / BLOCKS, usual, 1e-9)
     block = np.floor((time_s - time_s[0]) / step).astype(np.int64)
     medians = pd.Series(value).groupby(block).median()
     middle = time_s[0] + (medians.index.to_numpy(dtype=np.float64) + 0.5) * step
@@ -61,8 +61,8 @@ def _low_level(level: Floats, reach: int) -> tuple[Floats, float]:
     filtered = median_filter(padded, size=2 * reach + 1, mode="nearest")[reach:-reach]
     rest = level - filtered
     low = percentile_filter(rest, 100.0 * _LOW, size=2 * reach + 1, mode="reflect")
-    noise = max(noise_between(level), _noise_beyond(low - rest))
-    return filtered + low - float(norm.ppf(_LOW)) * noise, noise
+    beyond = _noise_beyond(low - rest)
+    return filtered + low - float(norm.ppf(_LOW)) * beyond, max(noise_between(level), beyond)
 
 
 def _decay(time_s: Floats, level: Floats) -> Floats:
@@ -104,18 +104,34 @@ def _running_slope(time_s: Floats, level: Floats, reach: int) -> Floats:
     return np.concatenate([[0.0], np.cumsum(steps)])
 
 
-def noise_about(rest: Floats, value: Floats) -> float:
-    """Return the standard deviation of the current about its baseline, at least half a step."""
+def noise_below(rest: Floats) -> float:
+    """Return the standard deviation of what is below a baseline, where no transient reaches."""
     below = np.abs(rest[rest < 0])
-    noise = _NORMAL_MAD * float(np.median(below)) if below.size else 0.0
+    return _NORMAL_MAD * float(np.median(below)) if below.size else 0.0
+
+
+def half_a_digit(value: Floats) -> float:
+    """Return half of the least step between values, to which they may be rounded."""
     steps = np.diff(np.unique(value))
-    rounding = float(steps.min()) / 2.0 if steps.size else 1.0
-    return max(noise, noise_between(value), rounding)
+    return float(steps.min()) / 2.0 if steps.size else 0.5
 
 
 def noise_between(value: Floats) -> float:
     """Return the standard deviation of noise that is independent from value to value."""
     return _NORMAL_MAD * float(np.median(np.abs(np.diff(value)))) / math.sqrt(2.0)
+
+
+def usual_changes(value: Floats, longest: int) -> tuple[npt.NDArray[np.int64], Floats]:
+    """Return numbers of samples up to ``longest``, and by how much a series changes within them.
+
+    That is the standard deviation of the change, judged by its median: sudden rises and falls that
+    fill less than half of the time do not count, and noise may have any memory.
+    """
+    octaves = np.arange(0.0, math.log2(max(min(longest, value.size // 2), 1)) + 1e-9, 0.5)
+    lags = np.unique(np.rint(2.0**octaves).astype(np.int64))
+    changes = (value[lag:] - value[:-lag] for lag in lags)
+    usual = [_NORMAL_MAD * float(np.median(np.abs(own - np.median(own)))) for own in changes]
+    return lags, np.array(usual)
 
 
 def _noise_beyond(depth: Floats) -> float:

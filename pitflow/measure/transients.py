@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.ndimage import median_filter
+from scipy.ndimage import maximum_filter1d, median_filter
 from scipy.signal import find_peaks
 
 from pitflow.config import CurrentConfig
 from pitflow.measure.current import signal_of
-from pitflow.measure.current_baseline import noise_about, running_baseline
+from pitflow.measure.current_baseline import (
+    BLOCKS,
+    half_a_digit,
+    noise_below,
+    noise_between,
+    running_baseline,
+    usual_changes,
+)
 from pitflow.schema import TRANSIENTS, empty_table, validate_table
 
 Floats = npt.NDArray[np.float64]
@@ -24,8 +33,41 @@ _HELD_S, _HELD_SAMPLES = 2.0, 5
 """For so long the potential stays the same after a step, or for so many samples."""
 _HELD = 0.1
 """The same: to so small a share of the step."""
+_OF_MANY = 1.4
+"""The most sudden of many changes counts: each must be so many times as large as one would."""
+_FOOT = 0.1
+"""Share of the way from the lowest current to a peak at which a transient begins and ends."""
 _SEEN_BEFORE = 3
 """Samples of the baseline before the onset of a transient, at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Noise:
+    """Noise of the current, standard deviations.
+
+    Parameters
+    ----------
+    lasting:
+        Of what is below the baseline, where no transient reaches.
+    white:
+        Of what is independent from sample to sample; never more than ``lasting``.
+    lags, changes:
+        Numbers of samples, and how much the current usually changes within them, as much more as
+        the largest of many is expected to be.
+    """
+
+    lasting: float
+    white: float
+    lags: npt.NDArray[np.int64]
+    changes: Floats
+
+    @classmethod
+    def of(cls, value: Floats, rest: Floats, calm: Floats, longest: int) -> _Noise:
+        """Measure it on the current, its rest above the baseline, and that without spikes."""
+        white = max(noise_between(value), half_a_digit(value))
+        below = max(noise_below(rest), white)
+        lags, changes = usual_changes(calm, longest)
+        return cls(below, white, lags, _OF_MANY * np.maximum(changes, white))
 
 
 def find_transients(
@@ -34,10 +76,11 @@ def find_transients(
     """Return the ``transients`` table: rises of the current and their decay, as metastable pits.
 
     The noise is that of the current below its baseline, where no transient reaches, or that between
-    successive samples if it is larger. A transient rises above ``threshold`` times it, and lasts
-    from where the current leaves the noise to where it comes back, or to the lowest current before
-    one that comes before that. Its charge is the area above the baseline. The baseline begins anew
-    at each step of the potential.
+    successive samples if it is larger. A transient rises above ``threshold`` times it or, where
+    transients crowd so that there is no such current, by clearly more than as many times what the
+    current usually changes in as short a time. It lasts from where the current leaves the noise to
+    where it comes back, or to the lowest current before one that comes before that. Its charge is
+    the area above the baseline. The baseline begins anew at each step of the potential.
 
     Parameters
     ----------
@@ -56,17 +99,20 @@ def find_transients(
     if time.size < 10:
         return empty_table(TRANSIENTS)
     begin = _after_steps(time, samples.loc[known, "potential_v"].to_numpy()[near])
-    baseline = [
-        running_baseline(time[part], value[part], config.baseline_s)
-        for part in map(slice, begin, [*begin[1:], time.size])
-    ]
-    rest = value - np.concatenate(baseline)
-    noise = noise_about(rest, value)
+    stretches = map(slice, begin, [*begin[1:], time.size])
+    baseline = np.concatenate(
+        [running_baseline(time[part], value[part], config.baseline_s) for part in stretches]
+    )
+    rest = value - baseline
+    step = max(float(np.median(np.diff(time))), 1e-9)
     # Single samples in the noise do not break a decay, nor make an onset.
     calm = median_filter(rest, size=3, mode="nearest")
     rows = []
     frame_time = frames["time_s"].to_numpy(dtype=np.float64)
-    for start, stop in _rises(calm, begin, noise, config.threshold * noise):
+    noise = _Noise.of(value, rest, calm, round(config.baseline_s / step))
+    block = 2 * math.ceil(config.baseline_s / BLOCKS / step) + 1
+    over = calm + baseline - maximum_filter1d(baseline, block)
+    for start, stop in _rises(calm, over, begin, noise, config.threshold):
         peak = start + int(np.argmax(rest[start:stop]))
         if not first <= time[start] <= last:
             continue
@@ -121,34 +167,63 @@ def _after_steps(time: Floats, potential: Floats) -> list[int]:
     return begin
 
 
-def _rises(calm: Floats, begin: list[int], noise: float, least: float) -> Iterator[tuple[int, int]]:
-    """Yield where each rise of the current begins and ends (exclusive).
+def _rises(
+    calm: Floats, over: Floats, begin: list[int], noise: _Noise, threshold: float
+) -> Iterator[tuple[int, int]]:
+    """Yield where each transient begins and ends (exclusive).
 
-    A stretch above the noise holds one for each peak that stands ``least`` above the lowest
-    current between it and any higher one, and is divided there. What is already there as a stretch
-    between steps begins came with the step.
+    What is already there as a stretch between steps begins came with the step.
 
     Parameters
     ----------
-    calm:
-        The current above its baseline.
+    calm, over:
+        The current above its baseline, and above the highest baseline within a block of it.
     begin:
         Where the stretches between steps begin.
     """
     for first, last in pairwise([*begin, calm.size]):
         part = calm[first:last]
-        edge = np.flatnonzero(np.diff(np.concatenate([[False], part > noise, [False]])))
-        for start, stop in zip(edge[::2], edge[1::2], strict=True):
-            if part[start:stop].max() <= least:
-                continue
-            peaks = find_peaks(np.pad(part[start:stop], 1), prominence=least)[0] - 1 + start
-            lowest = [a + int(np.argmin(part[a:b])) for a, b in pairwise(peaks)]
-            parts = pairwise([start - 1, *lowest, stop])
-            yield from (
-                (first + int(left) + 1, first + int(right))
-                for left, right in parts
-                if left + 1 >= _SEEN_BEFORE
-            )
+        peaks = _peaks(part, over[first:last], noise, threshold)
+        lowest = [a + int(np.argmin(part[a:b])) for a, b in pairwise(peaks)]
+        for peak, (left, right) in zip(peaks, pairwise([0, *lowest, part.size]), strict=False):
+            start = left + _leaves(part[left:peak], part[peak], noise)
+            stop = right - _leaves(part[peak + 1 : right][::-1], part[peak], noise)
+            if start >= _SEEN_BEFORE:
+                yield first + start, first + stop
+
+
+def _peaks(part: Floats, over: Floats, noise: _Noise, threshold: float) -> npt.NDArray[np.int64]:
+    """Return where the peaks of transients are.
+
+    A peak is that of a transient if its prominence (its height above the higher of the lowest
+    currents that part it from higher peaks on either side) is more than ``threshold`` times the
+    lasting noise. Where transients crowd, what is below the baseline is no noise any more: a peak
+    also is one if it rises, or falls, by more than that many times the usual change in that time.
+    Where the current steps, its baseline does so within a block: each peak must exceed both levels.
+    """
+    least = threshold * noise.white
+    peaks, found = find_peaks(np.pad(part, 1, constant_values=part.min()), prominence=least)
+    peaks, left = peaks - 1, np.maximum(found["left_bases"] - 1, 0)
+    right = np.minimum(found["right_bases"] - 1, part.size - 1)
+    chosen = np.minimum(found["prominences"], part[peaks]) > threshold * noise.lasting
+    for lag, change in zip(noise.lags, noise.changes, strict=True):
+        before, after = np.maximum(peaks - lag, left), np.minimum(peaks + lag, right)
+        lowest = np.minimum(part[before], part[after])
+        chosen |= part[peaks] - lowest > threshold * change
+    return np.asarray(peaks[chosen & (over[peaks] > least)])
+
+
+def _leaves(side: Floats, peak: float, noise: _Noise) -> int:
+    """Return at which sample of one side of a peak, in order towards it, it has left the noise.
+
+    That is a tenth of the way to the peak where the noise is more, and the lowest current where
+    that does not come down to the noise.
+    """
+    if not side.size:
+        return 0
+    lowest = float(side.min())
+    foot = max(lowest + _FOOT * (peak - lowest), noise.white)
+    return int(np.flatnonzero(side <= max(min(foot, noise.lasting), lowest))[-1]) + 1
 
 
 def _nearest(time: Floats, at: float) -> int:

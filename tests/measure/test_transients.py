@@ -95,6 +95,28 @@ def test_transients_that_run_into_each_other_are_told_apart(apart):
     assert found["charge_c"].sum() == pytest.approx(5e-8 * onsets.size, rel=0.2)
 
 
+def test_transients_that_never_leave_the_current_alone_are_counted():
+    rng = np.random.default_rng(6)
+    t = np.arange(0, 120, 0.05)
+    regular = np.arange(5.0, 115.0)
+    random = 5.0 + np.cumsum(rng.exponential(2.0, 50))
+    for onsets, least in ((regular, 1.0), (random, 0.75)):
+        decays = np.exp(-np.clip(t - onsets[:, None], 0, None)) * (t >= onsets[:, None])
+        current = 1e-7 + 1e-9 * rng.normal(size=t.size) + 5e-8 * decays.sum(axis=0)
+        found = find_transients(samples(t, current), frames(1800), config=CurrentConfig())
+        near = np.abs(onsets[:, None] - found["onset_s"].to_numpy()).min(axis=1) < 0.15
+        assert near.mean() >= least
+        assert len(found) <= onsets.size
+
+
+@pytest.mark.parametrize("step", [-2e-7, 2e-7])
+def test_a_step_that_the_potential_does_not_tell_is_no_transient(step):
+    t = np.arange(0, 60, 0.05)
+    noise = 1e-9 * np.random.default_rng(0).normal(size=t.size)
+    stepped = samples(t, 5e-7 + step * (t > 27.31) + noise)
+    assert find_transients(stepped, frames(900), config=CurrentConfig()).empty
+
+
 @pytest.mark.parametrize("step_s", [-3.0, 10.0])
 def test_what_follows_a_step_of_the_potential_is_no_transient(step_s):
     rng = np.random.default_rng(4)
