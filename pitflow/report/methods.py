@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pitflow.config import AcquireConfig, UNetConfig
+from pitflow.lag import ALPHA
 from pitflow.report.data import ReportData, floats, ints
 from pitflow.report.words import count
+from pitflow.schema import FEWEST_FOR_MODES
 from pitflow.visible import seen_all_round
 
 SEGMENTERS = {
@@ -132,14 +134,14 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 "Rayleigh test of the departures against all directions alike (p), adjusted over "
                 "the pits by Benjamini and Hochberg (q). Mean direction and resultant R with "
                 f"{coverage} bootstrap intervals ({ejection.bootstrap:,} resamples); without "
-                "evidence for a direction (Rayleigh), any may be the mean one. With fewer "
+                f"evidence for a direction (q > {ALPHA:g}), any may be the mean one. With fewer "
                 "than 16 particles that of R is a von Mises law's, with 16 to 64 it reaches as far "
                 "as the wider of both at either end. The number of preferred directions is that "
                 "of a mixture of von Mises distributions chosen by BIC, which one direction has "
                 "to better by 3 and more by 4, so that few uniform pits have any. Between several, "
                 "a dip is asked for that is deeper than chance makes it in angles uniform over an "
                 "arc (p ≤ 0.05), so that a wide direction is not taken for two; 0 means uniform, "
-                "or fewer than 8 particles."
+                f"or fewer than {FEWEST_FOR_MODES} particles."
             ),
         ),
         (
