@@ -206,9 +206,10 @@ def compare_groups(runs: pd.DataFrame, pits: pd.DataFrame) -> pd.DataFrame:
     """Test every quantity between groups, and for a trend over concentration.
 
     Between groups: Mann-Whitney for two, Kruskal-Wallis for more, with every pair by Mann-Whitney
-    (Holm, and no surer than the test of all groups). Trend: Spearman's rank correlation and Jonckheere-Terpstra, by permutation; its unit is
-    that of `trend_unit`, whatever quantities some runs lack. Over the quantities p is adjusted by
-    Benjamini and Hochberg, apart for tests between groups and for trends.
+    (Holm, and no surer than the test of all groups). Trend: Spearman's rank correlation and
+    Jonckheere-Terpstra, by permutation; its unit is that of `trend_unit`, whatever quantities some
+    runs lack. Over the quantities p is adjusted by Benjamini and Hochberg, apart for tests between
+    groups and for trends.
 
     Parameters
     ----------

@@ -35,6 +35,8 @@ _HELD = 0.1
 """The same: to so small a share of the step."""
 _OF_MANY = 1.4
 """The most sudden of many changes counts: each must be so many times as large as one would."""
+_LIKE_NOISE = 0.25
+"""Noise that jumps falls as often as it rises; transients do one of them more slowly."""
 _FOOT = 0.1
 """Share of the way from the lowest current to a peak at which a transient begins and ends."""
 _SEEN_BEFORE = 3
@@ -198,8 +200,9 @@ def _peaks(part: Floats, over: Floats, noise: _Noise, threshold: float) -> npt.N
     A peak is that of a transient if its prominence (its height above the higher of the lowest
     currents that part it from higher peaks on either side) is more than ``threshold`` times the
     lasting noise. Where transients crowd, what is below the baseline is no noise any more: a peak
-    also is one if it rises, or falls, by more than that many times the usual change in that time.
-    Where the current steps, its baseline does so within a block: each peak must exceed both levels.
+    also is one if it rises, or falls, by more than that many times the usual change in that time,
+    and the current does only one of the two so suddenly. Where the current steps, its baseline does
+    so within a block: each peak must exceed both levels.
     """
     least = threshold * noise.white
     peaks, found = find_peaks(np.pad(part, 1, constant_values=part.min()), prominence=least)
@@ -207,9 +210,13 @@ def _peaks(part: Floats, over: Floats, noise: _Noise, threshold: float) -> npt.N
     right = np.minimum(found["right_bases"] - 1, part.size - 1)
     chosen = np.minimum(found["prominences"], part[peaks]) > threshold * noise.lasting
     for lag, change in zip(noise.lags, noise.changes, strict=True):
+        all_changes = part[lag:] - part[:-lag]
+        rises, falls = (np.sum(sign * all_changes > threshold * change) for sign in (1.0, -1.0))
         before, after = np.maximum(peaks - lag, left), np.minimum(peaks + lag, right)
-        lowest = np.minimum(part[before], part[after])
-        chosen |= part[peaks] - lowest > threshold * change
+        if falls < _LIKE_NOISE * rises:
+            chosen |= part[peaks] - part[before] > threshold * change
+        if rises < _LIKE_NOISE * falls:
+            chosen |= part[peaks] - part[after] > threshold * change
     return np.asarray(peaks[chosen & (over[peaks] > least)])
 
 

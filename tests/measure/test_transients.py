@@ -153,6 +153,8 @@ def test_noise_that_persists_makes_few_transients():
     t = np.arange(0, 120, 0.05)
     fresh = rng.normal(size=(3, t.size))
     kinds = [fresh[0], gaussian_filter1d(fresh[1], 4), lfilter([1], [1, -0.95], fresh[2])]
+    # A value that is held for some samples jumps up and down.
+    kinds += [np.repeat(fresh[0], held)[: t.size] + 1e-3 * fresh[1] for held in (2, 3)]
     for noise in (*kinds, fresh[0] + 0.5 * np.arange(t.size), fresh[0] + 100.0 * (t > 40)):
         found = find_transients(samples(t, 1e-9 * noise), frames(1800), config=CurrentConfig())
         assert len(found) <= 1
