@@ -61,8 +61,8 @@ def _low_level(level: Floats, reach: int) -> tuple[Floats, float]:
     filtered = median_filter(padded, size=2 * reach + 1, mode="nearest")[reach:-reach]
     rest = level - filtered
     low = percentile_filter(rest, 100.0 * _LOW, size=2 * reach + 1, mode="reflect")
-    beyond = _noise_beyond(low - rest)
-    return filtered + low - float(norm.ppf(_LOW)) * beyond, max(noise_between(level), beyond)
+    noise = max(noise_between(level), _noise_beyond(low - rest))
+    return filtered + low - float(norm.ppf(_LOW)) * noise, noise
 
 
 def _decay(time_s: Floats, level: Floats) -> Floats:
