@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+FEWEST_FOR_MODES = 8
+"""Particles below which the preferred directions of a pit are not counted."""
+
 DType = Literal["int64", "int32", "float64", "float32", "bool", "string"]
 
 
@@ -124,7 +127,7 @@ PITS = Table(
     "pits",
     "one row per pit",
     _columns(
-        """
+        f"""
         pit              | int64   |      | pit number, from 0 in order of onset
         x                | float64 | px   | centre, which angles and distances refer to, column: of the final area or, where its particles plainly come from elsewhere, that place (centre_of)
         y                | float64 | px   | centre, row
@@ -139,8 +142,8 @@ PITS = Table(
         resultant_length | float64 |      | 0 all directions alike, 1 one direction
         rayleigh_p       | float64 |      | p of the Rayleigh test against uniform ejection
         rayleigh_q       | float64 |      | rayleigh_p adjusted over pits (Benjamini-Hochberg)
-        n_modes          | int64   |      | preferred directions, 0 uniform or fewer than 8 particles; several by BIC and with a dip between them deeper than chance
-        mean_angle_lo_deg   | float64 | deg | lower end of the interval of the mean direction, 95 % unless set otherwise; NaN where any direction may be the mean one (R not told from 0, fewer than 5 particles)
+        n_modes          | int64   |      | preferred directions, 0 uniform or fewer than {FEWEST_FOR_MODES} particles; several by BIC and with a dip between them deeper than chance
+        mean_angle_lo_deg   | float64 | deg | lower end of the interval of the mean direction, 95 % unless set otherwise; NaN where any direction may be the mean one (rayleigh_q above 0.05, fewer than 5 particles)
         mean_angle_hi_deg   | float64 | deg | upper end, clockwise from the lower
         resultant_length_lo | float64 |     | lower end of its interval, likewise
         resultant_length_hi | float64 |     | upper end of its interval
@@ -240,7 +243,7 @@ OUTLIERS = Table(
         frame       | int64   |          | index in the recording
         x           | float64 | px       | position, column
         y           | float64 | px       | position, row
-        speed_px    | float64 | px/frame | speed
+        speed_px    | float64 | px/frame | speed of the step itself, from one detection to the next; that of particles is a slope over several
         score       | float64 |          | robust score of the residual from the track's trend
         nearest_pit | int64   |          | nearest pit other than the source, -1 none
         distance_px | float64 | px       | distance to that pit's centre

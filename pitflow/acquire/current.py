@@ -56,7 +56,7 @@ _UNIX_S, _UNIX_MS = 1e9, 1e12
 _SERIAL_DAYS = 36526.0, 73051.0
 """2000 to 2099 in the days of spreadsheets."""
 _SHORTEST_STEP = 1e-3
-"""Seconds are not this close to each other in a file whose times are those of serial days."""
+"""Days are this close to each other; seconds of a file that lasts longer than one are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,13 +344,14 @@ def _times(column: pd.Series, head: _Head) -> Floats:
 
 
 def _counted(number: Floats, unit_s: float | None) -> Floats:
-    """Return seconds; those since 1970, and days as spreadsheets count them, from the first on."""
+    """Return seconds; since 1970, days of spreadsheets and parts of one count from the first on."""
     known = number[np.isfinite(number)]
     first, step = float(known[0]), float(np.median(np.diff(known))) if known.size > 1 else 0.0
     if first > _UNIX_S:
         return (number - first) * (unit_s or (1e-3 if first > _UNIX_MS else 1.0))
-    serial = _SERIAL_DAYS[0] <= first <= _SERIAL_DAYS[1] and 0 < step < _SHORTEST_STEP
-    if unit_s is None and serial:
+    of_one_day = first >= 0.0 and float(known[-1]) < 1.0
+    days = of_one_day or _SERIAL_DAYS[0] <= first <= _SERIAL_DAYS[1]
+    if unit_s is None and days and 0 < step < _SHORTEST_STEP:
         return (number - first) * _DAY_S
     return number * (unit_s or 1.0)
 

@@ -14,6 +14,7 @@ from scipy.stats import norm
 from scipy.stats import t as student_t
 
 from pitflow.measure.dip import dip_test
+from pitflow.schema import FEWEST_FOR_MODES
 
 Floats = npt.NDArray[np.float64]
 
@@ -21,7 +22,7 @@ _FULL = 360.0
 _MAX_KAPPA = 200.0
 """Sharpest von Mises component fitted: 4 degrees wide, about the error of one ejection angle."""
 _BINS = 180
-_FEWEST_PER_MODE, _MOST_COMPONENTS = 8, 3
+_MOST_COMPONENTS = 3
 _GAIN_OF_ONE, _GAIN_OF_MORE = 3.0, 4.0
 """BIC that a first direction, and that more of them, have to gain."""
 _DIP_LEVEL = 0.05
@@ -308,14 +309,14 @@ def count_modes(angles_deg: npt.ArrayLike) -> int:
     """
     angles = wrap_angle(angles_deg)
     n = angles.size
-    if n < _FEWEST_PER_MODE:
+    if n < FEWEST_FOR_MODES:
         return 0
     counts = np.bincount((angles / (_FULL / _BINS)).astype(np.int64), minlength=_BINS)
     centres = np.radians((np.arange(_BINS) + 0.5) * (_FULL / _BINS))
     chosen, chosen_bic = 0, -2.0 * n * np.log(1.0 / (2.0 * np.pi))
     best: dict[int, float] = {}
-    for n_components in range(1, min(_MOST_COMPONENTS, n // _FEWEST_PER_MODE) + 1):
-        for background in (False, True)[: 1 + (n >= 2 * _FEWEST_PER_MODE)]:
+    for n_components in range(1, min(_MOST_COMPONENTS, n // FEWEST_FOR_MODES) + 1):
+        for background in (False, True)[: 1 + (n >= 2 * FEWEST_FOR_MODES)]:
             mu, kappa, weights, likelihood = _fit_mixture(
                 centres, counts.astype(np.float64), n_components, background
             )

@@ -206,9 +206,10 @@ def compare_groups(runs: pd.DataFrame, pits: pd.DataFrame) -> pd.DataFrame:
     """Test every quantity between groups, and for a trend over concentration.
 
     Between groups: Mann-Whitney for two, Kruskal-Wallis for more, with every pair by Mann-Whitney
-    (Holm). Trend: Spearman's rank correlation and Jonckheere-Terpstra, by permutation; its unit is
-    that of `trend_unit`, whatever quantities some runs lack. Over the quantities p is adjusted by
-    Benjamini and Hochberg, apart for tests between groups and for trends.
+    (Holm, and no surer than the test of all groups). Trend: Spearman's rank correlation and
+    Jonckheere-Terpstra, by permutation; its unit is that of `trend_unit`, whatever quantities some
+    runs lack. Over the quantities p is adjusted by Benjamini and Hochberg, apart for tests between
+    groups and for trends.
 
     Parameters
     ----------
@@ -390,7 +391,10 @@ def _trend(quantity: Quantity, runs: pd.DataFrame, pits: pd.DataFrame) -> list[d
 
 
 def _adjusted(table: pd.DataFrame) -> Floats:
-    """Return p adjusted: pairs within their quantity, else over the quantities by test family."""
+    """Return p adjusted: over the quantities by test family; pairs within their quantity.
+
+    A pair is no surer than that its quantity differs between any groups at all.
+    """
     p = table["p"].to_numpy(dtype=np.float64)
     adjusted = np.full(p.shape, np.nan)
     is_pair = (table["test"] == "Mann-Whitney").to_numpy()
@@ -398,9 +402,6 @@ def _adjusted(table: pd.DataFrame) -> Floats:
         lambda own: (own == "Kruskal-Wallis").any()
     )
     within = is_pair & several.to_numpy(dtype=bool) if len(table) else is_pair
-    for quantity in table.loc[within, "quantity"].unique():
-        own = within & (table["quantity"] == quantity).to_numpy()
-        adjusted[own] = holm(p[own])
     overall = ~within
     families: list[Sequence[str]] = [
         ("Kruskal-Wallis", "Mann-Whitney"), ("Spearman",), ("Jonckheere-Terpstra",)
@@ -408,6 +409,10 @@ def _adjusted(table: pd.DataFrame) -> Floats:
     for family in families:
         own = overall & table["test"].isin(list(family)).to_numpy()
         adjusted[own] = adjust_p(p[own])
+    for quantity in table.loc[within, "quantity"].unique():
+        same = (table["quantity"] == quantity).to_numpy()
+        whole = adjusted[same & (table["test"] == "Kruskal-Wallis").to_numpy()]
+        adjusted[same & within] = np.maximum(holm(p[same & within]), whole)
     return adjusted
 
 

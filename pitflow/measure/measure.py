@@ -13,13 +13,8 @@ from pitflow.measure.bursts import Flags, compute_outliers
 from pitflow.measure.centre import find_centres
 from pitflow.measure.circular import direction_of
 from pitflow.measure.correlation import compute_correlation
-from pitflow.measure.current import (
-    align_current,
-    correlate_current,
-    ejection_rate,
-    find_transients,
-    growth_rate,
-)
+from pitflow.measure.current import align_current
+from pitflow.measure.current_correlation import correlate_current
 from pitflow.measure.ejection import compute_ejections, find_departures, trace_paths
 from pitflow.measure.flow import (
     PROFILE_FIT_COLUMNS,
@@ -36,6 +31,7 @@ from pitflow.measure.focus import (
 )
 from pitflow.measure.growth import compute_current, compute_growth, find_stable
 from pitflow.measure.pits import compute_pit_geometry, compute_pits
+from pitflow.measure.rates import ejection_rate, growth_rate
 from pitflow.measure.rim import trace_rims
 from pitflow.measure.tracks import (
     Floats,
@@ -45,6 +41,7 @@ from pitflow.measure.tracks import (
     reference_position,
     sort_tracks,
 )
+from pitflow.measure.transients import find_transients
 from pitflow.measure.velocity import compute_clustering, compute_velocity
 from pitflow.measure.visibility import compute_visibility
 from pitflow.schema import (

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from pitflow.config import EjectionConfig
+from pitflow.lag import ALPHA
 from pitflow.measure.circular import (
     bootstrap_direction,
     count_modes,
@@ -139,6 +140,8 @@ def compute_pits(
     table["visible_share"] = visible.reindex(table["pit"]).to_numpy(dtype=np.float64)
     table["is_stable"] = stable.reindex(table["pit"], fill_value=False).to_numpy(dtype=bool)
     table["rayleigh_q"] = adjust_p(table["rayleigh_p"].to_numpy(dtype=np.float64))
+    undecided = ~(table["rayleigh_q"] <= ALPHA)
+    table.loc[undecided, ["mean_angle_lo_deg", "mean_angle_hi_deg"]] = np.nan
     table["omnibus_q"] = adjust_p(table["omnibus_p"].to_numpy(dtype=np.float64))
     known = [column.name for column in PITS.further if column.name in table]
     return validate_table(table[[*PITS.names, *known]], PITS)

@@ -274,7 +274,7 @@ def _lags(runs: pd.DataFrame) -> list[str]:
     lag = floats(evident, "lag_s")
     middle = float(np.median(lag))
     span = f"{signed(middle)} s"
-    if len(lag) > 1:
+    if np.ptp(lag) > 0:
         span += f" in the median ({signed(float(lag.min()))} to {signed(float(lag.max()))} s)"
     opposite = int((evident["lag_r"] < 0).sum())
     against = f"; in {opposite} of these they are opposite (r < 0)" if opposite else ""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pitflow.config import AcquireConfig, UNetConfig
+from pitflow.lag import ALPHA
 from pitflow.report.data import ReportData, floats, ints
 from pitflow.report.words import count
+from pitflow.schema import FEWEST_FOR_MODES
 from pitflow.visible import seen_all_round
 
 SEGMENTERS = {
@@ -132,14 +134,14 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 "Rayleigh test of the departures against all directions alike (p), adjusted over "
                 "the pits by Benjamini and Hochberg (q). Mean direction and resultant R with "
                 f"{coverage} bootstrap intervals ({ejection.bootstrap:,} resamples); without "
-                "evidence for a direction (Rayleigh), any may be the mean one. With fewer "
+                f"evidence for a direction (q > {ALPHA:g}), any may be the mean one. With fewer "
                 "than 16 particles that of R is a von Mises law's, with 16 to 64 it reaches as far "
                 "as the wider of both at either end. The number of preferred directions is that "
                 "of a mixture of von Mises distributions chosen by BIC, which one direction has "
                 "to better by 3 and more by 4, so that few uniform pits have any. Between several, "
                 "a dip is asked for that is deeper than chance makes it in angles uniform over an "
                 "arc (p ≤ 0.05), so that a wide direction is not taken for two; 0 means uniform, "
-                "or fewer than 8 particles."
+                f"or fewer than {FEWEST_FOR_MODES} particles."
             ),
         ),
         (
@@ -165,7 +167,8 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 f"{measure.correlation.surrogates} surrogate series of the growth of each pit that "
                 "keep its directions and the memory that all pits have in common, but break the "
                 "relation to ejection; p compares the largest |r| over all lags, each relative to "
-                "its spread without a relation. That of each pit "
+                "its spread without a relation, and is never below "
+                f"{1 / (measure.correlation.surrogates + 1):.2g}. That of each pit "
                 "is adjusted over the pits by Benjamini and Hochberg (q), for of many pits some "
                 "correlate by chance."
             ),
@@ -251,8 +254,9 @@ def _current(data: ReportData) -> list[tuple[str, str]]:
                 "Mean of the potentiostat's samples around each frame, with "
                 f"{measure.current.offset_s:g} s added to its clock.{area} A transient rises "
                 f"above {measure.current.threshold:g} times the noise over a baseline, the "
-                f"low values of {measure.current.baseline_s:g} s around; its charge is the area "
-                "above that. "
+                f"low values of {measure.current.baseline_s:g} s around, or where transients crowd "
+                "clearly more suddenly than the current usually changes; its charge is the area "
+                "above the baseline. "
                 "Ejections and growth are correlated with the current after averaging over "
                 f"{measure.correlation.smooth_frames:g} frames and without what varies more slowly "
                 "than the range of lags, relative to how they vary around; the band and p come "

@@ -22,7 +22,7 @@ from pitflow.report.panel import Embedded, draw
 from pitflow.report.pit_table import headings, pit_rows
 from pitflow.report.style import RC
 from pitflow.report.summary import findings
-from pitflow.report.words import sentence
+from pitflow.report.words import moment, sentence
 
 Progress = Callable[[int, int], None]
 """Told how many of how many figures are done."""
@@ -132,7 +132,7 @@ def fill_template(name: str, **content: Any) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["sentence"] = sentence
+    environment.filters |= {"sentence": sentence, "moment": moment}
     template = environment.from_string(here.joinpath(name).read_text(encoding="utf-8"))
     return template.render(style=here.joinpath("page.css").read_text(encoding="utf-8"), **content)
 
@@ -158,7 +158,7 @@ def fill_page(data: ReportData, figures: Mapping[int, Shown]) -> str:
             for label, value in (
                 ("Recording", data.provenance.get("input", "")),
                 ("Hash of its size and samples of it", data.provenance.get("input_hash", "")),
-                ("Analysed", data.provenance.get("date", "")),
+                ("Analysed", moment(data.provenance.get("date", ""))),
             )
             if value
         ],

@@ -10,9 +10,7 @@ from pitflow.lag import ALPHA, find_lag
 from pitflow.report.data import ReportData, there_from_the_start
 from pitflow.report.style import pit_colour
 from pitflow.report.words import angle_interval, p_value, significant
-
-FEWEST_FOR_DIRECTIONS = 8
-"""Particles below which the directions of a pit are not counted."""
+from pitflow.schema import FEWEST_FOR_MODES
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ def pit_rows(data: ReportData) -> list[PitRow]:
         # A preference may be significant and yet be told by no single direction.
         preferring = float(row["rayleigh_q"]) <= ALPHA
         modes = "not told" if preferring and row["n_modes"] < 1 else str(int(row["n_modes"]))
-        if row["n_ejected"] < FEWEST_FOR_DIRECTIONS:
+        if row["n_ejected"] < FEWEST_FOR_MODES:
             modes = "–"
         length = float(row["resultant_length"])
         direction = angle_interval(

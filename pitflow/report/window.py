@@ -46,14 +46,20 @@ def whole(shape: tuple[int, int]) -> Window:
     return Window(0, 0, shape[1], shape[0])
 
 
-def window_around(x: float, y: float, half: float, shape: tuple[int, int]) -> Window:
-    """Return a square window about (x, y), moved to lie inside a frame of (height, width).
+STACKED = 2.0
+"""Of a frame so many times as wide as high, or more, what goes with it is drawn below it."""
 
-    Its side is ``2 * half + 1``, or the frame's where the frame is smaller.
+
+def window_around(
+    x: float, y: float, half: float, shape: tuple[int, int], *, across: float = 1.0
+) -> Window:
+    """Return a window about (x, y), moved to lie inside a frame of (height, width).
+
+    It is ``2 * half + 1`` high and ``across`` times as wide, or as the frame where that is smaller.
     """
     spans = []
-    for centre, size in ((x, shape[1]), (y, shape[0])):
-        side = min(2 * round(half) + 1, size)
+    for centre, size, reach in ((x, shape[1], across * half), (y, shape[0], half)):
+        side = min(2 * round(reach) + 1, size)
         start = min(max(round(centre) - side // 2, 0), size - side)
         spans.append((start, start + side))
     (x0, x1), (y0, y1) = spans

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 FAULTS = {"gap": "lost", "damaged": "damaged", "duplicate": "repeated"}
 """What is wrong with a frame, by its ``quality``."""
@@ -30,6 +31,14 @@ def significant(value: float, digits: int = 2) -> str:
 def sentence(text: str) -> str:
     """Return a remark of the terminal as a sentence: it begins and ends as one."""
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+
+
+def moment(iso: str) -> str:
+    """Return "28 November 2026, 16:37 UTC" for a time in ISO 8601; nothing for none."""
+    if not iso:
+        return ""
+    at = datetime.fromisoformat(iso).astimezone(UTC)
+    return f"{at.day} {at:%B %Y, %H:%M} UTC"
 
 
 def signed(value: float) -> str:

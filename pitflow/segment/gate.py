@@ -100,9 +100,11 @@ class GateLoss:
     def __str__(self) -> str:
         everywhere = self.frames_checked >= self.frames
         text = (
-            f"the network looked everywhere; its gate would let it look at {100 * self.share:.1f} %"
+            "the network looked everywhere; its gate (only where something is darker than before) "
+            f"would let it look at {100 * self.share:.1f} %"
             if everywhere
-            else f"the gate let the network look at {100 * self.share:.1f} % of each frame"
+            else "the network looked only where something is darker than before (the gate), at "
+            f"{100 * self.share:.1f} % of each frame"
         )
         if not self.found:
             return text
@@ -112,7 +114,7 @@ class GateLoss:
             lost = f"{100 * self.lost_share:.1f} % of {self.found}"
         if everywhere:
             return f"{text} of each frame and lose {lost} particles"
-        return f"{text}; where it looked anyway, {lost} particles lay elsewhere"
+        return f"{text}; of parts searched whatever they showed, {lost} particles lay elsewhere"
 
 
 def gate_loss(searches: Sequence[Search]) -> GateLoss:

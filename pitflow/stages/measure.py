@@ -74,7 +74,8 @@ def _centres_elsewhere(pits: pd.DataFrame) -> list[str]:
 
 def _clock_offset(tables: dict[str, pd.DataFrame], job: Job) -> list[str]:
     """Return a note on the potentiostat's clock, where growth tells by how much it is off."""
-    from pitflow.measure.current import estimate_offset, growth_rate
+    from pitflow.measure.current_correlation import estimate_offset
+    from pitflow.measure.rates import growth_rate
 
     config, fps = job.config.measure, job.recording.fps
     if tables["current"].empty:

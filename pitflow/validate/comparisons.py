@@ -9,7 +9,7 @@ from scipy.signal import lfilter
 
 from pitflow.config import CorrelationConfig
 from pitflow.measure.compare import QUANTITIES, compare_directions, compare_groups
-from pitflow.measure.current import correlate_current
+from pitflow.measure.current_correlation import correlate_current
 from pitflow.measure.focus import compute_ballistics
 from pitflow.measure.tracks import Floats
 from pitflow.measure.trend import jonckheere_test, spearman_test

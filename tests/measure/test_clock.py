@@ -10,9 +10,9 @@ from small_worlds import as_detections, disc_pit, still_frames
 from pitflow.clock import Clock
 from pitflow.config import MeasureConfig
 from pitflow.measure.compare import RunTables
-from pitflow.measure.current import growth_rate
 from pitflow.measure.growth import UNSETTLED_FRAMES
 from pitflow.measure.measure import measure_all
+from pitflow.measure.rates import growth_rate
 
 FPS = 15.0
 

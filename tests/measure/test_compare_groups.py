@@ -115,6 +115,17 @@ def test_runs_are_the_unit_where_every_group_has_several():
     assert rising.loc["area_um2", "p_adjusted"] < 0.05
 
 
+def test_no_pair_of_groups_differs_more_surely_than_all_of_them():
+    runs, pits = world([10, 30, 100], 1, 8, np.random.default_rng(1))
+    tests = compare_groups(runs, pits)
+    overall = tests[tests["test"] == "Kruskal-Wallis"].set_index("quantity")["p_adjusted"]
+    pairs = tests[tests["test"] == "Mann-Whitney"]
+    least = pairs["quantity"].map(overall)
+    own = pairs.groupby("quantity")["p"].transform(lambda p: holm(p.to_numpy()))
+    assert (own < least).any()
+    np.testing.assert_allclose(pairs["p_adjusted"], np.maximum(own, least))
+
+
 def test_pits_stand_in_for_single_runs_but_not_in_the_trend():
     runs, pits = world([5, 10, 30, 100], 1, 6, np.random.default_rng(3))
     tests = compare_groups(runs, pits)

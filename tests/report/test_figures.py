@@ -237,6 +237,16 @@ def test_a_small_frame_has_no_second_picture_of_itself(make, run):
     assert "Right:" not in made.caption
 
 
+def test_what_goes_with_a_very_wide_frame_is_drawn_below_it(make):
+    wide = make(n_pits=2, shape=(200, 900), per_pit=8)
+    for maker in (overview, flow):
+        made = maker.make(wide)
+        frame, other = (ax.get_position() for ax in made.figure.axes[:2])
+        assert frame.y0 > other.y1
+        assert frame.width > 0.75
+        assert "Below:" in made.caption
+
+
 def test_every_track_is_one_line_in_its_pits_colour(run):
     ax = axes()
     made = trajectories.draw_trajectories(ax, run, (0.0, 0.0))

@@ -14,6 +14,7 @@ from pitflow.report.words import (
     angle_interval,
     count,
     listing,
+    moment,
     p_value,
     sentence,
     significant,
@@ -33,6 +34,11 @@ def test_counts_and_lists():
 def test_remarks_become_sentences():
     remarks = ("4 frames are lost", "the light flickers.")
     assert [sentence(text) for text in remarks] == ["4 frames are lost.", "The light flickers."]
+
+
+def test_a_time_is_told_as_people_write_it():
+    assert moment("2026-11-28T17:37:12+01:00") == "28 November 2026, 16:37 UTC"
+    assert moment("") == ""
 
 
 def test_rounding():

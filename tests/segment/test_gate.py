@@ -114,22 +114,25 @@ def test_loss_over_what_was_searched_in_any_case():
     assert loss.share == pytest.approx(0.2)
     assert (loss.frames_checked, loss.found, loss.lost) == (1.25, 200, 3)
     assert loss.lost_share == pytest.approx(0.015)
-    assert "20.0 % of each frame; where it looked anyway, 1.5 % of 200" in str(loss)
+    assert "20.0 % of each frame; of parts searched whatever they showed, 1.5 % of 200" in str(loss)
 
 
 def test_without_particles_there_is_no_loss_to_tell():
     loss = gate_loss([Search(0.1, 0.5, 0, 0)])
     assert math.isnan(loss.lost_share)
-    assert str(loss) == "the gate let the network look at 10.0 % of each frame"
+    assert str(loss) == (
+        "the network looked only where something is darker than before (the gate), at 10.0 % of "
+        "each frame"
+    )
 
 
 def test_few_particles_are_counted_and_make_no_percentage():
-    assert "looked anyway, 1 of 3 particles" in str(gate_loss([Search(0.1, 0.5, 3, 1)]))
+    assert "they showed, 1 of 3 particles" in str(gate_loss([Search(0.1, 0.5, 3, 1)]))
 
 
 def test_without_a_gate_it_has_lost_nothing():
     loss = gate_loss([Search(0.1, 1.0, 800, 8), Search(0.3, 1.0, 200, 2)])
     assert str(loss) == (
-        "the network looked everywhere; its gate would let it look at 20.0 % of each frame and "
-        "lose 1.0 % of 1000 particles"
+        "the network looked everywhere; its gate (only where something is darker than before) "
+        "would let it look at 20.0 % of each frame and lose 1.0 % of 1000 particles"
     )

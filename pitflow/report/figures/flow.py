@@ -12,6 +12,7 @@ from matplotlib.collections import EllipseCollection
 from pitflow.report.data import Floats, Ints, ReportData, floats, ints
 from pitflow.report.panel import Panel
 from pitflow.report.style import new_figure, pit_colour, pit_colours, round_below
+from pitflow.report.window import STACKED
 from pitflow.report.words import significant
 
 RINGS = 25
@@ -151,17 +152,23 @@ def make(data: ReportData) -> Panel | str:
         return "No particle was followed long enough for a velocity, so there is no flow to draw."
     pits = data.tables["pits"].sort_values("n_ejected", ascending=False)
     height, width = data.shape
-    wide_in = 5.1 * min(width / height, 1.0)
-    tall_in = wide_in * height / width + 0.85
-    figure = new_figure(max(tall_in, 4.4))
-    tall = figure.get_figheight()
-    bottom, high = 0.5 / tall, 1 - 0.85 / tall
+    stacked = width >= STACKED * height
+    wide_in = 9.1 if stacked else 5.1 * min(width / height, 1.0)
+    field_in = wide_in * height / width
+    tall = field_in + 4.9 if stacked else max(field_in + 0.85, 4.4)
+    figure = new_figure(tall)
+    high = (field_in if stacked else tall - 0.85) / tall
+    bottom = 1 - high - 0.35 / tall
     field = figure.add_axes((0.07, bottom, wide_in / 10, high))
     field.set_anchor("NW")
     drawn: dict[str, Any] = draw_field(field, data)
     field.set_title("Mean velocity", loc="left")
     radial_high = min(high * tall - 0.65, 3.6) / tall
-    radial = figure.add_axes((0.67, bottom + high - radial_high, 0.31, radial_high))
+    radial = figure.add_axes(
+        (0.07, 1.15 / tall, 0.6, 2.5 / tall)
+        if stacked
+        else (0.67, bottom + high - radial_high, 0.31, radial_high)
+    )
     known = floats(data.sure_tracks, "distance_px")
     reach = float(np.nanmax(known, initial=1.0)) * data.um_per_px
     ring_um = 2 * round_below(reach / RINGS)
@@ -175,9 +182,10 @@ def make(data: ReportData) -> Panel | str:
         else "each pit"
     )
     over_distance = (
-        f"Right: mean speed of the particles of {of_whom} over their distance from its centre, in "
-        f"rings of {ring_um:g} µm with at least {FEWEST} particles, each counting once in a ring; "
-        "dashed: the fit v0 / (1 + r / half), whose numbers are in tables/pits.parquet."
+        f"{'Below' if stacked else 'Right'}: mean speed of the particles of {of_whom} over their "
+        f"distance from its centre, in rings of {ring_um:g} µm with at least {FEWEST} particles, "
+        "each counting once in a ring; dashed: the fit v0 / (1 + r / half), "
+        "whose numbers are in tables/pits.parquet."
     )
     if not drawn["radial"]:
         radial.remove()
@@ -187,8 +195,9 @@ def make(data: ReportData) -> Panel | str:
         )
     return Panel(
         figure,
-        f"Left: mean velocity in cells of {data.parameters.measure.flow.cell_px:g} px; the colour "
-        "is the pit whose particles prevail there (grey: none), so the line where two colours meet "
+        f"{'Above' if stacked else 'Left'}: mean velocity in cells of "
+        f"{data.parameters.measure.flow.cell_px:g} px; the colour is the pit whose "
+        "particles prevail there (grey: none), so the line where two colours meet "
         "is where two flow domains meet. Discs: the final pits. " + over_distance,
         drawn=drawn,
     )

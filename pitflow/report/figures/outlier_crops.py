@@ -128,8 +128,9 @@ def make(data: ReportData) -> Panel | str:
         f"The strongest of {count(len(outliers), 'velocity outlier')} in "
         f"{count(outliers['particle'].nunique(), 'particle')}: frame minus background "
         "(dark: darker than the empty scene), the particle circled, the arrow in its direction of "
-        "motion, pits outlined. The score counts robust standard deviations from the track's "
-        "trend; the distance is to the centre of the nearest pit other than the source.",
+        "motion, pits outlined. The speed is that of the one step, not smoothed. The score counts "
+        "robust standard deviations from the track's trend; the distance is to the centre of the "
+        "nearest pit other than the source.",
         photo=True,
         drawn=drawn,
     )

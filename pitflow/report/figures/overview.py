@@ -23,7 +23,7 @@ from pitflow.report.style import (
     scale_bar,
     show_image,
 )
-from pitflow.report.window import Window, reduce, whole, window_around
+from pitflow.report.window import STACKED, Window, reduce, whole, window_around
 from pitflow.report.words import count
 
 
@@ -103,13 +103,18 @@ def make(data: ReportData) -> Panel | str:
     frame = busiest_frame(data)
     image = data.frame_at(frame)
     pit = busiest_pit(data)
-    zoom = None if pit is None else _around(data, frame, pit)
     height, width = data.shape
-    wide_in = 5.7 * min(width / height, 1.0) if zoom is not None else 7.0
-    tall_in = max(wide_in * height / width, 4.2 if zoom is not None else 0.0) + 0.3
+    stacked = width >= STACKED * height
+    zoom = None if pit is None else _around(data, frame, pit, across=2.5 if stacked else 1.0)
+    if stacked:
+        wide_in, below_in = 10.0, 0.0 if zoom is None else 10.0 * zoom.height / zoom.width + 0.35
+    else:
+        wide_in, below_in = 5.7 * min(width / height, 1.0) if zoom is not None else 7.0, 0.0
+    tall_in = wide_in * height / width + below_in
+    tall_in = max(tall_in, 4.2 if zoom is not None and not stacked else 0.0) + 0.3
     figure = new_figure(tall_in)
     tall = 1 - 0.28 / tall_in
-    ax = figure.add_axes((0.0, 0.0, wide_in / 10, tall))
+    ax = figure.add_axes((0.0, below_in / tall_in, wide_in / 10, tall - below_in / tall_in))
     ax.set_anchor("NW")
     drawn: dict[str, Any] = {"frame": frame}
     drawn["full"] = draw_frame(ax, data, frame, image, whole(data.shape), max_px=1000)
@@ -144,20 +149,25 @@ def make(data: ReportData) -> Panel | str:
             color=INK,
             lw=1.2,
         )
-        zoom_ax = figure.add_axes((wide_in / 10 + 0.015, 0.0, 0.985 - wide_in / 10, tall))
+        zoom_ax = figure.add_axes(
+            (0.0, 0.0, 1.0, (below_in - 0.35) / tall_in)
+            if stacked
+            else (wide_in / 10 + 0.015, 0.0, 0.985 - wide_in / 10, tall)
+        )
         zoom_ax.set_anchor("NW")
         drawn["zoom"] = draw_frame(zoom_ax, data, frame, image, zoom, max_px=700)
-        zoom_ax.set_title(f"Around pit {pit} (black frame on the left)", loc="left")
+        where = "above" if stacked else "on the left"
+        zoom_ax.set_title(f"Around pit {pit} (black frame {where})", loc="left")
         merit = "which ejected most particles" if data.pit(pit)["n_ejected"] else "the largest"
-        caption += f" Right: the surroundings of pit {pit}, {merit}."
+        caption += f" {'Below' if stacked else 'Right'}: the surroundings of pit {pit}, {merit}."
     return Panel(figure, caption, photo=True, drawn=drawn)
 
 
-def _around(data: ReportData, frame: int, pit: int) -> Window | None:
+def _around(data: ReportData, frame: int, pit: int, *, across: float) -> Window | None:
     """Return the window around a pit, or None where that is no smaller than half the frame."""
     x, y = pit_centre(data, pit)
     dx, dy = data.shift(frame)
     half = float(np.clip(3.0 * pit_radius(data, pit) + 60, 80, 280))
-    zoom = window_around(x + dx, y + dy, half, data.shape)
+    zoom = window_around(x + dx, y + dy, half, data.shape, across=across)
     is_smaller = zoom.width * zoom.height < 0.5 * data.shape[0] * data.shape[1]
     return zoom if is_smaller else None

@@ -142,7 +142,7 @@ def make(data: ReportData) -> Panel | str:
         f"{BIN_DEG}°. The arrow points in the mean direction of the departures and is as long as "
         "their resultant R (0 all directions alike, 1 a single direction, the outer circle); the "
         f"black arc is its {100 * data.parameters.measure.ejection.confidence:g} % interval, "
-        "left out where any direction may be the mean one. "
+        "left out where q > 0.05, for then any direction may be the mean one. "
         "p: Rayleigh test against ejection in all directions alike; q: the same adjusted for "
         "testing several pits."
     )
