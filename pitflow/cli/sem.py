@@ -43,9 +43,7 @@ def sem(
     ] = None,
     um_per_px: Annotated[
         float | None,
-        typer.Option(
-            min=1e-9, max=1e9, help="Size of a pixel, um (default: what the TIFF files tell)."
-        ),
+        typer.Option(min=1e-9, max=1e9, help="Size of a pixel, um (default: what the files tell)."),
     ] = None,
     min_score: Annotated[
         float | None,

@@ -17,8 +17,13 @@ import pandas as pd
 from pitflow.compute import Progress, Silent
 from pitflow.domains.sem.annotations import coloured_pixels, find_annotations
 from pitflow.domains.sem.data_bar import find_data_bar
-from pitflow.domains.sem.micrographs import LABEL_SUFFIX, list_micrographs, read_pixels, to_grey
-from pitflow.domains.sem.pixel_size import read_um_per_px
+from pitflow.domains.sem.micrographs import (
+    LABEL_SUFFIX,
+    list_micrographs,
+    read_pixels,
+    read_with_scale,
+    to_grey,
+)
 from pitflow.errors import UserError
 from pitflow.frame import Image
 from pitflow.measure.micrograph import compute_micrograph_pits, summarise_micrograph
@@ -149,7 +154,7 @@ def analyse_micrographs(
     about:
         Where the labels come from, for the page.
     um_per_px:
-        Size of a pixel; None: what each file tells (``read_um_per_px``).
+        Size of a pixel; None: what each file tells (``find_um_per_px``).
 
     Raises
     ------
@@ -318,13 +323,13 @@ def _analyse_one(path: Path, out: Path, find: Finder, um_per_px: float | None) -
     from pitflow.report.figures.micrographs import paint_outlines
     from pitflow.report.window import reduce
 
-    pixels = read_pixels(path)
+    pixels, um_read = read_with_scale(path)
     whole, coloured = to_grey(pixels, path), coloured_pixels(pixels)
     end = find_data_bar(whole)
     image = whole[:end]
     found = find(path, image, None if coloured is None else coloured[:end])
     name = printable(path.stem)
-    um_per_px = um_per_px or read_um_per_px(path)
+    um_per_px = um_per_px or um_read
     table = compute_micrograph_pits(
         image, found.labels, name=name, um_per_px=um_per_px, scores=found.scores
     )
