@@ -129,7 +129,7 @@ def analyse_with_progress(
         )
     for error in analysis.failed:
         print_error(error)
-    for said in filter(None, (analysis.scale_read, analysis.doubt)):
+    for said in filter(None, (analysis.scale_read, *analysis.doubts)):
         print_note(said)
     sys.stdout.write(f"{analysis.page}\n")
     return 2 if analysis.failed else 0
