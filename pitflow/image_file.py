@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -91,8 +92,10 @@ def natural(path: Path) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
-def encoded(path: Path) -> npt.NDArray[np.uint8]:
-    """Return the bytes of an image file as OpenCV decodes them.
+def encoded(path: Path) -> tuple[npt.NDArray[np.uint8], tifffile.TiffFile | None]:
+    """Return the bytes of an image file, as OpenCV decodes them, and its tags if it is a TIFF.
+
+    Of a damaged TIFF file there are none: whoever decodes it says what is wrong.
 
     Raises
     ------
@@ -103,13 +106,14 @@ def encoded(path: Path) -> npt.NDArray[np.uint8]:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})", where=path) from error
-    if _is_stack(path):
+    tiff = _open_tiff(data) if path.suffix.lower() in (".tif", ".tiff") else None
+    if tiff is not None and _is_stack(tiff):
         raise UserError(
             "is a stack of images",
             where=path,
             hint="give its pages as files, or a recording to `pitflow run`",
         )
-    return np.frombuffer(data, np.uint8)
+    return np.frombuffer(data, np.uint8), tiff
 
 
 def read_image(path: Path, flags: int) -> Image:
@@ -120,20 +124,23 @@ def read_image(path: Path, flags: int) -> Image:
     UserError
         If it cannot be read, is none, or is a stack of several.
     """
-    data = encoded(path)
+    data, _ = encoded(path)
     image: Image | None = cv2.imdecode(data, flags) if data.size else None
     if image is None or image.dtype not in (np.uint8, np.uint16):
         raise UserError("is no image of 8 or 16 bits, or a damaged one", where=path)
     return image
 
 
-def _is_stack(path: Path) -> bool:
-    """Return whether a TIFF file has a second page as large as its first: no thumbnail."""
-    if path.suffix.lower() not in (".tif", ".tiff"):
-        return False
+def _open_tiff(data: bytes) -> tifffile.TiffFile | None:
     try:
-        with tifffile.TiffFile(path) as file:
-            return len(file.pages) > 1 and file.pages[0].shape == file.pages[1].shape
+        return tifffile.TiffFile(BytesIO(data))
     except Exception:
-        # Of a damaged file, whoever decodes it says what is wrong.
+        return None
+
+
+def _is_stack(tiff: tifffile.TiffFile) -> bool:
+    """Return whether the second page of a TIFF file is as large as its first: no thumbnail."""
+    try:
+        return len(tiff.pages) > 1 and tiff.pages[0].shape == tiff.pages[1].shape
+    except Exception:
         return False

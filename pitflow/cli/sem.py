@@ -43,9 +43,7 @@ def sem(
     ] = None,
     um_per_px: Annotated[
         float | None,
-        typer.Option(
-            min=1e-9, max=1e9, help="Size of a pixel, um (default: what the TIFF files tell)."
-        ),
+        typer.Option(min=1e-9, max=1e9, help="Size of a pixel, um (default: what the files tell)."),
     ] = None,
     min_score: Annotated[
         float | None,
@@ -132,6 +130,9 @@ def sem_study(
     paired: Annotated[
         bool, typer.Option("--paired", help="Train every model on every split.")
     ] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Only say how long it would take here.")
+    ] = False,
     device: Device = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
     cluster: Annotated[
@@ -141,7 +142,7 @@ def sem_study(
     """Repeat the experiments of paper 001: with and without texture refinement, repeated splits.
 
     Writes study.html with Tables 1 and 2, training curves and examples. A stopped study goes on
-    with the same command.
+    with the same command. Look at --estimate first.
 
     Example:  pitflow sem-study --data micrographs --pretrain particles -o study
     """
@@ -161,4 +162,5 @@ def sem_study(
         workers,
         cluster,
         paired=paired,
+        only_estimate=estimate,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shlex
 import sys
+from collections.abc import Mapping
 
 from pitflow.errors import UserError
 
@@ -27,6 +28,13 @@ def denied(error: OSError) -> UserError | None:
         hint = "change who may read and write it, or choose another place"
         return UserError(f"cannot be used ({error.strerror})", where=where, hint=hint)
     return None
+
+
+def estimate(left: int, planned: int, seconds: Mapping[str, float]) -> str:
+    """Return how many of the planned trainings are left and how long those of each kind take, s."""
+    hours = sum(seconds.values()) / 3600
+    first = f"{left} of {planned} trainings to do, about {hours:.1f} h here, one after the other\n"
+    return first + "".join(f"  {name}: {time / 60:.1f} min\n" for name, time in seconds.items())
 
 
 def print_error(error: UserError) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pitflow.console import this_command
+from pitflow.console import estimate, this_command
 from pitflow.console.bar import Bar
 from pitflow.errors import UserError
 
@@ -162,18 +162,11 @@ def study_with_progress(
     tasks = plan_tasks(data, output, config, ratings=ratings, device=device)
     left = [task for task in tasks if not task.is_done()]
     seconds = estimate_seconds(left, lambda recipe: seconds_per_step(recipe, device))
-    lines = [
-        f"{title_of(name.split('@')[0])}: {time / 60:.1f} min"
-        for name, time in seconds.items()
-        if "@" not in name
-    ]
-    if grid := sum(time for name, time in seconds.items() if "@" in name):
-        lines.append(f"grid of alpha and beta: {grid / 60:.1f} min")
+    named = {title_of(name.split("@")[0]): s for name, s in seconds.items() if "@" not in name}
+    if grid := sum(s for name, s in seconds.items() if "@" in name):
+        named["grid of alpha and beta"] = grid
     say = sys.stdout if only_estimate else sys.stderr
-    say.write(
-        f"{len(left)} of {len(tasks)} trainings to do, about {sum(seconds.values()) / 3600:.1f} h "
-        f"here, one after the other\n" + "".join(f"  {line}\n" for line in lines)
-    )
+    say.write(estimate(len(left), len(tasks), named))
     if only_estimate:
         return
     with Bar() as bar:

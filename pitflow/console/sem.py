@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pitflow.console import print_error, print_note, this_command
+from pitflow.console import estimate, print_error, print_note, this_command
 from pitflow.console.bar import Bar
 from pitflow.errors import UserError
 
 if TYPE_CHECKING:
     from pitflow.domains.sem.recipes import AnySemRecipe
+    from pitflow.domains.sem.study_classes import Fold
+    from pitflow.domains.sem.study_task import Task
 
 BY_CHOICE = {
     ("instance", "gelan", False): "sem",
@@ -127,7 +129,7 @@ def analyse_with_progress(
         )
     for error in analysis.failed:
         print_error(error)
-    for said in filter(None, (analysis.scale_read, analysis.doubt)):
+    for said in filter(None, (analysis.scale_read, *analysis.doubts)):
         print_note(said)
     sys.stdout.write(f"{analysis.page}\n")
     return 2 if analysis.failed else 0
@@ -148,8 +150,9 @@ def study_with_progress(
     cluster: str | None,
     *,
     paired: bool,
+    only_estimate: bool,
 ) -> None:
-    """Run a study and print where its page is.
+    """Run a study and print where its page is, or only how long it would take.
 
     Raises
     ------
@@ -158,11 +161,23 @@ def study_with_progress(
     """
     from pitflow.compute import Compute
     from pitflow.domains.recipe import InstanceRecipe
-    from pitflow.domains.sem.study import N_SPLITS, sem_study
-    from pitflow.domains.sem.study_classes import N_FOLDS, class_study
+    from pitflow.domains.sem.study import N_SPLITS, plan, sem_study
+    from pitflow.domains.sem.study_classes import N_FOLDS, class_study, plan_folds
+    from pitflow.domains.sem.study_time import estimate_seconds
 
     chosen = choose_recipe(task, "gelan", recipe, epochs, no_texture=False)
-    if not isinstance(chosen, InstanceRecipe):
+    options: dict[str, Any] = {"device": device, "recipe": chosen}
+    is_instance = isinstance(chosen, InstanceRecipe)
+    if is_instance:
+        options |= {
+            "pretrain": tuple(pretrain),
+            "n_splits": splits or N_SPLITS,
+            "test_share": test_share,
+            "baseline_epochs": baseline_epochs,
+            "paired": paired,
+        }
+    else:
+        options["n_folds"] = splits or N_FOLDS
         for option, given in (
             ("--pretrain", pretrain),
             ("--paired", paired),
@@ -170,30 +185,14 @@ def study_with_progress(
         ):
             if given:
                 raise UserError("is for instances, not for --task semantic", where=option)
-    compute = Compute(workers=workers, cluster=cluster)
+    if only_estimate:
+        tasks: Sequence[Task | Fold] = (plan if is_instance else plan_folds)(
+            data, output, **options
+        )
+        left, seconds = estimate_seconds(tasks)
+        sys.stdout.write(estimate(left, len(tasks), seconds))
+        return
+    run = sem_study if is_instance else class_study
     with Bar() as bar:
-        if isinstance(chosen, InstanceRecipe):
-            page = sem_study(
-                data,
-                output,
-                pretrain=pretrain,
-                recipe=chosen,
-                n_splits=splits or N_SPLITS,
-                test_share=test_share,
-                baseline_epochs=baseline_epochs,
-                paired=paired,
-                device=device,
-                compute=compute,
-                progress=bar,
-            )
-        else:
-            page = class_study(
-                data,
-                output,
-                recipe=chosen,
-                n_folds=splits or N_FOLDS,
-                device=device,
-                compute=compute,
-                progress=bar,
-            )
+        page = run(data, output, compute=Compute(workers, cluster), progress=bar, **options)
     sys.stdout.write(f"{page}\n")

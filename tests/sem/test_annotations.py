@@ -87,6 +87,54 @@ def test_a_lossy_format_hides_nothing_that_is_drawn() -> None:
     assert find_annotations(blurred)[BAR].all()
 
 
+def letter(image: np.ndarray) -> None:
+    cv2.putText(image, "A", (30, 340), cv2.FONT_HERSHEY_SIMPLEX, 0.7, 255, 2, cv2.LINE_AA)
+
+
+def arrow(image: np.ndarray) -> None:
+    cv2.arrowedLine(image, (60, 340), (110, 300), 255, 3, cv2.LINE_AA, tipLength=0.3)
+
+
+@pytest.mark.parametrize("draw", [letter, arrow])
+@pytest.mark.parametrize("quality", [None, 80])
+def test_a_white_letter_or_arrow_alone_is_drawn(
+    draw: Callable[[np.ndarray], None], quality: int | None
+) -> None:
+    plain = surface()
+    image = plain.copy()
+    draw(image)
+    written = np.abs(image.astype(int) - plain) > 60
+    if quality:
+        _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    drawn = find_annotations(image)
+    assert drawn[written].mean() > 0.95
+    assert not drawn[cv2.dilate(written.astype(np.uint8), np.ones((7, 7), np.uint8)) == 0].any()
+
+
+def slit(pits: np.ndarray, image: np.ndarray, y: int, number: int) -> None:
+    curve = np.array([(40, y), (60, y + 6), (85, y + 3), (100, y - 8)], np.int32)
+    cv2.polylines(pits, [curve], isClosed=False, color=number, thickness=5)
+
+
+def rimmed(pits: np.ndarray, image: np.ndarray, y: int, number: int) -> None:
+    cv2.circle(image, (400, y), 12, 255, 3, cv2.LINE_AA)
+    cv2.circle(pits, (400, y), 11, number, cv2.FILLED)
+
+
+@pytest.mark.parametrize("draw", [slit, rimmed])
+def test_slits_and_pits_with_saturated_rims_are_not_hidden(draw: Callable[..., None]) -> None:
+    """Slits are black strokes, rims are white ones."""
+    image = surface()
+    pits = np.zeros(image.shape, np.uint8)
+    for number, y in enumerate(range(20, 390, 30), start=1):
+        draw(pits, image, y, number)
+    image[pits > 0] = 0
+    drawn = find_annotations(image)
+    for number in np.unique(pits[pits > 0]):
+        assert drawn[pits == number].mean() < 0.5
+
+
 def test_colour_in_a_grey_image_is_drawn() -> None:
     grey = surface()
     colours = np.repeat(grey[..., None], 3, axis=2)

@@ -11,9 +11,9 @@ import pytest
 import tifffile
 
 from pitflow.cli import main
-from pitflow.domains.sem.pixel_size import read_um_per_px
+from pitflow.domains.sem.micrographs import read_with_scale
 
-FEI, ZEISS = 34682, 34118
+FEI, ZEISS, TESCAN = 34682, 34118, 50431
 HEIGHT, WIDTH = 60, 80
 
 
@@ -31,6 +31,25 @@ def zeiss(size: str, columns: int = WIDTH) -> bytes:
     ).encode("latin-1")
 
 
+def jeol(bar: int = 160, marker: str = "5um", columns: int = WIDTH) -> str:
+    return (
+        f"$CM_FORMAT JEOL/SEM\r\n$CM_MAG 5000\r\n$CM_FULL_SIZE {columns} {HEIGHT}\r\n"
+        f"$$SM_MICRON_BAR {bar}\r\n$$SM_MICRON_MARKER {marker}\r\n"
+    )
+
+
+def hitachi(columns: int = WIDTH) -> str:
+    return f"[SemImageFile]\r\nDataSize={columns}x{HEIGHT}\r\nPixelSize=24.8\r\n"
+
+
+def tescan(height: str = "1.36e-007") -> str:
+    return f"[MAIN]\r\nMagnification=2000.0\r\nPixelSizeX=1.36e-007\r\nPixelSizeY={height}\r\n"
+
+
+def scale_of(path: Path) -> float | None:
+    return read_with_scale(path)[1]
+
+
 def write(path: Path, tag: int, text: bytes) -> Path:
     image = np.full((HEIGHT, WIDTH), 120, np.uint8)
     extra = [(tag, "s", len(text) + 1, text, True)]
@@ -44,6 +63,7 @@ def write(path: Path, tag: int, text: bytes) -> Path:
         (FEI, fei(), 0.045),
         (ZEISS, zeiss("12.3 nm"), 0.0123),
         (ZEISS, zeiss("1.203 \xb5m"), 1.203),
+        (TESCAN, b"\0\x01\xff" + tescan().encode(), 0.136),
         # Enlarged or reduced since, not square, or not to be understood.
         (FEI, fei(columns=1024), None),
         (ZEISS, zeiss("12.3 nm", columns=1024), None),
@@ -54,7 +74,7 @@ def write(path: Path, tag: int, text: bytes) -> Path:
     ],
 )
 def test_the_tags_of_microscopes(tmp_path: Path, tag: int, text: bytes, size: float | None) -> None:
-    assert read_um_per_px(write(tmp_path / "a.tif", tag, text)) == pytest.approx(size)
+    assert scale_of(write(tmp_path / "a.tif", tag, text)) == pytest.approx(size)
 
 
 @pytest.mark.parametrize(
@@ -63,16 +83,53 @@ def test_the_tags_of_microscopes(tmp_path: Path, tag: int, text: bytes, size: fl
 def test_the_scale_of_imagej(tmp_path: Path, unit: str, size: float | None) -> None:
     image, path = np.zeros((HEIGHT, WIDTH), np.uint8), tmp_path / "a.tif"
     tifffile.imwrite(path, image, imagej=True, resolution=(20, 20), metadata={"unit": unit})
-    assert read_um_per_px(path) == pytest.approx(size)
+    assert scale_of(path) == pytest.approx(size)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "size"),
+    [
+        ("a-tif.hdr", tescan(), 0.136),
+        ("a-tif.hdr", tescan(height="9e-007"), None),
+        ("a.txt", jeol(), 5 / 160),
+        ("a.txt", jeol(marker="500nm"), 0.5 / 160),
+        ("a.txt", jeol(marker="1\xb5m"), 1 / 160),
+        ("a.txt", jeol(columns=1280), None),
+        ("a.txt", jeol(bar=0), None),
+        ("a.txt", hitachi(), 0.0248),
+        ("a.txt", hitachi(columns=1280), None),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_the_files_that_microscopes_write_beside(
+    tmp_path: Path, name: str, text: str, size: float | None, encoding: str
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.full((HEIGHT, WIDTH), 120, np.uint8))
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    assert scale_of(tmp_path / "a.tif") == pytest.approx(size)
+
+
+def test_a_tiff_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    original = tifffile.TiffFile
+
+    def counted(*arguments: object, **more: object) -> tifffile.TiffFile:
+        opened.append(arguments)
+        return original(*arguments, **more)
+
+    path = write(tmp_path / "a.tif", FEI, fei())
+    monkeypatch.setattr(tifffile, "TiffFile", counted)
+    assert scale_of(path) == pytest.approx(0.045)
+    assert len(opened) == 1
 
 
 def test_other_files_tell_nothing(tmp_path: Path) -> None:
     image = np.zeros((HEIGHT, WIDTH), np.uint8)
     tifffile.imwrite(tmp_path / "print.tif", image, resolution=(300, 300), resolutionunit="INCH")
     cv2.imwrite(str(tmp_path / "a.png"), image)
-    (tmp_path / "broken.tif").write_bytes(b"II*\0nothing")
-    for name in ("print.tif", "a.png", "broken.tif"):
-        assert read_um_per_px(tmp_path / name) is None
+    (tmp_path / "a.txt").write_text("0 0.1 0.1 0.2 0.1 0.2 0.2\n")
+    for name in ("print.tif", "a.png"):
+        assert scale_of(tmp_path / name) is None
 
 
 def test_what_the_file_tells_is_used_and_said_and_what_is_given_wins(

@@ -116,10 +116,35 @@ def test_where_the_model_is_not_sure_the_page_says_so(
         return Found(labels, dict.fromkeys(range(1, 7), score))
 
     analysis = analyse_micrographs([tmp_path / "images"], tmp_path / "out", find, about={})
-    assert "not sure of most of what it found in texture (" in analysis.doubt
+    (doubt,) = analysis.doubts
+    assert "not sure of most of what it found in texture (" in doubt
     assert json.loads((tmp_path / "out" / "sem.json").read_text())["unsure"] == ["texture"]
     page = (tmp_path / "out" / "sem.html").read_text(encoding="utf-8")
     assert "The model is not sure of most of what it found in texture" in page
+
+
+def test_finds_that_tile_the_image_are_doubted_and_dense_pits_are_not(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    cell = np.kron(np.arange(1, 101).reshape(10, 10), np.ones((30, 30), int)).astype(np.uint16)
+    inner = np.kron(np.ones((10, 10), int), np.pad(np.ones((28, 28), int), 1))
+    disc = cv2.circle(np.zeros((30, 30), np.uint8), (15, 15), 14, 1, cv2.FILLED)
+    shapes = {"grains": inner, "packed": np.kron(np.ones((10, 10), int), disc), "pits": inner}
+    greys = {"grains": 70, "packed": 70, "pits": -70}
+    images = tmp_path / "images"
+    images.mkdir()
+    for name, shape in shapes.items():
+        image = 120 + greys[name] * shape + rng.normal(0, 4, shape.shape)
+        cv2.imwrite(str(images / f"{name}.png"), image.clip(0, 255).astype(np.uint8))
+
+    def find(path: Path, *_: object) -> Found:
+        return Found(cell * shapes[path.stem].astype(np.uint16), dict.fromkeys(range(1, 101), 0.9))
+
+    analysis = analyse_micrographs([images], tmp_path / "out", find, about={})
+    (doubt,) = analysis.doubts
+    assert "what was found in grains lies side by side" in doubt
+    page = (tmp_path / "out" / "sem.html").read_text(encoding="utf-8")
+    assert "What was found in grains lies" in page
+    assert "200 of them are brighter than what is around" in page
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ from pitflow.domains.sem.micrographs import Micrograph
 from pitflow.domains.sem.model import ClassModel, load_instance_model
 from pitflow.domains.sem.recipes import OXIDE, RECIPES, SEM, ClassRecipe, find_recipe
 from pitflow.domains.sem.samples import ClassSamples, InstanceSamples, warped
-from pitflow.domains.sem.train import train_sem
+from pitflow.domains.sem.study_time import estimate_seconds, measure_times
+from pitflow.domains.sem.train import split_micrographs, train_sem
 from pitflow.errors import UserError
 from pitflow.segment.checkpoint import load_checkpoint
 from pitflow.segment.networks.gelan import GelanConfig
@@ -219,6 +220,22 @@ def test_a_study_has_both_tables_and_goes_on(
     for module in ("train", "study_task"):
         monkeypatch.setattr(f"pitflow.domains.sem.{module}.SCORED_FROM", 0.3)
     options = {"pretrain": [data], "recipe": TINY, "n_splits": 2, "test_share": 0.3}
+    tasks = study.plan([data], tmp_path, **options)
+    left, seconds = estimate_seconds(tasks, lambda *_: (10.0, 0.0))
+    assert left == len(tasks) == 6
+    # What is learned first counts once for each network, with the first that needs it.
+    per = 10 * TINY.training.epochs
+    trained, first = (
+        -(-len(one) // TINY.training.batch) * per
+        for one in (tasks[1].sides()[0], split_micrographs(read_labelled([data]), TINY)[0])
+    )
+    assert seconds == {
+        study_task.TRANSFER: first,
+        study_task.WITHOUT: trained,
+        study_task.WITH: first + 2 * trained,
+        study_task.FRESH: trained,
+        study_task.BASELINE: first + trained,
+    }
     page = study.sem_study([data], tmp_path, **options)
     table1, table2 = (pd.read_csv(tmp_path / f"table{k}.csv") for k in (1, 2))
     assert set(table1["experiment"]) == {
@@ -241,6 +258,12 @@ def test_a_study_has_both_tables_and_goes_on(
 
     monkeypatch.setattr(study_task, "fit_instances", never)
     study.sem_study([data], tmp_path, **options)
+    assert estimate_seconds(tasks) == (0, {})
+
+
+def test_the_time_of_a_step_and_of_a_look_are_measured(data: Path, classes: Path) -> None:
+    for recipe, folder in ((TINY, data), (TINY_CLASSES, classes)):
+        assert min(measure_times(recipe, read_labelled([folder]), "cpu")) > 0
 
 
 def test_a_changed_task_of_a_study_begins_anew(

@@ -17,8 +17,14 @@ import pandas as pd
 from pitflow.compute import Progress, Silent
 from pitflow.domains.sem.annotations import coloured_pixels, find_annotations
 from pitflow.domains.sem.data_bar import find_data_bar
-from pitflow.domains.sem.micrographs import LABEL_SUFFIX, list_micrographs, read_pixels, to_grey
-from pitflow.domains.sem.pixel_size import read_um_per_px
+from pitflow.domains.sem.doubt import doubts, looks_like_grains, unsure_images
+from pitflow.domains.sem.micrographs import (
+    LABEL_SUFFIX,
+    list_micrographs,
+    read_pixels,
+    read_with_scale,
+    to_grey,
+)
 from pitflow.errors import UserError
 from pitflow.frame import Image
 from pitflow.measure.micrograph import compute_micrograph_pits, summarise_micrograph
@@ -42,16 +48,6 @@ _STRAY = 0.05
 
 _DRAWN = 0.5
 """What lies on something drawn for more than this share is no pit."""
-
-_SURE = 0.5
-"""Where the median score of what was found is lower, most of it may be texture. Of 140 particle
-micrographs six are so (mean precision 0.47, else 0.85), of 12 sections without a pit ten."""
-
-_FEW = 5
-"""Of fewer finds, the median says little."""
-
-_NAMED = 5
-"""Images named in a warning; the others are counted."""
 
 _SHOWN = 6
 _SHOWN_PX = 900
@@ -98,8 +94,8 @@ class Analysis:
         What went wrong, an image each.
     scale_read:
         The size of a pixel, where it was read from the files; else empty.
-    doubt:
-        Where the model is not sure of what it found; empty if it is everywhere.
+    doubts:
+        Remarks on images in which what a model found may be no pits.
     """
 
     pits: pd.DataFrame
@@ -107,7 +103,7 @@ class Analysis:
     page: Path
     failed: tuple[UserError, ...]
     scale_read: str
-    doubt: str
+    doubts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +115,7 @@ class _One:
     overlay: npt.NDArray[np.uint8]
     has_bar: bool
     has_drawn: bool
+    is_tiled: bool
     um_per_px: float | None
 
 
@@ -149,7 +146,7 @@ def analyse_micrographs(
     about:
         Where the labels come from, for the page.
     um_per_px:
-        Size of a pixel; None: what each file tells (``read_um_per_px``).
+        Size of a pixel; None: what each file tells (``find_um_per_px``).
 
     Raises
     ------
@@ -167,6 +164,7 @@ def analyse_micrographs(
     rows: list[pd.DataFrame] = []
     shown: dict[str, npt.NDArray[np.uint8]] = {}
     scales: dict[str, float | None] = {}
+    tiled: list[str] = []
     bars = drawn = 0
     failed: list[UserError] = []
     for path in paths:
@@ -179,6 +177,7 @@ def analyse_micrographs(
             rows.append(one.row)
             bars += one.has_bar
             drawn += one.has_drawn
+            tiled += [printable(path.stem)] if one.is_tiled else []
             scales[printable(path.name)] = one.um_per_px
             if len(shown) < _SHOWN:
                 shown[printable(path.stem)] = one.overlay
@@ -192,12 +191,13 @@ def analyse_micrographs(
         partial = out / (name + ".partial")
         table.to_csv(partial, index=False, float_format="%.6g")
         partial.replace(out / name)
-    unsure = _unsure(pits)
+    unsure = unsure_images(pits)
     record = {
         "images": [printable(path.name) for path in paths],
         "data_bars": bars,
         "drawn_upon": drawn,
         "unsure": unsure,
+        "like_grains": tiled,
         "failed": [str(error) for error in failed],
         "um_per_px": um_per_px,
         "um_per_px_read": {} if um_per_px else {name: one for name, one in scales.items() if one},
@@ -206,15 +206,14 @@ def analyse_micrographs(
     }
     (out / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     scale = _scale_words(record, len(micrographs))
-    doubt = _doubt(unsure)
-    warnings = [sentence(doubt)] if doubt else []
-    warnings += [str(error) for error in failed]
+    remarks = doubts(unsure, tiled)
+    warnings = [*map(sentence, remarks), *map(str, failed)]
     page = _write_page(
         out / PAGE, pits, micrographs, shown, record, about | {"scale": scale}, warnings
     )
     progress.finish(str(page))
     read = scale if record["um_per_px_read"] else ""
-    return Analysis(pits, micrographs, page, tuple(failed), read, doubt)
+    return Analysis(pits, micrographs, page, tuple(failed), read, remarks)
 
 
 def model_finder(
@@ -318,13 +317,13 @@ def _analyse_one(path: Path, out: Path, find: Finder, um_per_px: float | None) -
     from pitflow.report.figures.micrographs import paint_outlines
     from pitflow.report.window import reduce
 
-    pixels = read_pixels(path)
+    pixels, um_read = read_with_scale(path)
     whole, coloured = to_grey(pixels, path), coloured_pixels(pixels)
     end = find_data_bar(whole)
     image = whole[:end]
     found = find(path, image, None if coloured is None else coloured[:end])
     name = printable(path.stem)
-    um_per_px = um_per_px or read_um_per_px(path)
+    um_per_px = um_per_px or um_read
     table = compute_micrograph_pits(
         image, found.labels, name=name, um_per_px=um_per_px, scores=found.scores
     )
@@ -342,7 +341,9 @@ def _analyse_one(path: Path, out: Path, find: Finder, um_per_px: float | None) -
         table, image.shape, name=name, um_per_px=um_per_px, searched_px=searched
     )
     small = reduce(overlay, _SHOWN_PX)
-    return _One(table, row, small, end < len(whole), bool(left_out.any()), um_per_px)
+    is_tiled = bool(found.scores) and looks_like_grains(found.labels, table)
+    has_bar, has_drawn = end < len(whole), bool(left_out.any())
+    return _One(table, row, small, has_bar, has_drawn, is_tiled, um_per_px)
 
 
 def _write_png(path: Path, pixels: npt.NDArray[Any]) -> None:
@@ -396,26 +397,6 @@ def _write_page(
         warnings=warnings,
     )
     return write_sheet(sheet, page)
-
-
-def _unsure(pits: pd.DataFrame) -> list[str]:
-    """Return the images in which the model is not sure of most of what it found."""
-    scores = pits.groupby("image", sort=False)["score"].agg(["count", "median"])
-    return scores.index[(scores["count"] >= _FEW) & (scores["median"] < _SURE)].tolist()
-
-
-def _doubt(unsure: Sequence[str]) -> str:
-    """Return a sentence about these images; empty if there are none."""
-    from pitflow.report.words import listing
-
-    if not unsure:
-        return ""
-    more = len(unsure) - _NAMED
-    names = [*unsure[:_NAMED], f"{more} more"] if more > 1 else unsure
-    return (
-        f"the model is not sure of most of what it found in {listing(names)} (median score below "
-        f"{_SURE:g}): it may be texture that is no pit. Look at the overlays first"
-    )
 
 
 def _scale_words(record: dict[str, Any], n_images: int) -> str:
@@ -532,6 +513,12 @@ def _findings(pits: pd.DataFrame, n_images: int, record: dict[str, Any]) -> list
             sentences.append(
                 f"Of {len(judged)} large enough to tell, {crossed} show a crosshatch and "
                 f"{fissured} fissures."
+            )
+        brighter = int((pits["contrast"] < 0).sum())
+        if 0 < brighter < len(pits):
+            sentences.append(
+                f"{brighter} of them are brighter than what is around (contrast below 0), the "
+                "others darker: precipitates, scratches and edges are no pits."
             )
         cut = int(pits["touches_border"].sum())
         if cut:

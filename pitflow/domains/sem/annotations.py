@@ -1,15 +1,16 @@
 """What is drawn into a micrograph: scale bars, boxes, text and arrows of microscope or author.
 
 Drawn things are white or black (or coloured, in a grey image), of one grey all over, and end
-within a pixel or two. Pits may be black and steep too, so that shape decides: boxes are rectangles,
-bars are straight, letters are thin, jagged and in line. Where more than that is thin and of such a
-grey, it is the grey of the specimen, and only boxes count.
+within a pixel or two, while what a beam of electrons shows fades over more of them. Pits may be
+black and steep too, so that shape decides: boxes are rectangles, bars are straight, letters are
+thin, jagged and in line. White strokes are single letters and arrows too; black ones may be cracks.
+Where more than that is of such a grey, it is the grey of the specimen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -88,8 +89,14 @@ _LINE_HIGH = 1.6
 _ALONE, _AT_BAR = 3, 2
 """Least number of letters in a line of text, and in one beside a bar."""
 
+_WITHIN = 0.95
+"""Of a mark and what is not clearly another grey, this share is within two pixels of ink, ..."""
+
+_INKED = 0.3
+"""... and this share is ink: the rest are its edges."""
+
 _ESTABLISHED = 0.5
-"""Least share of the thin pieces of an ink that are bars and text."""
+"""Least share of the thin pieces of an ink that are bars and text; of all that have ink, marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +144,10 @@ def find_annotations(image: Image, coloured: Mask | None = None) -> Mask:
         away = np.abs(grey - level) / (high - low)
         for alike in _ALIKE:
             drawn |= _drawn_in(away <= alike, away >= _STEEP)
+    # Only white: slits and cracks are black strokes.
+    below = (high - grey) / (high - low)
+    for alike in _ALIKE:
+        drawn |= _marks(below <= alike, below < _STEEP)
     if coloured is not None and coloured.any():
         outlined = cv2.dilate(_filled(coloured), np.ones((3, 3), np.uint8)) > 0
         drawn |= outlined | _drawn_in(coloured, ~coloured)
@@ -183,7 +194,7 @@ def _drawn_in(ink: Mask, other: Mask) -> Mask:
 def _boxes_and_pieces(ink: Mask, other: Mask) -> tuple[list[_Piece], list[_Piece]]:
     """Return the boxes, and what else of the ink ends in a step (none if that is too much)."""
     count, labels, found, _ = cv2.connectedComponentsWithStats(ink.astype(np.uint8), connectivity=8)
-    left, top, width, height, area = found.T
+    _, _, width, height, area = found.T
     sides = np.maximum(height, width)
     steep = (sides >= _LEAST_PX) & _steep(labels, other, count)
     boxes = (height >= _BOX_PX[0]) & (width >= _BOX_PX[1]) & (area >= _BLANK * height * width)
@@ -192,24 +203,59 @@ def _boxes_and_pieces(ink: Mask, other: Mask) -> tuple[list[_Piece], list[_Piece
     steep[0] = boxes[0] = False
     if np.count_nonzero(steep) > _MOST_PIECES:
         steep[:] = False
-    depth = cv2.distanceTransform(np.pad(ink, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    rectangles, pieces = [], []
-    for number in np.flatnonzero(boxes | steep):
-        y, x = int(top[number]), int(left[number])
-        end, side = y + int(height[number]), x + int(width[number])
-        own = labels[y:end, x:side] == number
-        thickness = 2 * float(depth[y:end, x:side][own].max()) - 1
-        straight, core = _straight(own)
-        piece = _Piece(y, x, end, side, thickness, _solidity(own), straight)
-        if straight >= _STRAIGHT:
-            piece = replace(
-                piece, top=y + core[0], bottom=y + core[1], left=x + core[2], right=x + core[3]
-            )
-        if boxes[number] and straight >= _RECTANGULAR:
-            rectangles.append(piece)
-        elif steep[number]:
-            pieces.append(piece)
-    return rectangles, pieces
+    found_as = {number: _piece(labels, found, number) for number in np.flatnonzero(boxes | steep)}
+    rectangles = {n for n, one in found_as.items() if boxes[n] and one.straight >= _RECTANGULAR}
+    pieces = [one for n, one in found_as.items() if steep[n] and n not in rectangles]
+    return [found_as[n] for n in rectangles], pieces
+
+
+def _marks(ink: Mask, like: Mask) -> Mask:
+    """Return what is drawn with white strokes: single letters, arrows, rings.
+
+    Parameters
+    ----------
+    ink, like:
+        White pixels, and those not clearly of another grey.
+    """
+    greys = like.astype(np.uint8)
+    count, labels, found, _ = cv2.connectedComponentsWithStats(greys, connectivity=8)
+    _, _, width, height, area = found.T
+    near = cv2.dilate(ink.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    inked, close = (np.bincount(labels[where], minlength=count) for where in (ink, near))
+    sides = np.maximum(height, width)
+    has_ink = (inked > 0) & (sides >= _LEAST_PX)
+    may_be = has_ink & (inked >= _INKED * area) & (close >= _WITHIN * area)
+    may_be &= sides <= _WIDEST * max(ink.shape)
+    # 0 is what is clearly another grey.
+    has_ink[0] = may_be[0] = False
+    if np.count_nonzero(may_be) > _MOST_PIECES:
+        may_be[:] = False
+    pieces = {number: _piece(labels, found, number) for number in np.flatnonzero(may_be)}
+    marks = [n for n, one in pieces.items() if one.is_thin and one.solidity < _JAGGED]
+    drawn = np.isin(labels, marks)
+    if len(marks) < _ESTABLISHED * np.count_nonzero(has_ink) or drawn.mean() > _MOST_DRAWN:
+        drawn[:] = False
+    grown: Mask = cv2.dilate(drawn.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return grown
+
+
+def _piece(labels: Labels, found: Labels, number: np.intp) -> _Piece:
+    """Measure a label whose window (left, top, width, height) is row ``number`` of ``found``."""
+    left, top, width, height = (int(value) for value in found[number, :4])
+    own = labels[top : top + height, left : left + width] == number
+    depth = cv2.distanceTransform(np.pad(own, 1).astype(np.uint8), cv2.DIST_L2, 3)
+    straight, core = _straight(own)
+    if straight < _STRAIGHT:
+        core = 0, height, 0, width
+    return _Piece(
+        top=top + core[0],
+        left=left + core[2],
+        bottom=top + core[1],
+        right=left + core[3],
+        thickness=2 * float(depth.max()) - 1,
+        solidity=_solidity(own),
+        straight=straight,
+    )
 
 
 def _steep(labels: Labels, other: Mask, count: int) -> Mask:

@@ -10,7 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
+import tifffile
 
+from pitflow.domains.sem.pixel_size import find_um_per_px
 from pitflow.errors import UserError
 from pitflow.frame import Image
 from pitflow.image_file import encoded, listed_images, natural
@@ -95,20 +97,31 @@ def read_pixels(path: Path) -> npt.NDArray[np.generic]:
     UserError
         If it cannot be read.
     """
-    data = encoded(path)
+    return read_with_scale(path)[0]
+
+
+def read_with_scale(path: Path) -> tuple[npt.NDArray[np.generic], float | None]:
+    """Read an image as ``read_pixels`` does, and the size of a pixel in um, None if unknown.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    data, tiff = encoded(path)
     flags = cv2.IMREAD_UNCHANGED
     try:
         pixels = cv2.imdecode(data, flags) if data.size else None
     except cv2.error:
         pixels = None
-    if pixels is None and path.suffix.lower() in (".tif", ".tiff"):
-        pixels = _first_page(path)
+    if pixels is None and tiff is not None:
+        pixels = _first_page(tiff)
     if pixels is None or 0 in pixels.shape:
         raise UserError("is not an image that can be read", where=path)
-    if pixels.dtype == np.uint16 and _is_negative(path):
+    if pixels.dtype == np.uint16 and tiff is not None and _is_negative(tiff):
         # OpenCV turns only 8 bits round.
         pixels = np.iinfo(np.uint16).max - pixels
-    return np.asarray(pixels)
+    return np.asarray(pixels), find_um_per_px(path, tiff, pixels.shape[1])
 
 
 def list_micrographs(paths: Sequence[Path]) -> list[Path]:
@@ -149,24 +162,17 @@ def group_of(name: str) -> str:
     return name
 
 
-def _is_negative(path: Path) -> bool:
+def _is_negative(tiff: tifffile.TiffFile) -> bool:
     """Return whether 0 stands for white in a TIFF file."""
-    import tifffile
-
-    if path.suffix.lower() not in (".tif", ".tiff"):
-        return False
     try:
-        with tifffile.TiffFile(path) as file:
-            return bool(file.pages.first.photometric == tifffile.PHOTOMETRIC.MINISWHITE)
+        return bool(tiff.pages.first.photometric == tifffile.PHOTOMETRIC.MINISWHITE)
     except Exception:
         return False
 
 
-def _first_page(path: Path) -> npt.NDArray[np.generic] | None:
-    import tifffile
-
+def _first_page(tiff: tifffile.TiffFile) -> npt.NDArray[np.generic] | None:
     try:
-        pixels = np.asarray(tifffile.imread(path, key=0))
+        pixels = np.asarray(tiff.asarray(key=0))
     except Exception:
         return None
     return pixels[..., ::-1] if pixels.ndim == 3 and pixels.shape[2] == 3 else pixels

@@ -70,20 +70,10 @@ def sem_study(
     UserError
         If the data cannot be read or split, or ``out`` cannot be written to.
     """
-    micrographs = read_labelled(data)
-    if n_splits < 1 or not 0 < test_share < 1:
-        raise UserError(f"{n_splits} splits with a test share of {test_share} make no study")
-    if len({one.group for one in micrographs}) < 3:
-        raise UserError(
-            "training, choosing the epoch and testing need three groups of micrographs at least"
-        )
-    choose_device(device)
-    check_recipe(recipe, CHANNELS)
-    make_folder(out)
     tasks = plan(
-        tuple(data),
+        data,
         out,
-        tuple(pretrain),
+        pretrain=pretrain,
         recipe=recipe,
         n_splits=n_splits,
         test_share=test_share,
@@ -92,6 +82,7 @@ def sem_study(
         paired=paired,
         device=device,
     )
+    make_folder(out)
     progress, compute = progress or Silent(), compute or Compute(workers=1)
     results: dict[tuple[str, int], dict[str, Any]] = {}
 
@@ -107,25 +98,33 @@ def sem_study(
     # Matplotlib is loaded only where it draws.
     from pitflow.domains.sem.study_page import write_study
 
-    page = write_study(out, tasks, results, micrographs)
+    page = write_study(out, tasks, results, read_labelled(data))
     progress.finish(str(page))
     return page
 
 
 def plan(
-    data: tuple[Path, ...],
+    data: Sequence[Path],
     out: Path,
-    pretrain: tuple[Path, ...],
     *,
-    recipe: InstanceRecipe,
-    n_splits: int,
-    test_share: float,
-    epochs: int | None,
-    baseline_epochs: int | None,
-    paired: bool,
-    device: str,
+    pretrain: Sequence[Path] = (),
+    recipe: InstanceRecipe = SEM,
+    n_splits: int = N_SPLITS,
+    test_share: float = TEST_SHARE,
+    epochs: int | None = None,
+    baseline_epochs: int | None = None,
+    paired: bool = False,
+    device: str = "auto",
 ) -> list[Task]:
-    """Return every training of a study, in the order of the tables."""
+    """Return every training of a study, in the order of the tables; raises what that does."""
+    if n_splits < 1 or not 0 < test_share < 1:
+        raise UserError(f"{n_splits} splits with a test share of {test_share} make no study")
+    if len({one.group for one in read_labelled(data)}) < 3:
+        raise UserError(
+            "training, choosing the epoch and testing need three groups of micrographs at least"
+        )
+    choose_device(device)
+    check_recipe(recipe, CHANNELS)
     without = recipe.model_copy(update={"name": NO_TEXTURE.name, "network": NO_TEXTURE.network})
     if hasattr(recipe.network, "texture"):
         plain = recipe.network.model_copy(update={"texture": "none"})
@@ -142,12 +141,12 @@ def plan(
 
     def task(name: str, number: int, own: InstanceRecipe, **more: Any) -> Task:
         wanted = baseline_epochs or epochs if name == BASELINE else epochs
-        options: dict[str, Any] = {"pretrain": pretrain} | more
+        options: dict[str, Any] = {"pretrain": tuple(pretrain)} | more
         return Task(
             name,
             number,
             _with_epochs(own, wanted),
-            data,
+            tuple(data),
             out=out,
             test_share=test_share,
             device=device,

@@ -15,7 +15,7 @@ from pitflow.domains.sem.channels import CHANNELS
 from pitflow.domains.sem.labels import read_classes
 from pitflow.domains.sem.recipes import OXIDE, ClassRecipe
 from pitflow.domains.sem.samples import class_masks
-from pitflow.domains.sem.study_task import RESULT, TRAININGS, device_name
+from pitflow.domains.sem.study_task import RESULT, TRAININGS, Sides, device_name
 from pitflow.domains.sem.train import fit_classes, identity, split_micrographs, summarise_classes
 from pitflow.domains.splits import folds
 from pitflow.domains.training import check_recipe, going_on_or_anew, make_folder
@@ -42,6 +42,23 @@ class Fold:
         """Where it keeps its state, its model and its result."""
         return self.out / TRAININGS / f"fold-{self.number + 1}"
 
+    def sides(self) -> Sides:
+        """Return what trains, what is kept aside, and what tests."""
+        micrographs = read_classes(self.data, self.recipe.classes)
+        parts = folds([one.group for one in micrographs], [1.0] * len(micrographs), self.n_folds)
+        part = set(parts[self.number])
+        tested = [micrographs[index] for index in sorted(part)]
+        rest = [one for index, one in enumerate(micrographs) if index not in part]
+        return (*split_micrographs(rest, self.recipe), tested)
+
+    def earlier(self, sides: Sides) -> tuple[str, dict[str, Any] | None]:
+        """Return what tells this training from others, and the result of it if there is one."""
+        for_fit, aside, tested = sides
+        key = identity(self.recipe, [*for_fit, *tested], aside)
+        path = self.folder / RESULT
+        result: dict[str, Any] | None = json.loads(path.read_bytes()) if path.is_file() else None
+        return key, result if result is not None and result["identity"] == key else None
+
 
 def class_study(
     data: Sequence[Path],
@@ -63,14 +80,8 @@ def class_study(
         If the data cannot be read, or there are fewer groups than folds, or fewer than three folds
         would leave nothing to choose the epoch by.
     """
-    micrographs = read_classes(data, recipe.classes)
-    if n_folds < 2:
-        raise UserError("one fold leaves nothing to train on", where="--splits", hint="2 or more")
-    if len({one.group for one in micrographs}) <= n_folds:
-        raise UserError(f"too few specimens for {n_folds} folds", hint="choose fewer --splits")
-    check_recipe(recipe, CHANNELS)
+    tasks = plan_folds(data, out, recipe=recipe, n_folds=n_folds, device=device)
     make_folder(out)
-    tasks = [Fold(k, n_folds, recipe, tuple(data), out, device) for k in range(n_folds)]
     progress = progress or Silent()
     results: dict[int, dict[str, Any]] = {}
 
@@ -85,25 +96,31 @@ def class_study(
     return page
 
 
+def plan_folds(
+    data: Sequence[Path], out: Path, *, recipe: ClassRecipe, n_folds: int, device: str
+) -> list[Fold]:
+    """Return every training of a study; raises what ``class_study`` does."""
+    micrographs = read_classes(data, recipe.classes)
+    if n_folds < 2:
+        raise UserError("one fold leaves nothing to train on", where="--splits", hint="2 or more")
+    if len({one.group for one in micrographs}) <= n_folds:
+        raise UserError(f"too few specimens for {n_folds} folds", hint="choose fewer --splits")
+    check_recipe(recipe, CHANNELS)
+    return [Fold(k, n_folds, recipe, tuple(data), out, device) for k in range(n_folds)]
+
+
 def run_fold(task: Fold) -> dict[str, Any]:
     """Train on all other folds and test on this one; return its counts, ready for JSON."""
-    micrographs = read_classes(task.data, task.recipe.classes)
-    parts = folds([one.group for one in micrographs], [1.0] * len(micrographs), task.n_folds)
-    part = set(parts[task.number])
-    tested = [micrographs[index] for index in sorted(part)]
-    rest = [one for index, one in enumerate(micrographs) if index not in part]
-    for_fit, aside = split_micrographs(rest, task.recipe)
-    key = identity(task.recipe, [*for_fit, *tested], aside)
+    sides = task.sides()
+    key, earlier = task.earlier(sides)
+    if earlier is not None:
+        return earlier
+    for_fit, aside, tested = sides
     path = task.folder / RESULT
-    if path.is_file():
-        earlier: dict[str, Any] = json.loads(path.read_bytes())
-        if earlier["identity"] == key:
-            return earlier
-    sides = for_fit, aside
     model, history = going_on_or_anew(
         task.folder,
         lambda: fit_classes(
-            *sides, task.recipe, task.folder, device=task.device, progress=Silent()
+            for_fit, aside, task.recipe, task.folder, device=task.device, progress=Silent()
         ),
     )
     classes = task.recipe.classes

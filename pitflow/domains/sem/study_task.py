@@ -31,6 +31,9 @@ from pitflow.segment.training.learn import Epoch
 
 RESULT, TRAININGS = "result.json", "trainings"
 
+Sides = tuple[list[Micrograph], list[Micrograph], list[Micrograph]]
+"""The micrographs that train, that are kept aside, and that test."""
+
 TRANSFER = "without these data"
 WITHOUT = "without texture refinement"
 WITH = "with texture refinement"
@@ -93,18 +96,29 @@ class Task:
         slug = self.experiment.lower().replace(",", "").replace(" ", "-")
         return self.out / TRAININGS / f"{slug}-split-{self.split + 1}"
 
+    def sides(self) -> Sides:
+        """Return what trains, what is kept aside, and what tests."""
+        for_training, tested = test_split(read_labelled(self.data), self.split, self.test_share)
+        return (*split_micrographs(for_training, self.recipe), tested)
+
+    def earlier(self, sides: Sides) -> tuple[str, dict[str, Any] | None]:
+        """Return what tells this training from others, and the result of it if there is one."""
+        for_fit, aside, tested = sides
+        key = identity(self.recipe, [*for_fit, *tested], aside) + str(self.trains)
+        path = self.folder / RESULT
+        result: dict[str, Any] | None = json.loads(path.read_bytes()) if path.is_file() else None
+        same = {"identity": key, "pretrain": [str(path) for path in self.pretrain]}
+        return key, result if result is not None and result.items() >= same.items() else None
+
 
 def run_task(task: Task) -> dict[str, Any]:
     """Train and test; return the scores, times and history of the training, ready for JSON."""
-    micrographs = read_labelled(task.data)
-    for_training, tested = test_split(micrographs, task.split, task.test_share)
-    for_fit, aside = split_micrographs(for_training, task.recipe)
-    key = identity(task.recipe, [*for_fit, *tested], aside) + str(task.trains)
+    sides = task.sides()
+    key, earlier = task.earlier(sides)
+    if earlier is not None:
+        return earlier
+    for_fit, aside, tested = sides
     path = task.folder / RESULT
-    if path.is_file():
-        earlier: dict[str, Any] = json.loads(path.read_bytes())
-        if earlier["identity"] == key and earlier["pretrain"] == [str(p) for p in task.pretrain]:
-            return earlier
     model, history, before = _trained(task, for_fit, aside)
     found, each = timed(model, tested)
     scores = score_instances(found, [one.labels for one in tested], model.threshold)
