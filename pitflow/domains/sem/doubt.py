@@ -25,7 +25,7 @@ _NAMED = 5
 
 _TILED = 0.76
 """Median share of an outline that is beside another one, as of grains. Rendered grains have 0.78 to
-0.91, packed particles up to 0.75, pits that cover six tenths of the image 0.3; ..."""
+0.91, packed particles up to 0.75, pits that cover six tenths of the image 0.3: set on these; ..."""
 
 _COVERED = 0.6
 """... and grains cover at least this share of the image."""
