@@ -182,8 +182,10 @@ def test_growth_without_pixels_is_none(run, truth):
 
 def test_absent_parts_are_named(run, truth):
     del run["outliers"], truth.tables["ejections"], truth.facts["lag_frames"]
+    run["pits"] = run["pits"].drop(columns="y")
     score = score_tables(run, truth)
-    assert {"ejections", "lag", "velocity outliers"}.isdisjoint(score.sections)
+    assert {"ejections", "lag", "velocity outliers", "pits"}.isdisjoint(score.sections)
+    assert "pits: the run lacks y" in score.absent
     assert any("ejections: the truth has no such table" in line for line in score.absent)
     assert any("outliers: the run has no such table" in line for line in score.absent)
     assert any("lag_frames" in line for line in score.absent)
