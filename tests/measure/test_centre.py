@@ -112,11 +112,12 @@ def test_all_tables_are_about_the_centre_that_was_found() -> None:
     particles, angle = rays(ORIGIN, 24)
     others, other_angle = rays((320.0, 300.0), 24, seed=2)
     together = pd.concat([particles, others.assign(particle=others["particle"] + 24)])
+    quick = {"ejection": {"bootstrap": 200}, "correlation": {"surrogates": 50, "max_lag": 5}}
     found = measure_all(
         together,
         pixels,
         still_frames(300),
-        config=MeasureConfig(),
+        config=MeasureConfig.model_validate(quick),
         um_per_px=0.5,
         fps=15.0,
         shape=SHAPE,
