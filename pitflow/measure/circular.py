@@ -246,9 +246,8 @@ def von_mises_length_interval(length: float, n: int, *, confidence: float) -> tu
     Neyman (1937) for inversion of tests; Mardia and Jupp, section 5.3.1 for the statistic.
     """
     lengths, low, high = _length_quantiles(n, confidence)
-    upper = float(np.interp(length, low, lengths, right=1.0)) if length > low[0] else lengths[1]
-    lower = float(np.interp(length, high, lengths)) if length > high[0] else 0.0
-    return lower, max(float(upper), float(lengths[1]))
+    upper = float(np.interp(length, low, lengths, right=1.0))
+    return float(np.interp(length, high, lengths)), max(upper, float(lengths[1]))
 
 
 @lru_cache(maxsize=128)

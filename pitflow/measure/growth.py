@@ -90,7 +90,7 @@ def compute_growth(
             "frame": frame,
             "area_px": area,
             "new_px": new,
-            "angle_deg": np.where(n_directed > 0, direction_of(east, south), np.nan),
+            "angle_deg": direction_of(east, south),
             "resultant_length": np.where(
                 n_directed > 0, np.hypot(east, south) / np.maximum(n_directed, 1), np.nan
             ),

@@ -193,7 +193,7 @@ def _lasting(tracks: Tracks, residual: Floats, known: npt.NDArray[np.bool_]) -> 
     beside = []
     for offset in (-1, 1):
         index, valid = tracks.neighbours(offset)
-        beside.append(np.where(valid & known & known[index], residual[index], 0.0))
+        beside.append(np.where(valid & known[index], residual[index], 0.0))
     return keep_lasting(residual, beside)
 
 
@@ -236,12 +236,10 @@ def _scale(tracks: Tracks, length: Floats, has_before: npt.NDArray[np.bool_]) ->
     counts = np.bincount(track, minlength=tracks.n_tracks)
     first = np.concatenate([[0], np.cumsum(counts)[:-1]])
     ranked = length[steps][order]
-    middle = np.clip(first + counts // 2, 0, ranked.size - 1)
-    own = np.where(counts > 0, ranked[middle] / 1.1774, np.nan)
+    middle = np.minimum(first + counts // 2, ranked.size - 1)
+    own = ranked[middle] / 1.1774
     common = max(float(np.median(ranked)) / 1.1774, 1e-3)
-    both = np.sqrt(
-        (_PRIOR_STEPS * common**2 + counts * np.nan_to_num(own) ** 2) / (_PRIOR_STEPS + counts)
-    )
+    both = np.sqrt((_PRIOR_STEPS * common**2 + counts * own**2) / (_PRIOR_STEPS + counts))
     return np.asarray(both[tracks.track])
 
 
@@ -285,7 +283,7 @@ def clustering_test(
     *,
     draws: int = 999,
     seed: int = 0,
-) -> tuple[float, float, float]:
+) -> tuple[float, float, float, int]:
     """Test whether velocity outliers lie nearer to foreign pits than chance.
 
     Under the null hypothesis an event happens at any moment of its own track at which one can be
@@ -301,9 +299,10 @@ def clustering_test(
 
     Returns
     -------
-    median, expected, p:
+    median, expected, p, n:
         Median distance of the events to the nearest foreign pit, its mean under the null
-        hypothesis (both px) and the one-sided p; NaN without an event or a foreign pit.
+        hypothesis (both px) and the one-sided p, NaN without an event or a foreign pit; number of
+        events tested.
     """
     events = outliers[outliers["nearest_pit"] >= 0]
     moments = particles[particles["particle"].isin(events["particle"])]
@@ -315,14 +314,14 @@ def clustering_test(
     )
     events = events.merge(moments[["particle", "frame"]])
     if events.empty:
-        return np.nan, np.nan, np.nan
+        return np.nan, np.nan, np.nan, 0
     which = np.searchsorted(number, events["particle"].to_numpy())
     rng = np.random.default_rng(seed)
     drawn = first[which] + (rng.random((draws, which.size)) * count[which]).astype(np.int64)
     chance = np.median(moments["distance"].to_numpy()[drawn], axis=1)
     seen = float(np.median(events["distance_px"]))
     p = (1 + np.count_nonzero(chance <= seen)) / (1 + draws)
-    return seen, float(chance.mean()), float(p)
+    return seen, float(chance.mean()), float(p), len(events)
 
 
 def compute_clustering(
@@ -332,9 +331,8 @@ def compute_clustering(
 
     Positions of all three are in reference geometry.
     """
-    median, expected, p = clustering_test(outliers, particles, pits, seed=seed)
-    if not np.isfinite(p):
+    median, expected, p, n = clustering_test(outliers, particles, pits, seed=seed)
+    if n == 0:
         return empty_table(CLUSTERING)
-    n = int((outliers["nearest_pit"] >= 0).sum())
     table = pd.DataFrame({"n": [n], "median_px": median, "expected_px": expected, "p": p})
     return validate_table(table, CLUSTERING)

@@ -102,8 +102,8 @@ def match_points(
 ) -> tuple[Ints, Ints, Floats]:
     """Pair the points of a and b one to one, frame by frame, inside the gate.
 
-    The pairing has the smallest sum of distances when a point left alone costs ``gate``.
-    Parameters and results as in `pairs_within`.
+    The pairing has the smallest sum of distances when a point of a left alone costs ``gate``, and
+    one of b nothing. Parameters and results as in `pairs_within`.
     """
     i, j, distance = pairs_within(frame_a, xy_a, frame_b, xy_b, gate)
     chosen = best_pairs(i, j, gate - distance)

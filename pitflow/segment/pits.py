@@ -144,7 +144,6 @@ def _arrival(
 
 def turned_dark(candidates: PitMap, scene: Scene, frames_of: FramesOf, block: int) -> Turned:
     """Return which pixels of a map turn dark in a block, and in which frame."""
-    pixels = np.flatnonzero((candidates.since == block) | (candidates.since == block + 1))
     first = np.full(candidates.row.size, NEVER, np.int64)
     last = NEVER
     for window in windows(frames_of(block), scene):
@@ -156,7 +155,7 @@ def turned_dark(candidates: PitMap, scene: Scene, frames_of: FramesOf, block: in
     # The background says that it is dark in this block, and no frame for sure: by its end it is.
     late = (candidates.since == block) & (first == NEVER)
     first[late] = last
-    pixels = pixels[first[pixels] != NEVER]
+    pixels = np.flatnonzero(first != NEVER)
     return pixels, first[pixels]
 
 

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from pitflow.acquire.background import StoredScene
 from pitflow.acquire.blocks import Block, cut_block, plan_blocks, plan_tasks
 
 
@@ -25,10 +27,13 @@ def test_blocks_cover_every_frame_once(start, stop, edges) -> None:
     assert [block.start for block in blocks] == edges[:-1]
     assert [block.stop for block in blocks] == edges[1:]
     assert [block.number for block in blocks] == list(range(len(blocks)))
-    # The rule by which a frame finds its background.
+    # A frame finds its background.
+    frames = pd.DataFrame({"frame": range(start, stop), "quality": "ok"})
+    backgrounds = np.zeros((len(blocks), 1, 1), np.uint8)
+    scene = StoredScene(backgrounds, frames, backgrounds[0], block_frames=48)
     for block in blocks:
         for frame in (block.start, block.stop - 1):
-            assert min((frame - start) // 48, len(blocks) - 1) == block.number
+            assert scene.block_of(frame) == block.number
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,8 @@ def spoilt(image: np.ndarray, how: str) -> np.ndarray:
         case "older picture":
             # A stretch of rows from elsewhere, brighter, as stale buffers leave it.
             image[100:160] = np.minimum(image[20:80] * 1.4, 255)
+        case "darker picture":
+            image[100:160] = image[20:80] * 0.6
         case "rolled":
             image = np.roll(image, 120, axis=0)
             image[:120] //= 2
@@ -59,6 +61,7 @@ def spoilt(image: np.ndarray, how: str) -> np.ndarray:
         "lamp off",
         "noise",
         "older picture",
+        "darker picture",
         "rolled",
     ],
 )
@@ -70,6 +73,14 @@ def test_spoilt_frame_is_told(frames, how, levels) -> None:
     check = FrameCheck(frames[0])
     assert verdict(check, frames[0], bad, frames[2])
     assert not verdict(check, *frames)
+
+
+@pytest.mark.parametrize("every", [1, 10, 13])
+def test_rows_that_are_flat_in_some_columns_are_no_damage(frames, check, every) -> None:
+    """A look at every tenth column alone cannot tell; lines across the steel are like that."""
+    lined = frames[1].copy()
+    lined[100:110, ::every] = 128
+    assert verdict(check, frames[0], lined, frames[2]) == (every == 1)
 
 
 @pytest.mark.parametrize("gain", [0.6, 0.9, 1.1, 1.5])

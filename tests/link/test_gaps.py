@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import multivariate_normal
 
 from pitflow.config import LinkConfig
-from pitflow.link.gaps import Evidence, close_gaps
+from pitflow.link.gaps import Evidence, _Edges, _log_alike, _log_laws, close_gaps
 from pitflow.link.looks import LookScore
 from pitflow.link.motion import MotionNoise
 from pitflow.link.tracks import join_longer, link_detections
@@ -49,6 +50,62 @@ def closed(table, *, looks=None, look_score=None):
     return table
 
 
+def one_edge(vx, vy, variance):
+    """The end or start of one piece, with its velocity (px/frame) and variance of that."""
+    return _Edges(np.zeros(1, int), np.array([[vx, vy]]), np.array([variance]), np.empty((1, 0)))
+
+
+def test_the_laws_of_a_step_are_densities():
+    """Each is 1 over all places; that of a burst as far as it may reach."""
+    step, reach = 0.25, 50.0
+    x, y = (grid.ravel() for grid in np.meshgrid(*[np.arange(-60.0, 60.0, step)] * 2))
+    first = np.zeros(x.size, np.int64)
+    laws = _log_laws(
+        np.column_stack([x, y]),
+        np.full(x.size, 2.0),
+        first,
+        first,
+        one_edge(1.8, 0.6, 0.02),
+        one_edge(2.0, 0.8, 0.04),
+        np.full(x.size, 2 * NOISE.position_px**2),
+        NOISE,
+        5.0,
+        reach,
+    )
+    density = np.exp(laws) * step**2
+    steady, burst, anywhere = density.T
+    assert steady.sum() == pytest.approx(1.0, abs=0.01)
+    assert anywhere.sum() == pytest.approx(1.0, abs=0.01)
+    # Of the velocities, the one that is known twice as well counts twice.
+    assert (steady @ x, steady @ y) == pytest.approx((2 * 5.6 / 3, 2 * 2.0 / 3), abs=0.01)
+    # It is off by both places, by the velocity over two frames, and by how that changes in them.
+    variance = 2 * 0.3**2 + 2**2 / (1 / 0.02 + 1 / 0.04) + 0.1**2 * 2**3 / 3
+    assert steady @ (x - steady @ x) ** 2 == pytest.approx(variance, rel=0.01)
+    # Twice as far as velocities are spread, more with the root of the time.
+    assert anywhere @ x**2 == pytest.approx((2 * 5.0) ** 2 * 2, rel=0.01)
+    heading = np.array([5.6, 2.0]) / np.hypot(5.6, 2.0)
+    along = x * heading[0] + y * heading[1]
+    assert burst[along <= reach].sum() == pytest.approx(1.0, abs=0.02)
+    assert burst[along <= 2 * np.hypot(5.6, 2.0) / 3].sum() == 0.0
+
+
+def test_alike_is_by_how_much_likelier_the_velocity_is_than_a_new_particles():
+    before, after = one_edge(2.0, 0.5, 0.03), one_edge(1.7, -0.4, 0.05)
+    mean, covariance = np.array([[1.0, 0.3]]), np.array([[[2.0, 0.7], [0.7, 1.2]]])
+    first, dt = np.zeros(1, np.int64), np.array([3.0])
+    found = _log_alike(dt, first, first, before, after, NOISE, mean, covariance)
+    # Both are known so well; it changes from frame to frame, and by a quarter of the speed.
+    speed2 = (3.7**2 + 0.1**2) / 4
+    variance = 0.03 + 0.05 + 3 * NOISE.acceleration_px**2 + speed2 / 16
+    same = multivariate_normal.logpdf([1.7, -0.4], [2.0, 0.5], variance * np.eye(2))
+    new = multivariate_normal.logpdf([1.7, -0.4], mean[0], covariance[0] + 0.05 * np.eye(2))
+    assert found[0] == pytest.approx(same - new)
+    unknown = _log_alike(
+        dt, first, first, one_edge(np.nan, np.nan, np.inf), after, NOISE, mean, covariance
+    )
+    assert unknown[0] == 0.0
+
+
 def pieces_per_particle(table):
     return table.groupby("true")["track"].nunique()
 
@@ -90,6 +147,28 @@ def test_pieces_of_different_particles_stay_apart():
     out = closed(table)
     assert out["track"].nunique() == table["true"].nunique()
     assert (pieces_per_particle(out) == 1).all()
+
+
+def test_of_two_pieces_as_near_the_one_that_moves_alike_follows():
+    """
+    Where a particle is seen again, another begins that moves across.
+
+                            2
+                            2
+        1 1 1 1 . . . . . . 1 1 1 1
+    """
+    table = straight()
+    since = table["frame"] - 3 * table["true"]
+    own = table[(since < 25) | (since >= 31)].assign(piece=2 * table["true"] + (since > 28))
+    other = table[(since >= 31) & (since < 41)]
+    first = other.groupby("true")["x"].transform("first")
+    across = 2.0 * (other["frame"] - 3 * other["true"] - 31)
+    other = other.assign(
+        true=100 + other["true"], piece=100 + other["true"], x=first, y=other["y"] + across
+    )
+    out = closed(pd.concat([own, other], ignore_index=True))
+    assert (pieces_per_particle(out) == 1).all()
+    assert out["track"].nunique() == 80
 
 
 def test_no_piece_has_two_successors():

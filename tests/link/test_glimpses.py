@@ -54,14 +54,30 @@ def test_nothing_is_taken_up_beyond_the_reach():
 
 def test_gaps_are_filled_with_what_was_glimpsed_in_them_alone():
     track = seen(0, range(20)).drop(index=[5, 6, 7])
-    joined = take_up_glimpses(track, glimpse((6, 19, 51), (7, 21, 60)), NO_PITS, reach_px=4)
-    assert sorted(set(range(20)) - set(frames_of(joined))) == [5, 7]
+    # Of the last two one is too far, and the other in a frame in which the particle is seen.
+    glimpses = glimpse((6, 19, 51), (7, 21, 60), (10, 28.5, 50))
+    joined = take_up_glimpses(track, glimpses, NO_PITS, reach_px=4)
+    assert frames_of(joined) == [*range(5), 6, *range(8, 20)]
 
 
 def test_two_frames_without_a_glimpse_are_bridged_and_three_are_not():
     track = seen(0, range(10, 20))
     assert 7 in frames_of(take_up_glimpses(track, glimpse((7, 21, 50)), NO_PITS, reach_px=4))
     assert 6 not in frames_of(take_up_glimpses(track, glimpse((6, 18, 50)), NO_PITS, reach_px=4))
+
+
+def test_a_track_goes_on_from_where_it_was_glimpsed():
+    """It bends: each glimpse is 2 px further to the side."""
+    glimpses = glimpse((9, 27, 52), (8, 24, 54), (7, 21, 56))
+    joined = take_up_glimpses(seen(0, range(10, 20)), glimpses, NO_PITS, reach_px=4)
+    assert frames_of(joined) == list(range(7, 20))
+
+
+@pytest.mark.parametrize(("away", "first"), [(4.4, 8), (4.6, 10)])
+def test_after_a_frame_without_it_is_looked_for_half_a_pixel_further(away, first):
+    glimpses = glimpse((8, 24, 50 + away))
+    joined = take_up_glimpses(seen(0, range(10, 20)), glimpses, NO_PITS, reach_px=4)
+    assert frames_of(joined)[0] == first
 
 
 def test_under_another_particle_it_is_not_missed():
@@ -99,7 +115,7 @@ def test_no_track_is_followed_into_a_pit():
 
 def test_pixels_are_pit_from_their_frame_on():
     pits = PitTimes(np.array([3, 4]), np.array([7, 7]), np.array([2, 5]))
-    places = np.array([[3.2, 6.8], [4.0, 7.0], [5.0, 7.0], [3.0, 6.0], [-1.0, 7.0]])
+    places = np.array([[3.2, 6.8], [3.6, 7.0], [5.0, 7.0], [3.0, 6.0], [-1.0, 7.0]])
     assert pits.covers(places, 1).tolist() == [False] * 5
     assert pits.covers(places, 4).tolist() == [True, False, False, False, False]
     assert pits.covers(places, 5).tolist() == [True, True, False, False, False]

@@ -13,14 +13,14 @@ PITS = pd.DataFrame(
 CONFIG = VelocityConfig()
 
 
-def outliers_of(particles, source=None, *, mass=None):
+def outliers_of(particles, source=None, *, mass=None, config=CONFIG):
     tracks = tracks_of(particles)
     source = np.zeros(tracks.n_tracks, dtype=np.int64) if source is None else source
     return compute_outliers(
         tracks,
         source,
         PITS,
-        config=CONFIG,
+        config=config,
         um_per_px=0.5,
         fps=10.0,
         mass=None if mass is None else np.asarray(mass, dtype=np.float64)[tracks.row],
@@ -103,6 +103,18 @@ def test_impossible_speeds_are_wrong_links_not_events():
     particles.loc[(particles["particle"] == 7) & (particles["frame"] >= 50), "y"] += 300.0
     outliers, _ = outliers_of(particles)
     assert outliers.empty
+
+
+def test_the_fastest_burst_is_set_in_um_per_s():
+    """One of 10 px/frame is 50 um/s at 0.5 um/px and 10 frames/s."""
+    for most, events in ((55.0, 1), (45.0, 0)):
+        assert len(outliers_of(bursting(), config=VelocityConfig(max_speed_um_s=most))[0]) == events
+
+
+@pytest.mark.parametrize(("factor", "events"), [(1.4, 0), (1.6, 1)])
+def test_a_burst_is_half_as_fast_again_as_the_trend(factor, events):
+    """However surely it is known to be faster at all."""
+    assert len(outliers_of(bursting(noise=0.02, factor=factor))[0]) == events
 
 
 def test_a_burst_keeps_its_mass_and_a_wrong_link_does_not():
@@ -314,11 +326,12 @@ def test_particles_that_stop_do_not_hide_bursts():
     assert outliers["particle"].tolist() == [7]
 
 
-def test_a_step_over_a_long_gap_is_no_event():
+def test_a_step_over_more_than_three_frames_is_no_event():
     """When in the gap the particle was faster is not known."""
     particles = bursting()
-    hidden = (particles["particle"] == 7) & particles["frame"].between(58, 63)
-    assert outliers_of(particles[~hidden].reset_index(drop=True))[0].empty
+    for first, last, events in ((58, 63, 0), (60, 62, 0), (60, 61, 1)):
+        hidden = (particles["particle"] == 7) & particles["frame"].between(first, last)
+        assert len(outliers_of(particles[~hidden].reset_index(drop=True))[0]) == events
 
 
 def test_no_tracks():

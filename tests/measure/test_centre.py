@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 from small_worlds import disc_pit, still_frames, straight_tracks
 
-from pitflow.config import EjectionConfig
+from pitflow.config import EjectionConfig, MeasureConfig
 from pitflow.measure.centre import find_centres
+from pitflow.measure.circular import wrap_difference
 from pitflow.measure.ejection import compute_ejections, find_departures, trace_paths
+from pitflow.measure.measure import measure_all
 from pitflow.measure.pits import compute_pit_geometry
 from pitflow.measure.rim import trace_rims
 from pitflow.measure.tracks import sort_tracks
@@ -102,6 +104,35 @@ def test_paths_that_a_flow_bends_leave_the_centre_of_the_area() -> None:
     pixels = disc_pit(0, 200, 200, 20)
     found, *_ = centred(pixels, rays(ORIGIN, 24, turn=0.5)[0])
     assert found.loc[0, "centre_of"] == "area"
+
+
+def test_all_tables_are_about_the_centre_that_was_found() -> None:
+    """Pit 0 grows to one side of where its particles come from, pit 1 to all sides."""
+    pixels = pd.concat([one_sided_pit(), disc_pit(1, 320, 300, 15)], ignore_index=True)
+    particles, angle = rays(ORIGIN, 24)
+    others, other_angle = rays((320.0, 300.0), 24, seed=2)
+    together = pd.concat([particles, others.assign(particle=others["particle"] + 24)])
+    quick = {"ejection": {"bootstrap": 200}, "correlation": {"surrogates": 50, "max_lag": 5}}
+    found = measure_all(
+        together,
+        pixels,
+        still_frames(300),
+        config=MeasureConfig.model_validate(quick),
+        um_per_px=0.5,
+        fps=15.0,
+        shape=SHAPE,
+        seed=0,
+    )
+    pits, ejections = found["pits"], found["ejections"].set_index("particle")
+    assert pits["centre_of"].tolist() == ["onset", "area"]
+    assert pits["n_ejected"].tolist() == [24, 24]
+    true = np.concatenate([angle, other_angle])[ejections.index]
+    assert np.abs(wrap_difference(ejections["angle_deg"] - true)).max() < 4
+    seen = found["particles"]
+    assert (seen["pit"] == seen["particle"] // 24).all()
+    place = pits.set_index("pit").loc[seen["pit"]]
+    away = np.hypot(seen["x"] - place["x"].to_numpy(), seen["y"] - place["y"].to_numpy())
+    np.testing.assert_allclose(seen["distance_px"], away)
 
 
 def test_without_particles_or_pits_there_is_nothing_to_move() -> None:

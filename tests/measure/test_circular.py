@@ -17,6 +17,7 @@ from pitflow.measure.circular import (
     rao_spacing,
     rao_test,
     rayleigh_test,
+    unbiased_square,
     watson_williams_test,
     wrap_angle,
     wrap_difference,
@@ -142,6 +143,30 @@ def test_bootstrap_of_uniform_angles_reaches_down_to_no_direction():
             [1, 2, 3], confidence=0.95, resamples=100, rng=np.random.default_rng(0)
         ).length_lo
     )
+
+
+def test_the_interval_of_the_length_is_as_wide_as_lengths_scatter():
+    """One that is too wide would hold the truth as well."""
+    rng = np.random.default_rng(0)
+    kappa, n = 1.0, 100
+    lengths = np.abs(np.exp(1j * rng.vonmises(0.0, kappa, (2000, n))).mean(axis=1))
+    ends = []
+    for k in range(20):
+        interval = bootstrap_direction(
+            von_mises(kappa, n, seed=k), confidence=0.95, resamples=400, rng=rng
+        )
+        ends.append((interval.length_lo, interval.length_hi))
+    lo, hi = np.mean(ends, axis=0)
+    assert hi - lo == pytest.approx(2 * 1.96 * lengths.std(), rel=0.1)
+    assert (lo + hi) / 2 == pytest.approx(i1e(kappa) / i0e(kappa), abs=0.5 * lengths.std())
+
+
+@pytest.mark.parametrize("kappa", [0.0, 1.0])
+def test_the_unbiased_square_is_that_of_the_law_in_the_mean(kappa):
+    drawn = np.random.default_rng(2).vonmises(0.0, kappa, (4000, 10))
+    square = unbiased_square(np.abs(np.exp(1j * drawn).mean(axis=1)), 10)
+    error = 4 * square.std() / np.sqrt(4000)
+    assert square.mean() == pytest.approx((i1e(kappa) / i0e(kappa)) ** 2, abs=error)
 
 
 @pytest.mark.parametrize("n", [5, 10])

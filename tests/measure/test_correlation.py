@@ -10,7 +10,7 @@ from scipy.stats import false_discovery_control
 from pitflow.config import CorrelationConfig
 from pitflow.lag import find_lag
 from pitflow.measure.circular import mean_vector
-from pitflow.measure.correlation import compute_correlation
+from pitflow.measure.correlation import compute_correlation, ejection_series, growth_series
 
 QUICK = CorrelationConfig(surrogates=99, max_lag=30)
 
@@ -77,6 +77,20 @@ def test_the_coefficient_is_jammalamadaka_sengupta():
     expected = (sin_g @ sin_e) / np.sqrt((sin_g @ sin_g) * (sin_e @ sin_e))
     at_zero = table[(table["pit"] == 0) & (table["lag"] == 0)]["r"].item()
     assert at_zero == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_frame_weighs_what_of_its_direction_is_not_chance():
+    """The square of the summed vector, over itself plus the number of unit vectors in it."""
+    growth, _ = tables(np.array([30.0, 40.0]), np.zeros(2), new_px=20.0)
+    frames = np.arange(2)
+    known = growth_series(growth.assign(resultant_length=[0.9, 0.0]), frames, 0.0)
+    np.testing.assert_allclose(known.weight, [18**2 / (18**2 + 20), 0.0])
+    assert np.degrees(known.angle[0]) == pytest.approx(30.0)
+    left = pd.DataFrame({"frame": [0, 1, 1, 7], "angle_deg": [10.0, 80.0, 100.0, 0.0]})
+    ejected = ejection_series(left, frames)
+    both = (2 * np.cos(np.radians(10.0))) ** 2
+    np.testing.assert_allclose(ejected.weight, [1 / 2, both / (both + 2)])
+    np.testing.assert_allclose(np.degrees(ejected.angle), [10.0, 90.0])
 
 
 def test_the_report_option_is_pearsons():

@@ -158,6 +158,9 @@ def test_ballistics_agree_with_numpy_and_skip_short_tracks():
     bend, rate, _ = np.polyfit(t, one["z_um"], 2)
     assert fit["rate"][7] == pytest.approx(rate)
     assert fit["acceleration"][7] == pytest.approx(2 * bend)
+    for degree, name in ((1, "r2_line"), (2, "r2_parabola")):
+        left = one["z_um"] - np.polyval(np.polyfit(t, one["z_um"], degree), t)
+        assert fit[name][7] == pytest.approx(1.0 - np.var(left) / np.var(one["z_um"]))
     assert compute_ballistics(table.head(0), fps=15.0).empty
 
 
@@ -216,6 +219,8 @@ def test_error_of_the_blur_is_that_of_the_width_and_of_the_size():
     blur, both = remove_size(width, error, mass, 0.1)
     assert blur[0] == pytest.approx(np.sqrt(8.0))
     assert both[0] == pytest.approx(np.hypot(2 * 3.0 * 0.2, 0.45) / (2 * np.sqrt(8.0)))
+    # Of what the size alone explains, a twentieth of the variance is blur.
+    assert remove_size(width, error, 100.0 * mass, 0.1)[0][0] == pytest.approx(np.sqrt(9.0 / 20.0))
 
 
 def test_a_width_is_no_height_where_the_mass_or_the_outline_is_odd():

@@ -191,6 +191,7 @@ def test_empty_inputs_give_typed_tables(without):
         assert list(found[name].dtypes) == list(full[name].dtypes), name
     assert found["ejections"].empty
     assert len(found["particles"]) == len(particles)
+    assert (found["particles"]["pit"] == -1).all()
 
 
 def test_no_statistic_rests_on_glimpses(world):
@@ -230,7 +231,7 @@ def test_the_table_shows_a_burst_as_it_is_and_whole():
     particles = bursting(noise=0.02)
     burst = (particles["particle"] == 7) & particles["frame"].between(60, 62)
     particles = particles.assign(is_glimpse=burst & (particles["frame"] < 62))
-    table = measure_all(
+    tables = measure_all(
         particles,
         disc_pit(0, 600.0, 400.0, 8),
         still_frames(100),
@@ -239,7 +240,11 @@ def test_the_table_shows_a_burst_as_it_is_and_whole():
         fps=15.0,
         shape=(800, 900),
         seed=0,
-    )["particles"]
+    )
+    table = tables["particles"]
     assert table["is_outlier"].equals(burst)
     np.testing.assert_allclose(table["speed_px"], np.where(burst, 10.0, 2.0), atol=0.2)
     np.testing.assert_allclose(table["speed_um_s"], 7.5 * table["speed_px"])
+    flow = tables["flow"]
+    assert flow["vx_um_s"].median() == pytest.approx(7.5 * 2.0, rel=0.01)
+    assert flow["vy_um_s"].abs().median() < 0.1

@@ -1,14 +1,17 @@
 import numpy as np
 import pandas as pd
+import pytest
 from scipy import stats
 from small_worlds import as_detections, bursting, straight_tracks, tracks_of
 
 from pitflow.measure.velocity import (
     KNOWN_BEFORE,
     _redrawn,
+    _scale,
     clustering_test,
     compute_clustering,
     compute_velocity,
+    keep_lasting,
     nearest_foreign_pit,
     score_velocity,
 )
@@ -113,7 +116,8 @@ def test_clustering_is_found_where_it_is_and_only_there():
         distance = np.hypot(rows["x"] - 300, rows["y"])
         return rows.assign(nearest_pit=1, distance_px=distance)
 
-    seen, expected, p = clustering_test(events_at([158] * 12), particles, pits)
+    seen, expected, p, n = clustering_test(events_at([158] * 12), particles, pits)
+    assert n == 12
     assert seen < expected
     assert p < 0.01
     rng = np.random.default_rng(0)
@@ -143,13 +147,33 @@ def test_clustering_is_judged_where_an_event_can_be_seen():
     assert stats.binomtest(int((np.array(p) <= 0.05).sum()), 200, 0.05).pvalue > 0.001
 
 
-def test_the_table_of_clustering_holds_the_test():
+def test_the_table_of_clustering_tells_of_the_events_that_are_tested():
+    """Those in the last detection of a track are not; pit 0 is as good a pit as any."""
     particles = straight_tracks([(k, 60, 100, 0.0, 30.0 * k, 3.0, 0.0) for k in range(12)]).assign(
-        pit=0
+        pit=1
     )
-    events = particles[particles["frame"] == 158].assign(nearest_pit=1)
+    pits = PITS.head(2).assign(pit=[1, 0])
+    last = particles["frame"] == np.where(particles["particle"] < 3, 159, 158)
+    events = particles[last].assign(nearest_pit=0)
     events["distance_px"] = np.hypot(events["x"] - 300, events["y"])
-    table = compute_clustering(events, particles, PITS.head(2), seed=3)
-    seen, expected, p = clustering_test(events, particles, PITS.head(2), seed=3)
-    assert table.iloc[0].tolist() == [12, seen, expected, p]
-    assert compute_clustering(events.head(0), particles, PITS, seed=0).empty
+    table = compute_clustering(events, particles, pits, seed=3)
+    seen, expected, p, n = clustering_test(events, particles, pits, seed=3)
+    assert table.iloc[0].tolist() == [n, seen, expected, p]
+    assert (n, seen) == (9, events.loc[events["frame"] == 158, "distance_px"].median())
+    assert compute_clustering(events.head(0), particles, pits, seed=0).empty
+
+
+def test_the_scale_of_short_tracks_is_that_of_all():
+    """The median length of two normal residuals is 1.1774 of their standard deviation."""
+    tracks = tracks_of(straight_tracks([(k, 0, 4, 0.0, 0.0, 1.0, 0.0) for k in range(400)]))
+    length = np.hypot(*np.random.default_rng(0).normal(0.0, 0.4, (2, tracks.frame.size)))
+    scale = _scale(tracks, length, tracks.neighbours(-1)[1])
+    assert np.median(scale) == pytest.approx(0.4, rel=0.05)
+    assert scale.std() < 0.05
+
+
+def test_what_lasts_backward_is_what_lasts_forward():
+    residual, before, after = np.random.default_rng(0).normal(0.0, 1.0, (3, 500))
+    lasting = keep_lasting(residual, [before, after])
+    np.testing.assert_array_equal(keep_lasting(-residual, [-before, -after]), -lasting)
+    assert (np.abs(lasting) <= np.abs(residual)).all()

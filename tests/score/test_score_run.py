@@ -11,6 +11,7 @@ import pytest
 from pitflow import schema
 from pitflow.errors import UserError
 from pitflow.score import Truth, as_json, render_text, score_run, score_tables
+from pitflow.score.pits import match_pits
 
 
 def particles() -> pd.DataFrame:
@@ -78,7 +79,7 @@ def run(truth: Truth) -> dict[str, pd.DataFrame]:
     ejections = pd.DataFrame(
         {"particle": [10, 12, 99], "pit": [1, 1, 0], "frame": 0, "angle_deg": [358.0, 1.0, 5.0]}
     )
-    outliers = pd.DataFrame({"particle": [10, 11, 12], "frame": [7, 2, 5]})
+    outliers = pd.DataFrame({"particle": [10, 11, 12, 2], "frame": [8, 4, 5, 8]})
     return {
         "particles": found,
         "pits": pits,
@@ -113,9 +114,20 @@ def test_sections(run, truth):
     assert ejections["source_pit_right"] == pytest.approx(0.5)
 
     assert sections["lag"]["error_frames"] == -1
-    # The burst in frames 4 and 5 is one event, found at 7; frame 2 is too far from 8.
+    # The burst in frames 4 and 5 is one event, found at 8; frame 4 is too far from 8. The last one
+    # is of a track that is no true particle's.
     events = sections["velocity outliers"]
-    assert (events["found"], events["missed"], events["invented"]) == (1, 1, 2)
+    assert (events["found"], events["missed"], events["invented"]) == (1, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("radius", "off", "found"), [(6, 19, 1), (6, 21, 0), (60, 59, 1), (60, 61, 0)]
+)
+def test_a_pit_is_found_within_20_px_or_its_own_radius(radius, off, found):
+    true = pd.DataFrame({"pit": [3], "x": [100.0], "y": [80.0], "area_px": [np.pi * radius**2]})
+    pairs, counts = match_pits(true, true.assign(pit=5, x=100.0 + off))
+    assert (counts.found, counts.missed, counts.invented) == (found, 1 - found, 1 - found)
+    assert pairs["distance_px"].tolist() == [off] * found
 
 
 @pytest.mark.parametrize("in_first_frame", [False, True])
@@ -182,8 +194,10 @@ def test_growth_without_pixels_is_none(run, truth):
 
 def test_absent_parts_are_named(run, truth):
     del run["outliers"], truth.tables["ejections"], truth.facts["lag_frames"]
+    run["pits"] = run["pits"].drop(columns="y")
     score = score_tables(run, truth)
-    assert {"ejections", "lag", "velocity outliers"}.isdisjoint(score.sections)
+    assert {"ejections", "lag", "velocity outliers", "pits"}.isdisjoint(score.sections)
+    assert "pits: the run lacks y" in score.absent
     assert any("ejections: the truth has no such table" in line for line in score.absent)
     assert any("outliers: the run has no such table" in line for line in score.absent)
     assert any("lag_frames" in line for line in score.absent)

@@ -64,6 +64,19 @@ def test_a_heap_of_particles_has_landed():
     assert not growth.pit.any()
 
 
+def test_specks_that_land_at_the_rim_of_what_has_landed_are_no_growth():
+    """Each is as near as a rim may move, but comes at once and after a pause."""
+    specks = [
+        np.where(away(60 + 5.7 * np.cos(a), 50 + 5.7 * np.sin(a)) <= 1.2, 40 + 20 * k, NOT_DARK)
+        for k, a in enumerate(np.arange(8) * np.pi / 4)
+    ]
+    growth = told(lands(60, 50, 10, 4.5), *specks)
+    assert not growth.pit.any()
+    # Pixel by pixel, a pit may grow as slowly.
+    slow = [np.where(speck == NOT_DARK, NOT_DARK, 40 + 3 * ROW) for speck in specks]
+    assert told(lands(60, 50, 10, 4.5), *slow).pit.any()
+
+
 def test_what_lands_beside_a_pit_is_no_growth_of_it():
     pit = grows(60, 50, 0, 239, 20, begin=6)
     apart = [lands(60 + 32 * np.cos(a), 50 + 32 * np.sin(a), 9 + 30 * a) for a in range(6)]

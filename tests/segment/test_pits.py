@@ -102,6 +102,34 @@ def test_two_pits_that_meet_stay_two():
     assert len(found(*([p, q] for p, q in zip(left, right, strict=True)))) == 2
 
 
+@pytest.mark.parametrize(("gap", "n"), [(9, 1), (14, 2)])
+def test_parts_lie_within_half_the_radius_and_6_px_of_one_another(gap, n):
+    """So far from a disc of 10 px another that appears with it."""
+    left, right = grows(60, 70, 10, 11.5, 4), grows(80 + gap, 70, 10, 11.5, 4)
+    assert len(found([], *([p, q] for p, q in zip(left, right, strict=True)))) == n
+
+
+@pytest.mark.parametrize(("radius", "n"), [(9, 1), (16, 2)])
+def test_a_pit_that_meets_a_far_larger_one_is_a_satellite_of_it(radius, n):
+    """Less than 30 % of its area; either has begun apart, and is larger than the smallest pit."""
+    large, other = grows(60, 70, 4, 22, 6), grows(60 + 22 + radius, 70, 4, radius, 6)
+    assert len(found(*([p, q] for p, q in zip(large, other, strict=True)))) == n
+
+
+def test_pits_are_in_the_order_in_which_they_appear():
+    late, early = grows(50, 40, 4, 12, 4), grows(150, 100, 4, 16, 6)
+    blocks = [[early[0]], [early[1]], *([p, q] for p, q in zip(early[2:], late, strict=True))]
+    pits = find_pits(Blocks(*blocks), PitConfig())
+    assert [round(pits.column[pits.pit == k].mean()) for k in (0, 1)] == [150, 50]
+
+
+def test_the_box_around_a_pit_ends_where_the_frame_does():
+    row, column = np.array([2, 4, 57, 58]), np.array([1, 3, 46, 48])
+    pit, since = np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1])
+    pits = PitMap((60, 50), row, column, pit, since, np.full(4, 60, np.float32), 2)
+    assert pits.boxes(0, 4) == [(slice(0, 9), slice(0, 8)), (slice(53, 60), slice(42, 50))]
+
+
 def test_an_even_frame_has_none():
     pits = find_pits(Blocks([], [], []), PitConfig())
     assert pits.n_pits == 0
@@ -172,9 +200,10 @@ def test_what_drifts_out_of_view_is_not_on_the_border():
     none = np.zeros(row.size, np.intp)
     pits = PitMap((height, width), row, column, none, none, np.full(row.size, 60, np.float32), 1)
     everywhere = np.ones(row.size, np.bool_)
-    for shift in (9.6, 16.0):
+    for shift, share in ((0.0, 1.0), (5.6, 0.3), (16.0, 0.0)):
         frame = Frame(0, np.full((height, width), 120, np.uint8), shift=(0.0, shift))
         in_view = row + round(shift) < height
+        assert in_view.mean() == pytest.approx(share, abs=0.1)
         mask = pits.draw(everywhere, frame, (height, width))
         assert mask.sum() == in_view.sum()
         np.testing.assert_array_equal(pits.sample(2 * mask.astype(np.uint8), frame) == 2, in_view)

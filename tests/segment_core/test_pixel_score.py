@@ -71,6 +71,22 @@ def test_two_halves_do_not_both_find_one_object() -> None:
     assert (counts.hit_truth, counts.hit_predicted, counts.predicted) == (1, 1, 2)
 
 
+@pytest.mark.parametrize(("off", "hits"), [(4, 1), (5, 0)])
+def test_objects_that_hardly_overlap_do_not_find_each_other(off: int, hits: int) -> None:
+    """Two bars of 9 px that share 5 have an overlap of 5 / 13, of 4 one of 4 / 14."""
+    truth, predicted = np.zeros((2, 1, 30), bool)
+    truth[0, 5:14] = predicted[0, 5 + off : 14 + off] = True
+    assert score.match_objects(predicted, truth).counts().hit_truth == hits
+
+
+def test_an_object_is_in_the_class_that_begins_with_its_area() -> None:
+    bar = np.zeros((4, 30), bool)
+    bar[1, 5:15] = True
+    found = score.match_objects(bar, bar)
+    assert (found.counts(0, 10).truth, found.counts(0, 10).predicted) == (0, 0)
+    assert (found.counts(10, 30).truth, found.counts(10, 30).predicted) == (1, 1)
+
+
 def test_objects_touch_by_corners() -> None:
     assert score.match_objects(np.eye(6, dtype=bool), np.eye(6, dtype=bool)).counts().truth == 1
 
