@@ -148,6 +148,7 @@ def study_with_progress(
     cluster: str | None,
     *,
     paired: bool,
+    overwrite: bool,
 ) -> None:
     """Run a study and print where its page is.
 
@@ -183,6 +184,7 @@ def study_with_progress(
                 baseline_epochs=baseline_epochs,
                 paired=paired,
                 device=device,
+                overwrite=overwrite,
                 compute=compute,
                 progress=bar,
             )
@@ -193,6 +195,7 @@ def study_with_progress(
                 recipe=chosen,
                 n_folds=splits or N_FOLDS,
                 device=device,
+                overwrite=overwrite,
                 compute=compute,
                 progress=bar,
             )
