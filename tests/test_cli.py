@@ -562,7 +562,9 @@ def test_ctrl_c_says_how_to_go_on(clip: Path, tmp_path: Path) -> None:
     stopped.send_signal(signal.SIGINT)
     _, said = stopped.communicate(timeout=60)
     assert stopped.returncode == 130
-    assert said.splitlines()[-1] == "pitflow: stopped; the same command continues"
+    assert said.splitlines()[-1] == (
+        "pitflow: stopped; a run, a training or a study goes on with the same command"
+    )
     assert "Traceback" not in said
 
 

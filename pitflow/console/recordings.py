@@ -34,7 +34,7 @@ def batch(
 
     Returns
     -------
-    0, 2 if a recording could not be run, 130 if the user stopped it.
+    0, or 2 if a recording could not be run.
     """
     from pitflow.run import run
     from pitflow.segmenters import check_segmenter
@@ -58,9 +58,6 @@ def batch(
             print_error(refusal)
             failed += 1
             continue
-        except KeyboardInterrupt:
-            sys.stderr.write("pitflow: stopped; the same command continues\n")
-            return 130
         sys.stdout.write(f"{report}\n")
     return 2 if failed else 0
 
