@@ -14,7 +14,7 @@ from pitflow import schema
 from pitflow.compute import Progress, Silent
 from pitflow.delimited import read_columns, to_number
 from pitflow.errors import UserError
-from pitflow.provenance import RunFolder, open_run
+from pitflow.provenance import RunFolder, open_measured
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -202,12 +202,7 @@ def _load(folders: Sequence[Path], groups: Path | None, progress: Progress) -> l
 def _open_finished(folder: Path) -> RunFolder:
     if not folder.exists():
         raise UserError("no such folder", where=folder)
-    run = open_run(folder)
-    if run.manifest.stages.get("measure", {}).get("state") != "done":
-        raise UserError(
-            "the run is not finished", where=folder, hint="continue it with `pitflow run`"
-        )
-    return run
+    return open_measured(folder)
 
 
 def _names(runs: Sequence[RunFolder]) -> list[str]:

@@ -317,8 +317,15 @@ class RunFolder:
         state = self.manifest.stages.get(stage, {})
         return state.get("key") == key and state.get("state") == "done"
 
+    def is_current(self, stage: str) -> bool:
+        """Whether what a stage left is there, and of the parameters of the run."""
+        return bool(self.manifest.stages.get(stage, {}).get("state") == "done")
+
     def begin(self, stage: str, key: str) -> None:
-        """Start or resume a stage; what belongs to another key, or is incomplete, is dropped."""
+        """Start or resume a stage; what belongs to another key, or is incomplete, is dropped.
+
+        Under another key than before, what later stages have made is outdated from now on.
+        """
         parts = self.parts(stage)
         mark = parts / "key"
         # A stage that is done and begun again has lost some of its files.
@@ -326,7 +333,11 @@ class RunFolder:
             shutil.rmtree(parts, ignore_errors=True)
             parts.mkdir(parents=True)
             mark.write_text(key)
-        self.manifest.stages[stage] = {"key": key, "state": "running", "started": _now()}
+        stages = self.manifest.stages
+        if stages.get(stage, {}).get("key", key) != key:
+            for later in list(stages)[list(stages).index(stage) + 1 :]:
+                stages[later]["state"] = "outdated"
+        stages[stage] = {"key": key, "state": "running", "started": _now()}
         self._gather_notes()
         self.save()
 
@@ -393,6 +404,22 @@ def open_run(path: Path) -> RunFolder:
     if not run.exists:
         raise UserError("no run here", where=path, hint="name a folder that `pitflow run` wrote")
     run.read_manifest()
+    return run
+
+
+def open_measured(path: Path) -> RunFolder:
+    """Open a run whose measurements are done.
+
+    Raises
+    ------
+    UserError
+        If there is no run in the folder, or it was stopped before.
+    """
+    run = open_run(path)
+    if not run.is_current("measure"):
+        raise UserError(
+            "the run is not finished", where=path, hint="continue it with `pitflow run`"
+        )
     return run
 
 

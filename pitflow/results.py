@@ -127,7 +127,7 @@ class Results:
         rows = {}
         for name in schema.TABLES:
             file = self._run.table(name)
-            if file.is_file():
+            if file.is_file() and self._is_current(name):
                 with schema.readable(file):
                     rows[name] = pq.read_metadata(file).num_rows
         return rows
@@ -311,12 +311,16 @@ class Results:
             raise UserError(
                 f"no table is called {name!r}", hint=f"known: {', '.join(schema.TABLES)}"
             )
-        return self._written(self._run.table(name))
+        return self._written(self._run.table(name), is_current=self._is_current(name))
 
-    def _written(self, path: Path) -> Path:
+    def _is_current(self, table: str) -> bool:
+        """Whether a table, if it is there, is of the parameters that the run was last given."""
+        return self._run.is_current("segment" if table == "pit_pixels" else "measure")
+
+    def _written(self, path: Path, *, is_current: bool = True) -> Path:
         """Return a path in the run directory; refuse what is not there."""
         self._check_folder()
-        if not path.exists():
+        if not (path.exists() and is_current):
             raise UserError(
                 "the run has not got that far", where=path, hint="`pitflow run` continues it"
             )

@@ -14,7 +14,7 @@ from typing import Any
 
 from pitflow import schema
 from pitflow.compute import Compute, Progress, Silent
-from pitflow.config import Config
+from pitflow.config import Config, build, load_config
 from pitflow.errors import UserError
 from pitflow.figure_process import FigureProcess
 from pitflow.provenance import (
@@ -24,7 +24,7 @@ from pitflow.provenance import (
     called,
     code_version,
     fingerprint,
-    open_run,
+    open_measured,
     printable,
     select,
     stage_key,
@@ -138,7 +138,7 @@ STAGES = (
 def run(
     video: Path | str,
     folder: Path | str | None = None,
-    config: Config | None = None,
+    config: Config | dict[str, Any] | Path | str | None = None,
     compute: Compute | None = None,
     progress: Progress | None = None,
     *,
@@ -152,8 +152,11 @@ def run(
         AVI, MP4, MKV, MOV, or a folder or zip of snapshots.
     folder:
         The run directory; None: ``VIDEO.pitflow`` in the working directory.
-    config, compute, progress:
-        Parameters, how tasks are executed, and who is told; each has a default.
+    config:
+        Parameters, as a table too; or a TOML file of them, or the name of a ready one; None: the
+        defaults.
+    compute, progress:
+        How tasks are executed, and who is told; each has a default.
     overwrite:
         Drop a run that is in the folder.
 
@@ -164,12 +167,13 @@ def run(
     Raises
     ------
     UserError
-        If the recording cannot be read, the folder cannot be written or the segmenter is unknown.
+        If recording or parameters cannot be read, the folder cannot be written or the segmenter is
+        unknown.
     """
     from pitflow.segmenters import check_segmenter
 
     video, folder = at_home(video), None if folder is None else at_home(folder)
-    config, progress = lasting(config or Config()), progress or Silent()
+    config, progress = lasting(_parameters(config)), progress or Silent()
     target = RunFolder(folder or default_folder(video))
     check_segmenter(config.segment)
     with target.open_for_writing(overwrite=overwrite):
@@ -189,6 +193,14 @@ def run(
             for stage, key in zip(STAGES, stage_keys(config, mark), strict=True):
                 _do(stage, key, job)
     return target.path / "report.html"
+
+
+def _parameters(config: Config | dict[str, Any] | Path | str | None) -> Config:
+    if isinstance(config, Config):
+        return config
+    if isinstance(config, dict):
+        return build(Config, config, where="config")
+    return load_config(None if config is None else at_home(config))
 
 
 def stage_keys(config: Config, recording: str) -> list[str]:
@@ -219,11 +231,7 @@ def write_report_again(folder: Path | str, progress: Progress | None = None) -> 
         If there is no run, or its measurements are not done.
     """
     folder = at_home(folder)
-    target = open_run(folder)
-    if target.manifest.stages.get("measure", {}).get("state") != "done":
-        raise UserError(
-            "the run is not finished", where=folder, hint="continue it with `pitflow run`"
-        )
+    target = open_measured(folder)
     with target.open_for_writing():
         job = replace(finished_job(folder), progress=progress or Silent())
         _perform(STAGES[-1], "", job)

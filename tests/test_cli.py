@@ -466,12 +466,13 @@ def test_a_disk_that_refuses_is_one_clear_line(
     assert_refused(call("info", "clip.avi"), "clip.avi", os.strerror(number), said)
 
 
-def test_a_recording_that_may_not_be_read_does_not_keep_the_others(
-    call: Call, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_a_recording_that_may_not_be_used_does_not_keep_the_others(
+    call: Call, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def run(video: Path, folder: Path, *_: object, **__: object) -> Path:
         if video.stem == "locked":
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(video))
+            raise OSError(number, os.strerror(number), str(video))
         return folder / "report.html"
 
     def may_not_look(path: Path) -> bool:
@@ -561,7 +562,9 @@ def test_ctrl_c_says_how_to_go_on(clip: Path, tmp_path: Path) -> None:
     stopped.send_signal(signal.SIGINT)
     _, said = stopped.communicate(timeout=60)
     assert stopped.returncode == 130
-    assert said.splitlines()[-1] == "pitflow: stopped; the same command continues"
+    assert said.splitlines()[-1] == (
+        "pitflow: stopped; a run, a training or a study goes on with the same command"
+    )
     assert "Traceback" not in said
 
 

@@ -21,6 +21,7 @@ from pitflow import run as pipeline
 from pitflow import schema
 from pitflow.acquire.current import read_current
 from pitflow.acquire.opening import open_source
+from pitflow.comparison import compare
 from pitflow.compute import THREADS_PER_PROCESS, Compute, Silent
 from pitflow.config import (
     ClaheConfig,
@@ -30,10 +31,12 @@ from pitflow.config import (
     SegmentConfig,
     UNetConfig,
 )
+from pitflow.console.recordings import print_score
 from pitflow.domains.included import find_model
 from pitflow.errors import UserError
 from pitflow.figure_process import FigureProcess
 from pitflow.provenance import COMMON_CODE, open_run
+from pitflow.results import open_results
 from pitflow.score import score_run
 from pitflow.segment.checkpoint import CARD
 from pitflow.segment.classical import window
@@ -350,6 +353,40 @@ def test_a_corrected_frame_rate_reaches_times_and_speeds(
     np.testing.assert_allclose(
         after["particles"]["speed_um_s"] / 2, before["particles"]["speed_um_s"]
     )
+
+
+def test_parameters_are_a_file_or_the_name_of_a_ready_one_too(
+    clip: Path, finished: Path, copied: Path
+) -> None:
+    progress = Recorded()
+    pipeline.run(clip, copied, str(finished / "config.toml"), Compute(2), progress)
+    assert set(progress.said.values()) == {"unchanged"}
+    with pytest.raises(UserError, match="no configuration of this name"):
+        pipeline.run(clip, copied, "clasical")
+    with pytest.raises(UserError, match="unknown key 'panels'"):
+        pipeline.run(clip, copied, {"panels": 3})
+
+
+def test_results_of_other_parameters_are_not_given_out(clip: Path, copied: Path) -> None:
+    """The run is stopped as it links anew."""
+    link = CONFIG.link.model_copy(update={"memory": 1})
+
+    def stop(job: Job) -> str:
+        raise KeyboardInterrupt
+
+    stages = [replace(s, function=stop) if s.name == "link" else s for s in pipeline.STAGES]
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(pipeline, "STAGES", stages)
+        pipeline.run(clip, copied, CONFIG.model_copy(update={"link": link}), Compute(2))
+    results = open_results(copied)
+    assert set(results.rows) == {"pit_pixels"}
+    with pytest.raises(UserError, match="not got that far"):
+        results.table("ejections")
+    for use in (pipeline.write_report_again, lambda folder: compare([folder], folder / "out")):
+        with pytest.raises(UserError, match="not finished"):
+            use(copied)
+    with pytest.raises(UserError, match="not finished"):
+        print_score(copied, clip.parent / "truth", 5.0, as_json=True)
 
 
 def test_what_was_deleted_is_made_again(clip: Path, finished: Path, copied: Path) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-_TIME = re.compile(r"t|time|elapsed( time)?|corrected time|time stamp|timestamp|zeit|temps", re.I)
+_TIME = re.compile(r"t|time|elapsed( time)?|corrected time|time ?stamp|date ?time|zeit|temps", re.I)
 _CURRENT = re.compile(
     r"i1?|<i>|im|i ?m(eas(ured)?)?|j|<j>|ia|i density"
     r"|(we\(\d\)\.)?(current|strom|courant|intensity)( density)?",

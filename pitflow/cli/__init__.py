@@ -43,6 +43,9 @@ __all__ = [
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """What all errors of usage are: typer's own class, or in earlier versions that of click."""
 
+_INTERRUPTED = 130
+"""The exit code that typer gives where Ctrl-C ended a command."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return 2 for bad input, and raise the exit code of what was done."""
@@ -63,6 +66,10 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print_error(refusal)
         return 2
+    if code == _INTERRUPTED:
+        from pitflow.console import print_note
+
+        print_note("stopped; a run, a training or a study goes on with the same command")
     raise SystemExit(code if isinstance(code, int) else 0)
 
 

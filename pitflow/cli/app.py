@@ -31,6 +31,10 @@ More = Annotated[
     typer.Argument(metavar="[FOLDER]...", help="More folders for --data.", show_default=False),
 ]
 
+Overwrite = Annotated[
+    bool, typer.Option(help="Drop what other parameters or data left in the folder.")
+]
+
 
 def all_data(data: list[Path] | None, more: list[Path] | None) -> list[Path]:
     """Return the folders given with --data and those named after it."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pitflow.cli.app import Device, More, Workers, all_data, app, train
+from pitflow.cli.app import Device, More, Overwrite, Workers, all_data, app, train
 
 Labelled = Annotated[
     list[Path],
@@ -175,6 +175,7 @@ def panel_study(
     ] = False,
     device: Device = "auto",
     cluster: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Compare all panel models as paper 000 does: folds, held-out test, ranks and paired tests.
 
@@ -196,4 +197,13 @@ def panel_study(
         "grid_folds": grid_folds,
     }
     data = all_data(data, more)
-    study_with_progress(data, output, values, ratings, device, cluster, only_estimate=estimate)
+    study_with_progress(
+        data,
+        output,
+        values,
+        ratings,
+        device,
+        cluster,
+        only_estimate=estimate,
+        overwrite=overwrite,
+    )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pitflow.cli.app import Data, Device, More, Workers, all_data, app
+from pitflow.cli.app import Data, Device, More, Overwrite, Workers, all_data, app
 
 
 @app.command("particle-study")
@@ -29,6 +29,7 @@ def particle_study(
     ] = None,
     device: Device = "auto",
     workers: Workers = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Repeat the published experiment: one U-Net over epochs and learning rates.
 
@@ -40,4 +41,13 @@ def particle_study(
     from pitflow.console.particle_study import study_with_progress
 
     data = all_data(data, more)
-    study_with_progress(data, output, epochs, learning_rate, encoder_weights, device, workers)
+    study_with_progress(
+        data,
+        output,
+        epochs,
+        learning_rate,
+        encoder_weights,
+        device,
+        workers,
+        overwrite=overwrite,
+    )

@@ -14,7 +14,7 @@ from pitflow.errors import UserError
 @app.command()
 def run(
     videos: Annotated[
-        list[Path], typer.Argument(help="AVI, MP4, MKV, or a folder or zip of snapshots.")
+        list[Path], typer.Argument(help="AVI, MP4, MKV, MOV, or a folder or zip of snapshots.")
     ],
     output: Annotated[
         Path | None,
@@ -33,22 +33,23 @@ def run(
     ] = None,
     segmenter: Annotated[
         str | None,
-        typer.Option(help="unet (the network), change, clahe or report (the paper's chain)."),
+        typer.Option(help="unet (the network, default), change, clahe or report (the paper's)."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Particle model of unet, by name or folder (./NAME).")
+        str | None,
+        typer.Option(help="Model of unet, by name (particles) or folder (./NAME)."),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="Where unet runs: auto, cpu, cuda, cuda:N or mps.")
+        str | None, typer.Option(help="Where unet runs: auto (default), cpu, cuda, cuda:N or mps.")
     ] = None,
     no_gate: Annotated[
         bool, typer.Option("--no-gate", help="Let unet look everywhere in every frame.")
     ] = False,
     um_per_px: Annotated[float | None, typer.Option(help="Size of a pixel, um (0.48).")] = None,
-    fps: Annotated[
-        float | None, typer.Option(help="Frames per second, if the file is wrong.")
+    fps: Annotated[float | None, typer.Option(help="Frames per second (the file's).")] = None,
+    frames: Annotated[
+        str | None, typer.Option(help="Analyse frames A:B only, without B (all).")
     ] = None,
-    frames: Annotated[str | None, typer.Option(help="Analyse frames A:B only.")] = None,
     invert: Annotated[
         bool,
         typer.Option("--invert", help="Particles are brighter than the steel: turn grey round."),
@@ -63,7 +64,7 @@ def run(
         Path | None, typer.Option(help="What a potentiostat measured: time, potential, current.")
     ] = None,
     current_offset: Annotated[
-        float | None, typer.Option(help="Time in the recording less time in that file, s.")
+        float | None, typer.Option(help="Time in the recording less time in that file, s (0).")
     ] = None,
     workers: Workers = None,
     cluster: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pitflow.cli.app import Device, More, Workers, all_data, app, train
+from pitflow.cli.app import Device, More, Overwrite, Workers, all_data, app, train
 
 Labelled = Annotated[
     list[Path],
@@ -138,6 +138,7 @@ def sem_study(
     cluster: Annotated[
         str | None, typer.Option(help="Dask scheduler, such as tcp://host:8786.")
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Repeat the experiments of paper 001: with and without texture refinement, repeated splits.
 
@@ -163,4 +164,5 @@ def sem_study(
         cluster,
         paired=paired,
         only_estimate=estimate,
+        overwrite=overwrite,
     )

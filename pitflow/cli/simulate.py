@@ -23,7 +23,7 @@ def simulate(
     pits: Annotated[int | None, typer.Option(help="Number of pits (8).")] = None,
     rate: Annotated[float | None, typer.Option(help="Particles per pit per frame (0.3).")] = None,
     law: Annotated[
-        str | None, typer.Option(help="Departure angles: growth, vonmises or uniform.")
+        str | None, typer.Option(help="Departure angles: growth (default), vonmises or uniform.")
     ] = None,
     lag: Annotated[int | None, typer.Option(help="Ejection follows growth by frames (10).")] = None,
     preference: Annotated[
@@ -32,8 +32,10 @@ def simulate(
     noise: Annotated[
         float | None, typer.Option(help="Camera noise, grey levels of 256 (2.6).")
     ] = None,
-    codec: Annotated[str | None, typer.Option(help="mjpeg, ffv1, raw, h264 or tiff.")] = None,
-    bits: Annotated[int | None, typer.Option(help="8 or 16.")] = None,
+    codec: Annotated[
+        str | None, typer.Option(help="mjpeg, ffv1, raw, h264 or tiff (by the file).")
+    ] = None,
+    bits: Annotated[int | None, typer.Option(help="8 (default) or 16.")] = None,
     fps: Annotated[float | None, typer.Option(help="Frames per second (15).")] = None,
     um_per_px: Annotated[float | None, typer.Option(help="Size of a pixel, um (0.48).")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of all parameters.")] = None,

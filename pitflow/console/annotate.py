@@ -20,8 +20,11 @@ def serve(
     """Serve the page until the user stops it."""
     from pitflow.annotate.server import Annotator, Server
     from pitflow.annotate.workspace import list_items
+    from pitflow.output_folder import make_folder
 
     items = list_items(images, output, separate=instances)
+    for folder in {item.labels.parent for item in items}:
+        make_folder(folder)
     prompted = None
     if sam is not None:
         from pitflow.segment.anything import SegmentAnything

@@ -143,6 +143,7 @@ def study_with_progress(
     cluster: str | None,
     *,
     only_estimate: bool,
+    overwrite: bool,
 ) -> None:
     """Say how long a study takes, run it, and print where its page is."""
     from pitflow.compute import Compute
@@ -176,6 +177,7 @@ def study_with_progress(
             config,
             ratings=ratings,
             device=device,
+            overwrite=overwrite,
             compute=Compute(1, cluster),
             progress=bar,
         )

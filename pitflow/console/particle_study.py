@@ -23,6 +23,8 @@ def study_with_progress(
     encoder_weights: str | None,
     device: str,
     workers: int | None,
+    *,
+    overwrite: bool,
 ) -> None:
     """Train over epochs and learning rates, and print the scores of each training."""
     from pitflow.domains.particles.sweep import EPOCHS, LEARNING_RATES, paper_sweep
@@ -36,6 +38,7 @@ def study_with_progress(
             encoder_weights=encoder_weights,
             device=device,
             workers=workers or 1,
+            overwrite=overwrite,
             progress=bar,
         )
     grid = RichTable("epochs", "learning rate", *_SCORES, title="Pixels of the tested tiles")

@@ -18,7 +18,7 @@ from pitflow.config import Config
 from pitflow.console import denied, print_error
 from pitflow.console.bar import Bar
 from pitflow.errors import UserError
-from pitflow.provenance import open_run
+from pitflow.provenance import open_measured
 
 
 def batch(
@@ -34,7 +34,7 @@ def batch(
 
     Returns
     -------
-    0, 2 if a recording could not be run, 130 if the user stopped it.
+    0, or 2 if a recording could not be run.
     """
     from pitflow.run import run
     from pitflow.segmenters import check_segmenter
@@ -51,13 +51,13 @@ def batch(
             print_error(error)
             failed += 1
             continue
-        except PermissionError as error:
-            print_error(denied(error) or UserError(str(error), where=video))
+        except OSError as error:
+            refusal = denied(error)
+            if refusal is None:
+                raise
+            print_error(refusal)
             failed += 1
             continue
-        except KeyboardInterrupt:
-            sys.stderr.write("pitflow: stopped; the same command continues\n")
-            return 130
         sys.stdout.write(f"{report}\n")
     return 2 if failed else 0
 
@@ -127,7 +127,7 @@ def print_score(run: Path, truth: Path, gate_px: float, *, as_json: bool) -> Non
     from pitflow.score import as_json as score_as_json
     from pitflow.score import render_text, score_run
 
-    result = score_run(open_run(run).path, truth, gate_px=gate_px)
+    result = score_run(open_measured(run).path, truth, gate_px=gate_px)
     if as_json:
         sys.stdout.write(score_as_json(result) + "\n")
     else:

@@ -151,6 +151,7 @@ def study_with_progress(
     *,
     paired: bool,
     only_estimate: bool,
+    overwrite: bool,
 ) -> None:
     """Run a study and print where its page is, or only how long it would take.
 
@@ -166,7 +167,7 @@ def study_with_progress(
     from pitflow.domains.sem.study_time import estimate_seconds
 
     chosen = choose_recipe(task, "gelan", recipe, epochs, no_texture=False)
-    options: dict[str, Any] = {"device": device, "recipe": chosen}
+    options: dict[str, Any] = {"device": device, "recipe": chosen, "overwrite": overwrite}
     is_instance = isinstance(chosen, InstanceRecipe)
     if is_instance:
         options |= {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from torch import nn
 from pitflow.compute import Progress
 from pitflow.domains.recipe import AnyRecipe, InstanceRecipe
 from pitflow.errors import UserError
+from pitflow.output_folder import make_folder
 from pitflow.provenance import software_versions
 from pitflow.segment.checkpoint import WEIGHTS, Card
 from pitflow.segment.dense import DensePredictor
@@ -100,26 +100,6 @@ def check_recipe(
         raise UserError(f"tile_px: {error}", where=f"recipe {recipe.name}") from error
 
 
-def make_folder(out: Path) -> None:
-    """Make the folder of a training or a study, if it is not there.
-
-    Raises
-    ------
-    UserError
-        If it cannot be made, or not be written to.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"cannot be made, or not be written to ({error.strerror})",
-            where=out,
-            hint="change --output",
-        ) from error
-
-
 def prepare_folder(out: Path, *, overwrite: bool) -> None:
     """Make the folder of a training; with ``overwrite``, drop the training that is in it.
 
@@ -136,14 +116,24 @@ def prepare_folder(out: Path, *, overwrite: bool) -> None:
         raise UserError("holds a model", where=out, hint="choose another folder, or --overwrite")
 
 
-def going_on_or_anew(folder: Path, training: Callable[[], Result]) -> Result:
+def going_on_or_anew(folder: Path, training: Callable[[], Result], *, overwrite: bool) -> Result:
     """Return what a training of a study gives.
 
-    What an earlier one with other parameters or data left in its folder is of no use, and dropped.
+    Parameters
+    ----------
+    overwrite:
+        Drop what an earlier training with other parameters or data left in the folder.
+
+    Raises
+    ------
+    OtherTrainingError
+        If there is such a one that is to be kept.
     """
     try:
         return training()
     except OtherTrainingError:
+        if not overwrite:
+            raise
         shutil.rmtree(folder, ignore_errors=True)
         return training()
 

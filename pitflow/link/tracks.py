@@ -252,7 +252,8 @@ def _link(
         model.observe(frame, track[rows], here, variance[rows])
         if progress is not None:
             progress(done, total)
-    return track, _notes(narrowed, solver.thinned, config)
+    # trackpy numbers new tracks as they come out of sets, whose order differs from call to call.
+    return _number(track, np.arange(len(track)), 1), _notes(narrowed, solver.thinned, config)
 
 
 def crowded_range(positions: Floats, search_range_px: float) -> float:

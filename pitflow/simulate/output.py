@@ -131,17 +131,15 @@ def open_writer(
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove(partial)
         writer = _writer(partial, path.suffix.lower(), codec, config, workers)
+        try:
+            yield writer
+            writer.close()
+            _remove(path)
+            partial.replace(path)
+        finally:
+            _remove(partial)
     except OSError as error:
         raise UserError(f"cannot be written ({error.strerror or error})", where=path) from error
-    try:
-        yield writer
-        writer.close()
-        _remove(path)
-        partial.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot be written ({error.strerror or error})", where=path) from error
-    finally:
-        _remove(partial)
 
 
 def _writer(

@@ -97,14 +97,14 @@ def _doubts(frames: pd.DataFrame, reference: Image) -> list[str]:
 
 def _bright_movers(job: Job) -> list[str]:
     """Return a warning where what moves is brighter than the ground, as no particle is taken."""
-    from pitflow.acquire.polarity import Movers, count_movers, places_to_look
+    from pitflow.acquire.polarity import Spots, count_movers, places_to_look
 
     reader = reader_of(job)
     dark = bright = 0
     for numbers in places_to_look(reader.sound(job.frames.start, job.frames.stop)):
         seen = count_movers(*(next(reader.read(number, number + 1)) for number in numbers))
         dark, bright = dark + seen.dark, bright + seen.bright
-    if not Movers(dark, bright).are_bright:
+    if not Spots(dark, bright).are_bright:
         return []
     remedy = "without" if job.config.acquire.invert else "with"
     told = (

@@ -194,8 +194,9 @@ def test_a_decimal_comma_between_spaces_splits_no_number(tmp_path) -> None:
         ("Time", 45415.6 + T / 86400),
         ("Time", 0.6 + T / 86400),
         ("Time", [f"{int(t) // 60:02d}:{t % 60:04.1f}" for t in 50 * T]),
+        ("Datetime", [f"2025-11-03 11:{int(t) // 60:02d}:{t % 60:06.3f}" for t in 50 * T]),
     ],
-    ids=["since 1970", "ms since 1970", "serial days", "parts of a day", "minutes"],
+    ids=["since 1970", "ms since 1970", "serial days", "parts of a day", "minutes", "dates"],
 )
 def test_times_of_other_beginnings_count_from_the_first(tmp_path, head, times) -> None:
     cells = (time if isinstance(time, str) else f"{time:.9f}" for time in times)

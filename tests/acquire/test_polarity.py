@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pitflow.acquire.polarity import APART, Movers, count_movers, places_to_look
+from pitflow.acquire.polarity import APART, Spots, count_movers, count_spots, places_to_look
 from pitflow.frame import Frame
 
 SHAPE = (160, 200)
@@ -29,7 +29,7 @@ def frame(number: int, image: np.ndarray, gain: float = 1) -> Frame:
     return Frame(number, np.clip(noisy, 0, 255).astype(np.uint8), gain=gain)
 
 
-def movers(image_at: Callable[[int], np.ndarray], gain: Callable[[int], float]) -> Movers:
+def movers(image_at: Callable[[int], np.ndarray], gain: Callable[[int], float]) -> Spots:
     return count_movers(*(frame(number, image_at(number), gain(number)) for number in (0, 8, 16)))
 
 
@@ -41,31 +41,40 @@ def test_moving_spots_are_counted_by_their_contrast(levels):
     assert other == 0
 
 
+@pytest.mark.parametrize("levels", [-30, 30])
+def test_specks_of_a_single_image_are_counted_by_their_contrast(levels):
+    counted = count_spots(frame(0, 150 + spots(BUMPS[:40], levels, 1.5)).image)
+    few, many = sorted((counted.dark, counted.bright))
+    assert (few, counted.are_bright) == (0, levels > 0)
+    assert many > 20
+    assert count_spots(frame(0, np.full(SHAPE, 150.0)).image) == Spots(0, 0)
+
+
 def test_the_gain_of_a_frame_is_no_motion():
-    assert movers(lambda t: GROUND, lambda t: 1.1 if t == 8 else 1) == Movers(0, 0)
+    assert movers(lambda t: GROUND, lambda t: 1.1 if t == 8 else 1) == Spots(0, 0)
 
 
 @pytest.mark.parametrize("lifts", [True, False])
 def test_what_lifts_or_lands_for_good_does_not_move(lifts):
     there = spots(START, -60)
-    assert movers(lambda t: GROUND + there * ((t < 8) is lifts), lambda t: 1) == Movers(0, 0)
+    assert movers(lambda t: GROUND + there * ((t < 8) is lifts), lambda t: 1) == Spots(0, 0)
 
 
 def test_noise_does_not_move():
-    assert movers(lambda t: GROUND, lambda t: 1) == Movers(0, 0)
+    assert movers(lambda t: GROUND, lambda t: 1) == Spots(0, 0)
 
 
 def test_frames_that_have_nothing_in_common_show_nothing_that_moves():
     before, at = frame(0, GROUND), frame(8, GROUND)
     after = Frame(16, at.image, shift=(170.0, 0.0))
-    assert count_movers(before, at, after) == Movers(0, 0)
+    assert count_movers(before, at, after) == Spots(0, 0)
 
 
 def test_most_of_many_must_be_bright():
-    assert Movers(dark=5, bright=30).are_bright
-    assert not Movers(dark=15, bright=30).are_bright
-    assert not Movers(dark=0, bright=9).are_bright
-    assert not Movers(dark=300, bright=10).are_bright
+    assert Spots(dark=5, bright=30).are_bright
+    assert not Spots(dark=15, bright=30).are_bright
+    assert not Spots(dark=0, bright=9).are_bright
+    assert not Spots(dark=300, bright=10).are_bright
 
 
 def test_frames_are_compared_with_sound_ones_before_and_after():

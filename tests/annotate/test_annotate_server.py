@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
+import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -15,6 +18,7 @@ from browser import CHROMIUM, Browser
 
 from pitflow.annotate.server import Annotator, Server
 from pitflow.annotate.workspace import list_items
+from pitflow.console.annotate import serve
 from pitflow.domains.particles.pictures import read_pictures
 from pitflow.errors import UserError
 
@@ -171,6 +175,19 @@ def test_bad_input_is_refused(photos: Path, make: Any, says: str) -> None:
         list_items(make(photos), None)
     with pytest.raises(UserError, match="not a folder"):
         list_items([photos / "a.png"], photos / "clip.avi")
+
+
+@pytest.mark.parametrize("output", ["locked", None])
+def test_a_folder_that_cannot_be_written_to_is_told_before_the_page_is_served(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, output: str | None
+) -> None:
+    def refuse(**_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    out = None if output is None else photos / output
+    with pytest.raises(UserError, match="not be written to"):
+        serve([photos], out, None, 0, instances=False, browser=False)
 
 
 def test_a_file_that_is_no_image_is_told_when_it_is_opened(photos: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from pitflow.config import LinkConfig
 from pitflow.link import tracks
+from pitflow.link.subnets import SubnetSolver
 from pitflow.link.tracks import crowded_range, link_detections
 from pitflow.score import score_tracks
 
@@ -43,6 +44,27 @@ def test_crossing_particles_keep_their_identity():
     """
     detections = pd.concat([moving(1, 0, 21, 100, 100, 5, 5), moving(2, 0, 21, 204, 100, -5, 5)])
     assert agree(link_detections(detections, CONFIG).particles)
+
+
+def test_the_order_in_which_tracks_begin_changes_nothing(monkeypatch):
+    """trackpy keeps points in sets, whose order differs from call to call."""
+    rng = np.random.default_rng(0)
+    starts = rng.uniform([0, 0, -6, -6], [150, 150, 6, 6], (40, 4))
+    # Time runs backwards in linking: it begins tracks where they end here.
+    detections = pd.concat([moving(k, 0, 8 + 3 * (k % 3), *starts[k]) for k in range(40)])
+    detections[["x", "y"]] += rng.normal(0, 0.3, (len(detections), 2))
+
+    class Reversed(SubnetSolver):
+        def __call__(self, *what, **how):
+            sources, targets = super().__call__(*what, **how)
+            return sources[::-1], targets[::-1]
+
+    before = link_detections(detections, CONFIG)
+    monkeypatch.setattr(tracks, "SubnetSolver", Reversed)
+    after = link_detections(detections, CONFIG)
+    pd.testing.assert_frame_equal(after.particles, before.particles, check_exact=True)
+    assert np.array_equal(after.knowledge.events, before.knowledge.events)
+    assert after.knowledge.noise == before.knowledge.noise
 
 
 def test_two_threads_do_not_link_at_once(monkeypatch):

@@ -237,8 +237,14 @@ def test_a_study_stops_goes_on_and_tells(
     for row in table[table["score"] == "dice"].itertuples():
         assert row.mean == pytest.approx(means[row.model], abs=1e-6)
     assert table["rank"].between(1, 2).all()
-    history = json.loads((tmp_path / "runs" / "unet" / "fold-0" / "history.json").read_text())
-    assert len(history) == 2
+    kept = tmp_path / "runs" / "unet" / "fold-0" / "history.json"
+    longer = config.model_copy(update={"epochs": 3})
+    with pytest.raises(UserError, match="holds a training of something else"):
+        run_study([labelled], tmp_path, longer)
+    assert len(json.loads(kept.read_text())) == 2
+    alone = longer.model_copy(update={"models": ("unet",), "grid": False})
+    run_study([labelled], tmp_path, alone, overwrite=True)
+    assert len(json.loads(kept.read_text())) == 3
 
 
 @pytest.mark.usefixtures("tiny_networks")

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from pitflow.domains.training import going_on_or_anew, make_folder
+from pitflow.domains.training import going_on_or_anew
 from pitflow.errors import UserError
+from pitflow.output_folder import make_folder
 from pitflow.segment.networks import build_network
 from pitflow.segment.networks.unet import UNetConfig
 from pitflow.segment.training import learn
@@ -222,14 +223,18 @@ def test_misuse_is_refused(tmp_path: Path) -> None:
         a_training(tmp_path / "one", identity="one")
 
 
-def test_a_training_of_a_study_begins_anew_where_another_one_was(tmp_path: Path) -> None:
+def test_a_study_drops_another_training_only_when_told_to(tmp_path: Path) -> None:
     config = CONFIG.model_copy(update={"epochs": 1})
     folder = tmp_path / "study"
     a_training(folder, config, identity="one")
     (folder / "result.json").touch()
-    going_on_or_anew(folder, lambda: a_training(folder, config, identity="one"))
+    going_on_or_anew(folder, lambda: a_training(folder, config, identity="one"), overwrite=True)
+    with pytest.raises(OtherTrainingError, match="--overwrite"):
+        going_on_or_anew(
+            folder, lambda: a_training(folder, config, identity="two"), overwrite=False
+        )
     assert (folder / "result.json").exists()
-    going_on_or_anew(folder, lambda: a_training(folder, config, identity="two"))
+    going_on_or_anew(folder, lambda: a_training(folder, config, identity="two"), overwrite=True)
     assert not (folder / "result.json").exists()
     a_training(folder, config, identity="two")
 

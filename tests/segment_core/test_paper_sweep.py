@@ -62,10 +62,13 @@ def test_a_point_along_a_training_is_a_training_of_that_length(data: Path, tmp_p
     pd.testing.assert_frame_equal(along.iloc[:1], alone)
 
 
-def test_a_changed_sweep_begins_anew(data: Path, tmp_path: Path) -> None:
+def test_a_changed_sweep_begins_anew_only_when_told_to(data: Path, tmp_path: Path) -> None:
     options = {"learning_rates": (1e-3,)}
-    sweep(data, tmp_path / "out", epochs=(1,), **options)
-    again = sweep(data, tmp_path / "out", epochs=(2,), **options)
+    first = sweep(data, tmp_path / "out", epochs=(1,), **options)
+    with pytest.raises(UserError, match="holds a training of something else"):
+        sweep(data, tmp_path / "out", epochs=(2,), **options)
+    pd.testing.assert_frame_equal(sweep(data, tmp_path / "out", epochs=(1,), **options), first)
+    again = sweep(data, tmp_path / "out", epochs=(2,), overwrite=True, **options)
     pd.testing.assert_frame_equal(again, sweep(data, tmp_path / "alone", epochs=(2,), **options))
 
 

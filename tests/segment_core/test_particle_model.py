@@ -392,6 +392,26 @@ def test_misuse_of_segment_is_refused(trained: Path, unseen: Path, tmp_path: Pat
     segment_images([unseen / "a.png"], str(trained), out, device="cpu", overwrite=True)
 
 
+def test_images_that_look_inverted_are_told(
+    trained: Path, tmp_path: Path, write_pictures: Callable[..., None]
+) -> None:
+    names = [f"{name}.png" for name in "abcdefgh"]
+    write_pictures(tmp_path, [name.removesuffix(".png") for name in names])
+    notes: list[str] = []
+
+    def segment(folder: Path) -> list[str]:
+        images = [folder / name for name in names]
+        segment_images(images, str(trained), folder / "out", flips=False, note=notes.append)
+        return notes
+
+    assert segment(tmp_path) == []
+    (tmp_path / "inverted").mkdir()
+    for name in names:
+        cv2.imwrite(str(tmp_path / "inverted" / name), 255 - cv2.imread(str(tmp_path / name), 0))
+    (said,) = segment(tmp_path / "inverted")
+    assert "turn the grey values round" in said
+
+
 def test_recipes_are_known_by_name() -> None:
     assert find_recipe("particles-single") is SINGLE
     with pytest.raises(UserError, match="particles-paper-002"):

@@ -266,7 +266,7 @@ def test_the_time_of_a_step_and_of_a_look_are_measured(data: Path, classes: Path
         assert min(measure_times(recipe, read_labelled([folder]), "cpu")) > 0
 
 
-def test_a_changed_task_of_a_study_begins_anew(
+def test_a_changed_task_of_a_study_begins_anew_only_when_told_to(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pitflow.domains.sem import study_task
@@ -278,7 +278,10 @@ def test_a_changed_task_of_a_study_begins_anew(
     assert len(study_task.run_task(task)["history"]) == 1
     training = short.training.model_copy(update={"epochs": 2})
     longer = replace(task, recipe=short.model_copy(update={"training": training}))
-    assert len(study_task.run_task(longer)["history"]) == 2
+    with pytest.raises(UserError, match="holds a training of something else"):
+        study_task.run_task(longer)
+    assert len(study_task.run_task(task)["history"]) == 1
+    assert len(study_task.run_task(replace(longer, overwrite=True))["history"]) == 2
     assert not list(tmp_path.rglob("*.partial"))
 
 
@@ -290,6 +293,11 @@ def test_classes_are_cross_validated_by_group(tmp_path: Path, classes: Path) -> 
     assert record["all"]["n_images"] == len(NAMES)
     assert sorted(record["by_group"]) == NAMES
     assert "Mean IoU" in page.read_text(encoding="utf-8")
+    other = TINY_CLASSES.model_copy(
+        update={"training": TINY_CLASSES.training.model_copy(update={"seed": 1})}
+    )
+    with pytest.raises(UserError, match="holds a training of something else"):
+        class_study([classes], tmp_path, recipe=other, n_folds=2)
     with pytest.raises(UserError, match="too few specimens"):
         class_study([classes], tmp_path, recipe=TINY_CLASSES, n_folds=5)
     with pytest.raises(UserError, match="one fold leaves nothing"):

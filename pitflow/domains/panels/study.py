@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -34,10 +33,17 @@ from pitflow.domains.panels.recipes import LOSSES, TITLES, adapted, panel_recipe
 from pitflow.domains.panels.scores import boundary_score, dice_score, iou_score
 from pitflow.domains.panels.train import fit, identity, objective
 from pitflow.domains.recipe import Recipe
-from pitflow.domains.training import going_on_or_anew, make_folder, new_card, new_network
+from pitflow.domains.training import going_on_or_anew, new_card, new_network
 from pitflow.errors import UserError
+from pitflow.output_folder import make_folder
 from pitflow.segment.devices import choose_execution
-from pitflow.segment.training.learn import STATE, autocast, in_single_precision
+from pitflow.segment.training.learn import (
+    STATE,
+    OtherTrainingError,
+    Trained,
+    autocast,
+    in_single_precision,
+)
 
 TABLE_I = tuple(
     f"{model}{'' if loss == 'dice' else '-ftl'}"
@@ -88,6 +94,8 @@ class Task:
         The recipe's; in the grid with its alpha and beta.
     trained, fold, test:
         Photographs trained on, those of the fold, and the held-out ones.
+    overwrite:
+        Drop another training that is in the folder.
     """
 
     name: str
@@ -98,6 +106,7 @@ class Task:
     test: tuple[LabelledPanel, ...]
     folder: Path
     device: str
+    overwrite: bool = False
 
     def key(self) -> str:
         """Return a hash of all that decides the result."""
@@ -143,6 +152,7 @@ def run_study(
     *,
     ratings: Path | None = None,
     device: str = "auto",
+    overwrite: bool = False,
     compute: Compute | None = None,
     progress: Progress | None = None,
 ) -> Study:
@@ -150,6 +160,8 @@ def run_study(
 
     Parameters
     ----------
+    overwrite:
+        Drop trainings with other parameters or data that are in ``out``.
     compute:
         Where tasks run. In one process they run one after the other, each on all cores; a cluster
         runs as many at a time as it has workers.
@@ -157,9 +169,9 @@ def run_study(
     Raises
     ------
     UserError
-        If data or recipes cannot be used, or ``out`` cannot be written.
+        If data or recipes cannot be used, or ``out`` cannot be written or holds another study.
     """
-    tasks = plan_tasks(data, out, config, ratings=ratings, device=device)
+    tasks = plan_tasks(data, out, config, ratings=ratings, device=device, overwrite=overwrite)
     left = [task for task in tasks if not task.is_done()]
     progress = progress or Silent()
     progress.start("study", len(tasks))
@@ -177,6 +189,7 @@ def plan_tasks(
     *,
     ratings: Path | None = None,
     device: str = "auto",
+    overwrite: bool = False,
 ) -> list[Task]:
     """Return all tasks of a study: a model on a fold each.
 
@@ -210,6 +223,7 @@ def plan_tasks(
             test,
             out / "runs" / name / f"fold-{number}",
             device,
+            overwrite,
         )
         for number in range(config.folds)
         for name, recipe, n_folds in variants
@@ -311,12 +325,20 @@ def seconds_per_step(recipe: Recipe, device: str = "auto") -> float:
 
 
 def _trained(task: Task) -> tuple[list[dict[str, Any]], PanelModel]:
-    if (task.folder / TASK_FILE).exists():
-        shutil.rmtree(task.folder, ignore_errors=True)
-    arguments = (task.trained, task.fold, task.recipe, task.folder)
-    trained = going_on_or_anew(
-        task.folder, lambda: fit(*arguments, device=task.device, progress=Silent())
-    )
+    def fitted() -> Trained:
+        # This task's own mark would have told that it is done.
+        if (task.folder / TASK_FILE).exists():
+            raise OtherTrainingError.of(task.folder)
+        return fit(
+            task.trained,
+            task.fold,
+            task.recipe,
+            task.folder,
+            device=task.device,
+            progress=Silent(),
+        )
+
+    trained = going_on_or_anew(task.folder, fitted, overwrite=task.overwrite)
     model = PanelModel(
         trained.network, new_card(task.recipe), execution=choose_execution(task.device)
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pitflow.acquire.polarity import Spots, count_spots
 from pitflow.compute import Progress, Silent
 from pitflow.domains.particles.channels import Views
 from pitflow.domains.particles.model import load_model
@@ -47,7 +48,8 @@ def segment_images(
         Told of each image that cannot be read, when the others are. None: the first such error is
         raised.
     note:
-        Told what the model had to adapt, such as that it left the GPU.
+        Told what the model had to adapt, such as that it left the GPU, and of images that look
+        inverted.
 
     Raises
     ------
@@ -65,6 +67,7 @@ def segment_images(
     # Images are read ahead of the network.
     due: deque[Path] = deque()
     written: list[Path] = []
+    spots: list[Spots] = []
 
     def views() -> Iterator[Views]:
         for path, target in zip(paths, targets, strict=True):
@@ -76,6 +79,7 @@ def segment_images(
                 refused(error)
                 continue
             due.append(target)
+            spots.append(count_spots(image))
             yield Views(full_scale(image))
 
     try:
@@ -89,6 +93,13 @@ def segment_images(
     except OSError as error:
         raise UserError(f"cannot be written ({error.strerror})", where=out) from error
     progress.finish()
+    seen = Spots(sum(each.dark for each in spots), sum(each.bright for each in spots))
+    if seen.are_bright:
+        note(
+            f"{seen.bright} of {seen.dark + seen.bright} small spots in the images are brighter "
+            "than what is around them, but included models look for what is darker: turn the grey "
+            "values round first, unless this model learned from such images"
+        )
     return written
 
 

@@ -22,12 +22,12 @@ from pitflow.domains.particles.still import classical_mask
 from pitflow.domains.recipe import Recipe
 from pitflow.domains.training import (
     going_on_or_anew,
-    make_folder,
     new_card,
     new_network,
     train_with,
 )
 from pitflow.errors import UserError
+from pitflow.output_folder import make_folder
 from pitflow.segment.devices import choose_execution
 from pitflow.segment.networks.smp import SmpConfig
 from pitflow.segment.score import Counts, Mask, pixel_counts, pooled
@@ -52,6 +52,7 @@ def paper_sweep(
     encoder_weights: str | None = None,
     device: str = "auto",
     workers: int = 1,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Train the paper's recipe over epochs and learning rates; write table and figures.
@@ -68,6 +69,8 @@ def paper_sweep(
         Figs. 13 and 14), and the state of each training; a stopped sweep goes on where it was.
     encoder_weights:
         Weights that the encoder starts from, such as "imagenet", which are downloaded.
+    overwrite:
+        Drop trainings with other parameters or data that are in ``out``.
 
     Returns
     -------
@@ -77,8 +80,8 @@ def paper_sweep(
     Raises
     ------
     UserError
-        If the data or weights cannot be had, there are fewer than two tiles, or a learning rate is
-        none.
+        If the data or weights cannot be had, there are fewer than two tiles, a learning rate is
+        none, or ``out`` holds another study.
     """
     pictures = [picture for picture in read_pictures(data) if "particle" in picture.truth]
     n_train = round(TRAINING_SHARE * len(pictures))
@@ -100,7 +103,7 @@ def paper_sweep(
         marks = tuple(epochs) if rate == own else (max(epochs),)
         try:
             history, models[rate] = _one_training(
-                trained_on, tested, recipe, rate, marks, out, device, workers, progress
+                trained_on, tested, recipe, rate, marks, out, device, workers, overwrite, progress
             )
         except DivergedError:
             # That a rate is too large is an answer too, but at its own the recipe has to work.
@@ -130,6 +133,7 @@ def _one_training(
     out: Path,
     device: str,
     workers: int,
+    overwrite: bool,
     progress: Progress,
 ) -> tuple[tuple[Epoch, ...], ParticleModel]:
     training = recipe.training.model_copy(
@@ -168,6 +172,7 @@ def _one_training(
             workers=workers,
             closing=lambda trained: f"F1 {trained.history[-1].details['f1']:.2f}",
         ),
+        overwrite=overwrite,
     )
     return trained.history, ParticleModel(trained.network, card, execution=execution)
 

@@ -16,8 +16,9 @@ from pitflow.domains.sem.channels import CHANNELS
 from pitflow.domains.sem.labels import read_labelled
 from pitflow.domains.sem.recipes import MASK_RCNN, NO_TEXTURE, SEM
 from pitflow.domains.sem.study_task import BASELINE, FRESH, TRANSFER, WITH, WITHOUT, Task, run_task
-from pitflow.domains.training import check_recipe, make_folder
+from pitflow.domains.training import check_recipe
 from pitflow.errors import UserError
+from pitflow.output_folder import make_folder
 from pitflow.segment.devices import choose_device
 
 N_SPLITS = 7
@@ -36,6 +37,7 @@ def sem_study(
     baseline_epochs: int | None = None,
     paired: bool = False,
     device: str = "auto",
+    overwrite: bool = False,
     compute: Compute | None = None,
     progress: Progress | None = None,
 ) -> Path:
@@ -58,6 +60,8 @@ def sem_study(
     paired:
         Train without texture refinement, and Mask R-CNN, on every split too: the difference then
         has an interval.
+    overwrite:
+        Drop trainings with other parameters or data that are in ``out``.
     compute:
         Trainings at a time; default one.
 
@@ -68,7 +72,7 @@ def sem_study(
     Raises
     ------
     UserError
-        If the data cannot be read or split, or ``out`` cannot be written to.
+        If the data cannot be read or split, or ``out`` cannot be written to or holds another study.
     """
     tasks = plan(
         data,
@@ -81,6 +85,7 @@ def sem_study(
         baseline_epochs=baseline_epochs,
         paired=paired,
         device=device,
+        overwrite=overwrite,
     )
     make_folder(out)
     progress, compute = progress or Silent(), compute or Compute(workers=1)
@@ -115,6 +120,7 @@ def plan(
     baseline_epochs: int | None = None,
     paired: bool = False,
     device: str = "auto",
+    overwrite: bool = False,
 ) -> list[Task]:
     """Return every training of a study, in the order of the tables; raises what that does."""
     if n_splits < 1 or not 0 < test_share < 1:
@@ -150,6 +156,7 @@ def plan(
             out=out,
             test_share=test_share,
             device=device,
+            overwrite=overwrite,
             **options,
         )
 

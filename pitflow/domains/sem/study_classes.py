@@ -18,8 +18,9 @@ from pitflow.domains.sem.samples import class_masks
 from pitflow.domains.sem.study_task import RESULT, TRAININGS, Sides, device_name
 from pitflow.domains.sem.train import fit_classes, identity, split_micrographs, summarise_classes
 from pitflow.domains.splits import folds
-from pitflow.domains.training import check_recipe, going_on_or_anew, make_folder
+from pitflow.domains.training import check_recipe, going_on_or_anew
 from pitflow.errors import UserError
+from pitflow.output_folder import make_folder
 from pitflow.segment.checkpoint import save_checkpoint
 from pitflow.segment.score import Counts, pixel_counts, pooled
 
@@ -36,6 +37,7 @@ class Fold:
     data: tuple[Path, ...]
     out: Path
     device: str
+    overwrite: bool = False
 
     @property
     def folder(self) -> Path:
@@ -67,20 +69,24 @@ def class_study(
     recipe: ClassRecipe = OXIDE,
     n_folds: int = N_FOLDS,
     device: str = "auto",
+    overwrite: bool = False,
     compute: Compute | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Cross-validate by whole groups (specimens) and write ``study.html`` and ``study.json``.
 
-    Continues where it was stopped.
+    Continues where it was stopped; with ``overwrite``, trainings with other parameters or data that
+    are in ``out`` are dropped.
 
     Raises
     ------
     UserError
-        If the data cannot be read, or there are fewer groups than folds, or fewer than three folds
-        would leave nothing to choose the epoch by.
+        If the data cannot be read, ``out`` holds another study, there are fewer groups than folds,
+        or fewer than three folds would leave nothing to choose the epoch by.
     """
-    tasks = plan_folds(data, out, recipe=recipe, n_folds=n_folds, device=device)
+    tasks = plan_folds(
+        data, out, recipe=recipe, n_folds=n_folds, device=device, overwrite=overwrite
+    )
     make_folder(out)
     progress = progress or Silent()
     results: dict[int, dict[str, Any]] = {}
@@ -97,7 +103,13 @@ def class_study(
 
 
 def plan_folds(
-    data: Sequence[Path], out: Path, *, recipe: ClassRecipe, n_folds: int, device: str
+    data: Sequence[Path],
+    out: Path,
+    *,
+    recipe: ClassRecipe,
+    n_folds: int,
+    device: str,
+    overwrite: bool = False,
 ) -> list[Fold]:
     """Return every training of a study; raises what ``class_study`` does."""
     micrographs = read_classes(data, recipe.classes)
@@ -106,7 +118,7 @@ def plan_folds(
     if len({one.group for one in micrographs}) <= n_folds:
         raise UserError(f"too few specimens for {n_folds} folds", hint="choose fewer --splits")
     check_recipe(recipe, CHANNELS)
-    return [Fold(k, n_folds, recipe, tuple(data), out, device) for k in range(n_folds)]
+    return [Fold(k, n_folds, recipe, tuple(data), out, device, overwrite) for k in range(n_folds)]
 
 
 def run_fold(task: Fold) -> dict[str, Any]:
@@ -122,6 +134,7 @@ def run_fold(task: Fold) -> dict[str, Any]:
         lambda: fit_classes(
             for_fit, aside, task.recipe, task.folder, device=task.device, progress=Silent()
         ),
+        overwrite=task.overwrite,
     )
     classes = task.recipe.classes
     images = []

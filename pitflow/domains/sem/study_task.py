@@ -78,6 +78,8 @@ class Task:
         Share of the instances that tests.
     trains:
         False: the pretrained network is tested as it is.
+    overwrite:
+        Drop another training that is in the folder.
     """
 
     experiment: str
@@ -89,6 +91,7 @@ class Task:
     test_share: float
     device: str
     trains: bool = True
+    overwrite: bool = False
 
     @property
     def folder(self) -> Path:
@@ -231,7 +234,7 @@ def _fitted(
             )
         return model, history, clock.total
 
-    return going_on_or_anew(folder, fitted)
+    return going_on_or_anew(folder, fitted, overwrite=task.overwrite)
 
 
 class _Clock:

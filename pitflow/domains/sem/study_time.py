@@ -20,7 +20,7 @@ Measure = Callable[[AnySemRecipe, Sequence[Micrograph], str], tuple[float, float
 """Gives the seconds of a step of training, and of a look at a micrograph, on a device."""
 
 
-class _Clock(Silent):
+class _StepClock(Silent):
     """Remembers when each step ended."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ def measure_times(
     batch = recipe.training.batch
     brief = {"epochs": 2, "validate_every": 2, "samples_per_epoch": batch}
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update=brief)})
-    clock, sides = _Clock(), (micrographs[:batch], micrographs[:1])
+    clock, sides = _StepClock(), (micrographs[:batch], micrographs[:1])
     with TemporaryDirectory() as folder:
         if isinstance(recipe, InstanceRecipe):
             fit_instances(*sides, recipe, Path(folder), device=device, progress=clock)

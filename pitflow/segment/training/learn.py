@@ -226,6 +226,15 @@ def learning_rate_at(step: int, steps: int, config: TrainConfig) -> float:
 class OtherTrainingError(UserError):
     """The state in a folder cannot be gone on with: it is of another training, or damaged."""
 
+    @classmethod
+    def of(cls, folder: Path) -> OtherTrainingError:
+        """Return the error of a folder in which something else was trained."""
+        return cls(
+            "holds a training of something else",
+            where=folder,
+            hint="choose another folder, or --overwrite",
+        )
+
 
 class DivergedError(UserError):
     """The loss of a training is not finite any more."""
@@ -383,11 +392,7 @@ class _Run:
                 "damaged state of a training", where=self.path, hint="remove it, or --overwrite"
             ) from error
         if about["identity"] != self.identity:
-            raise OtherTrainingError(
-                "holds a training of something else",
-                where=self.path.parent,
-                hint="choose another folder, or --overwrite",
-            )
+            raise OtherTrainingError.of(self.path.parent)
         device = next(iter(self.average.values())).device
         parts: dict[str, dict[str, torch.Tensor]] = {"now": {}, "average": {}, "best": {}}
         state: dict[int, dict[str, torch.Tensor]] = {}
