@@ -13,6 +13,7 @@ directions, which must rise to the rim and fall beyond it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +35,7 @@ LEAST_PX, MOST_PX = 10, 100
 """Radii of the bubbles that are told, px."""
 _GRID_PX = 4
 """Step of the coarse grid, px."""
-_DARK = 0.05
+_DARK = 0.03
 _AROUND = 15
 """A rim is darker by this share of the steel than what lies around, in a box of so many steps of
 the coarse grid; the halos of pits are wider."""
@@ -44,8 +45,9 @@ _EDGE = 0.01
 """Slope of an edge, 1/px of that grid."""
 _LIKELY = 12
 """So many middles of a place are looked at..."""
-_TOWARDS, _COMPASS = 0.9, 16
-"""...to which edges point with this cosine, from enough of so many directions."""
+_TOWARDS, _COMPASS, _NEARLY = 0.9, 16, 0.8
+"""...to which edges point with this cosine, from enough of so many directions at one distance; at
+several, if this share of the most."""
 _SECTORS = 48
 _ANGLES = np.arange(_SECTORS) * (2 * np.pi / _SECTORS)
 _WAYS = np.column_stack([np.cos(_ANGLES), np.sin(_ANGLES)])
@@ -60,13 +62,13 @@ _DIP = 0.5
 _KNOWN, _CLOSED = 0.5, 0.8
 """Of the directions this share is seen; of these in this share it is half as dark as in the
 median..."""
-_UNEVEN, _QUARTILES = 0.3, 1.349
-"""...and from one to another it differs by less than this share, as a crowd does not: the distance
-between the quartiles of normal values is so many standard deviations."""
+_UNEVEN = 0.2
+"""...and in three of four not fainter by more than this share, as a crowd is. Where rims meet, they
+are darker."""
 _BLACKER = 0.25
 """Darkness times radius over width of a rim. A black disc whose light is spread over a ring as wide
 as itself has 1/8, and no particle more."""
-_SAME = 0.5
+_SAME = 0.25
 """Bubbles whose middles are nearer than this share of the larger one's radius are one."""
 
 
@@ -107,7 +109,14 @@ class Bubbles:
         on: Mask = ((away >= self.inner - soft) & (away <= self.outer + soft)).any(axis=1)
         return on
 
-    def clear(self, image: Float) -> None:
+    def covers(self, shape: tuple[int, ...]) -> Mask:
+        """Return the (height, width) mask of what lies under one, the soft edge included."""
+        covered = np.zeros(shape, np.uint8)
+        for (x, y), reach in zip(self.middle, 1.5 * self.outer - self.inner / 2, strict=True):
+            cv2.circle(covered, (round(x), round(y)), math.ceil(reach), 1, cv2.FILLED)
+        return covered.view(np.bool_)
+
+    def clear(self, image: Float | Mask) -> None:
         """Write 0 on the rims."""
         height, width = image.shape
         for middle, reach in zip(self.middle, 1.5 * self.outer - self.inner / 2, strict=True):
@@ -128,14 +137,19 @@ class Steel:
     ----------
     backgrounds:
         (height, width) images in reference geometry, at the reference's brightness.
+
+    Attributes
+    ----------
+    image:
+        (height, width) float32: the steel.
     """
 
     def __init__(self, backgrounds: list[Image]) -> None:
         steel = backgrounds[0].astype(np.float32)
         for other in backgrounds[1:]:
             np.maximum(steel, other, out=steel, casting="unsafe")
-        self._steel = np.maximum(steel, 1)
-        self._coarse = _coarse(self._steel)
+        self.image = np.maximum(steel, 1)
+        self._coarse = _coarse(self.image)
 
     def bubbles(self, frame: Frame, hidden: Mask) -> Bubbles:
         """Return the bubbles of a frame.
@@ -170,7 +184,7 @@ class Steel:
         rows, columns = box
         size = columns.stop - columns.start, rows.stop - rows.start
         middle = np.array([columns.start + columns.stop - 1, rows.start + rows.stop - 1]) / 2
-        steel = cv2.getRectSubPix(self._steel, size, tuple(middle - frame.shift))
+        steel = cv2.getRectSubPix(self.image, size, tuple(middle - frame.shift))
         share: Float = cv2.divide(frame.image[box].astype(np.float32), steel, scale=-1 / frame.gain)
         share += 1
         return share
@@ -293,8 +307,12 @@ def _circled(middle: Float, place: Float, way: Float) -> list[Mask]:
     seen[number, ring, np.floor(direction).astype(np.intp) % _COMPASS] = True
     around = (seen[:, :-2] | seen[:, 1:-1] | seen[:, 2:]).sum(axis=2)
     around[:, : LEAST_PX // _STEP_PX - 2] = 0
-    radius = around.argmax(axis=1)
-    likely = around[np.arange(len(middle)), radius] >= _KNOWN * _COMPASS
+    most = around.max(axis=1)
+    # Of several rings the outermost: the inner ones are of its middle.
+    radius = around.shape[1] - 1 - (around >= _NEARLY * most[:, None])[:, ::-1].argmax(axis=1)
+    radii = np.maximum(radius[:, None] - np.arange(3), 0)
+    radius -= np.take_along_axis(around, radii, axis=1).argmax(axis=1)
+    likely = most >= _KNOWN * _COMPASS
     on: Mask = near & (np.abs(away - (radius[:, None] + 1)) <= 1.5)
     return list(on[likely])
 
@@ -360,7 +378,7 @@ def _rim_of(profile: Float, polar: Float, radius: float) -> tuple[float, float, 
     if (
         len(ring) < _KNOWN * _SECTORS
         or (ring >= dark / 2).mean() < _CLOSED
-        or np.subtract(*np.quantile(ring, [0.75, 0.25])) > _UNEVEN * _QUARTILES * dark
+        or np.quantile(ring, 0.25) < (1 - _UNEVEN) * np.median(ring)
         or outer < LEAST_PX - 1
         or dark * at < _BLACKER * (outer - inner + 1)
     ):
