@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from pitflow.config import ChangeConfig
+from pitflow.config import ChangeConfig, PitConfig
 from pitflow.frame import Frame
 from pitflow.segment.block import segment_block
 from pitflow.segment.classical.bubbles import Steel
 from pitflow.segment.classical.change import ChangeSegmenter
 from pitflow.segment.pit_map import no_pits
+from pitflow.segment.pits import find_pits
 
 SHAPE = (220, 260)
 STEEL = 190.0
@@ -97,3 +100,34 @@ def test_along_the_rim_of_a_bubble_nothing_is_a_particle(make_recording):
     assert with_one.bubbles["diameter_px"].iloc[-1] == pytest.approx(67, abs=3)
     assert len(with_one.detections) < 1.1 * len(without.detections)
     assert len(with_one.detections) > 0.9 * len(without.detections)
+
+
+def backgrounds(*lights):
+    """A scene of which each block shows these shares of the steel's light."""
+    images = [np.rint(STEEL * light).astype(np.uint8) for light in lights]
+    return SimpleNamespace(
+        shape=SHAPE,
+        first=np.full(SHAPE, STEEL, np.uint8),
+        n_blocks=len(images),
+        frames=pd.DataFrame({"frame": np.arange(len(images)), "quality": "ok"}),
+        background=images.__getitem__,
+        block_of=lambda frame: frame,
+    )
+
+
+def pit(radius):
+    return np.where(np.hypot(COLUMNS - 120, ROWS - 110) <= radius, 0.1, 1.0)
+
+
+def test_the_dark_rim_of_a_bubble_that_sits_and_grows_is_no_pit():
+    rims = [bubble(120, 110, radius, width=6, depth=0.8) for radius in (22, 29, 35, 40)]
+    pits = find_pits(backgrounds(np.ones(SHAPE), *rims), PitConfig())
+    assert pits.n_pits == 0
+
+
+def test_a_pit_that_a_bubble_covers_is_the_same_pit_before_and_after():
+    over = bubble(120, 110, 40, width=8, depth=0.8)
+    pits = find_pits(backgrounds(pit(0), pit(6), over, over, pit(12), pit(14)), PitConfig())
+    assert pits.n_pits == 1
+    assert pits.row.size == pytest.approx(np.pi * 14**2, rel=0.05)
+    assert (pits.since == 1).sum() == pytest.approx(np.pi * 6**2, rel=0.1)
