@@ -185,8 +185,10 @@ def _dark(image: Image, near: Sequence[Image], limit: npt.NDArray[np.float32]) -
     steel = Steel([image, *near])
     bubbles = steel.bubbles(Frame(0, image), steel.image < limit)
     dark = image < limit
-    bubbles.clear(dark)
-    return dark, bubbles.covers(image.shape)
+    bubbles.clear_rims(dark)
+    covered = np.zeros(image.shape, np.uint8)
+    bubbles.draw(covered, 1)
+    return dark, covered.view(np.bool_)
 
 
 def _record(since: npt.NDArray[np.uint16], block: int, dark: Mask, covered: Mask) -> None:

@@ -102,29 +102,27 @@ class Bubbles:
         rows = {"frame": frame, "x": x, "y": y, "diameter_px": 2 * self.outer}
         return pd.DataFrame(rows)
 
-    def on_rim(self, places: npt.NDArray[np.floating]) -> Mask:
-        """Return which of (m, 2) x and y lie on the rim of one, its soft edges included."""
+    @property
+    def _reach(self) -> Floats:
+        """(n,) radius with the soft edge of the rim, px."""
+        return self.outer + (self.outer - self.inner) / 2
+
+    def cover(self, places: npt.NDArray[np.floating]) -> Mask:
+        """Return which of (m, 2) x and y lie under one, px."""
         away = np.hypot(*(places[:, None] - self.middle).transpose(2, 0, 1))
-        soft = (self.outer - self.inner) / 2
-        on: Mask = ((away >= self.inner - soft) & (away <= self.outer + soft)).any(axis=1)
-        return on
+        covered: Mask = (away <= self._reach).any(axis=1)
+        return covered
 
-    def covers(self, shape: tuple[int, ...]) -> Mask:
-        """Return the (height, width) mask of what lies under one, the soft edge included."""
-        covered = np.zeros(shape, np.uint8)
-        for (x, y), reach in zip(self.middle, 1.5 * self.outer - self.inner / 2, strict=True):
-            cv2.circle(covered, (round(x), round(y)), math.ceil(reach), 1, cv2.FILLED)
-        return covered.view(np.bool_)
+    def draw(self, image: npt.NDArray[Any], value: int) -> None:
+        """Write a value where a bubble covers an image."""
+        for (x, y), reach in zip(self.middle, self._reach, strict=True):
+            cv2.circle(image, (round(x), round(y)), round(reach), value, cv2.FILLED)
 
-    def clear(self, image: Float | Mask) -> None:
-        """Write 0 on the rims."""
-        height, width = image.shape
-        for middle, reach in zip(self.middle, 1.5 * self.outer - self.inner / 2, strict=True):
-            left, top = np.maximum(np.floor(middle - reach), 0).astype(np.intp)
-            right, bottom = np.minimum(np.ceil(middle + reach) + 1, (width, height)).astype(np.intp)
-            y, x = np.mgrid[top:bottom, left:right]
-            on = self.on_rim(np.column_stack([x.ravel(), y.ravel()])).reshape(x.shape)
-            image[top:bottom, left:right][on] = 0
+    def clear_rims(self, mask: Mask) -> None:
+        """Write False on the rims."""
+        for (x, y), inner, outer in zip(self.middle, self.inner, self.outer, strict=True):
+            middle, radius, width = (round(x), round(y)), (inner + outer) / 2, 2 * (outer - inner)
+            cv2.circle(mask.view(np.uint8), middle, round(radius), 0, math.ceil(width))
 
 
 class Steel:

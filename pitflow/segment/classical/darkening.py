@@ -41,8 +41,8 @@ class Darkening:
     Parameters
     ----------
     image:
-        (height, width) grey levels by which the frame is darker; 0 on pits and their edges, and on
-        the rims of bubbles.
+        (height, width) grey levels by which the frame is darker; 0 on pits and their edges, and
+        under bubbles: most of what is seen through them is their own.
     ground:
         (height, width) what the frame would show without particles, at the reference's brightness.
     pyramid:
@@ -129,7 +129,7 @@ def _darkening(
     hidden = with_rim(pit)
     darker.ravel()[np.flatnonzero(hidden)] = 0
     bubbles = steel.bubbles(frame, hidden)
-    bubbles.clear(darker)
+    bubbles.draw(darker, 0)
     lowest = float(np.median(darker[::8, ::8])) - _BRIGHTER_SIGMAS * noise_of(darker)
     np.maximum(darker, np.float32(lowest), out=darker)
     pyramid = _pyramid(darker, config)
