@@ -35,7 +35,7 @@ LEAST_PX, MOST_PX = 10, 100
 """Radii of the bubbles that are told, px."""
 _GRID_PX = 4
 """Step of the coarse grid, px."""
-_DARK = 0.03
+_DARK = 0.05
 _AROUND = 15
 """A rim is darker by this share of the steel than what lies around, in a box of so many steps of
 the coarse grid; the halos of pits are wider."""
