@@ -95,6 +95,7 @@ STAGES = (
             "parts/segment/detections.parquet",
             "parts/segment/glimpses.parquet",
             "tables/pit_pixels.parquet",
+            "tables/bubbles.parquet",
         ),
         function=segment,
         reads=segmenter_read,

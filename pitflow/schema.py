@@ -330,6 +330,19 @@ PIT_PIXELS = Table(
     ),
 )
 
+BUBBLES = Table(
+    "bubbles",
+    "one row per gas bubble per frame; they are no particles",
+    _columns(
+        """
+        frame       | int64   |    | index in the recording
+        x           | float64 | px | centre, column, in the frame itself (stage drift included)
+        y           | float64 | px | centre, row, in the frame itself (stage drift included)
+        diameter_px | float64 | px | diameter of the outer edge of its dark rim
+        """
+    ),
+)
+
 COATED_PANELS = Table(
     "panels",
     "one row per photograph of a coated panel (panels.csv); empty where there is no scribe",
@@ -498,6 +511,7 @@ TABLES: dict[str, Table] = {
         FLIGHTS,
         FLOW,
         PIT_PIXELS,
+        BUBBLES,
         CURRENT,
         TRANSIENTS,
         CURRENT_CORRELATION,

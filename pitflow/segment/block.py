@@ -13,6 +13,7 @@ import pandas as pd
 
 from pitflow.frame import CLASS_PIT, Frame
 from pitflow.scene import Scene
+from pitflow.schema import BUBBLES, empty_table
 from pitflow.segment.gate import Search
 from pitflow.segment.objects import empty_detections
 from pitflow.segment.pit_map import NEVER, PitMap
@@ -39,6 +40,8 @@ class BlockResult:
         (m,) first frame of the block in which each pixel of the pit map is pit, ``NEVER`` for none.
     glimpses:
         What is too unsure to be a particle by itself, in rows like those of ``detections``.
+    bubbles:
+        Rows of the table of bubbles.
     searches:
         How the frames were searched, those that were searched in part or to compare.
     notes:
@@ -48,6 +51,7 @@ class BlockResult:
     detections: pd.DataFrame
     arrival: npt.NDArray[np.int64]
     glimpses: pd.DataFrame
+    bubbles: pd.DataFrame
     searches: tuple[Search, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -80,6 +84,7 @@ def segment_block(
     arrival = np.full(pits.row.size, NEVER, np.int64)
     tables: list[pd.DataFrame] = []
     glimpses: list[pd.DataFrame] = []
+    bubbles = [empty_table(BUBBLES)]
     searches: list[Search] = []
     notes: list[str] = []
     pending: list[Frame] = []
@@ -95,10 +100,13 @@ def segment_block(
         tables.append(result.particles)
         if result.glimpses is not None:
             glimpses.append(result.glimpses)
+        if result.bubbles is not None:
+            bubbles.append(result.bubbles)
     return BlockResult(
         _joined(tables),
         arrival,
         _joined(glimpses),
+        pd.concat(bubbles[1:] or bubbles, ignore_index=True),
         tuple(searches),
         tuple(notes),
     )

@@ -19,6 +19,7 @@ from pitflow.config import PitConfig
 from pitflow.frame import Frame, Image
 from pitflow.median import median_image
 from pitflow.scene import Scene
+from pitflow.segment.classical.bubbles import Steel
 from pitflow.segment.classical.window import windows
 from pitflow.segment.late import late_growth
 from pitflow.segment.pit_map import NEVER, Frames, Ints, Mask, PitMap
@@ -78,13 +79,15 @@ def find_pits(
     limit = config.darkness * _steel(scene.first)
     since = np.full(scene.shape, NOT_YET, np.uint16)
     for block in range(scene.n_blocks):
-        _record(since, block, scene.background(block) < limit)
+        image = scene.background(block)
+        near = [scene.background(i) for i in (block - 1, block + 1) if 0 <= i < scene.n_blocks]
+        _record(since, block, *_dark(image, near, limit))
     last = [_as_reference(frame) for frame in tail if frame.quality == "ok"]
     end = median_image(last) if last else None
     # Of nine large images only those stay in memory that are looked at again.
     last = [*last[:1], *last[1:][-2:]]
     if end is not None:
-        _record(since, scene.n_blocks, end < limit)
+        _record(since, scene.n_blocks, *_dark(end, [scene.background(scene.n_blocks - 1)], limit))
     judged = since != NOT_YET
     at_start = (scene.first < limit) & (since == 0)
     dark, n_static = without_static(judged, at_start, config.min_area_px)
@@ -166,9 +169,30 @@ def _sound(scene: Scene) -> Frames:
     return numbers
 
 
-def _record(since: npt.NDArray[np.uint16], block: int, dark: Mask) -> None:
+def _dark(image: Image, near: Sequence[Image], limit: npt.NDArray[np.float32]) -> tuple[Mask, Mask]:
+    """Return which pixels of a background are dark, but for rims of bubbles, and which they cover.
+
+    Parameters
+    ----------
+    image:
+        The background.
+    near:
+        Those before and after it.
+    limit:
+        Grey level below which a pixel is dark.
+    """
+    steel = Steel([image, *near])
+    bubbles = steel.bubbles(Frame(0, image), steel.image < limit)
+    dark = image < limit
+    bubbles.clear_rims(dark)
+    covered = np.zeros(image.shape, np.uint8)
+    bubbles.draw(covered, 1)
+    return dark, covered.view(np.bool_)
+
+
+def _record(since: npt.NDArray[np.uint16], block: int, dark: Mask, covered: Mask) -> None:
     """Note the pixels that turn dark in this block, and forget those dark for one block only."""
-    since[~dark & (since == block - 1)] = NOT_YET
+    since[~dark & ~covered & (since == block - 1)] = NOT_YET
     since[dark & (since == NOT_YET)] = block
 
 

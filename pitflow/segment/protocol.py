@@ -51,6 +51,9 @@ class Segmentation:
     glimpses:
         What may be a particle but is too unsure to be one by itself, in rows like those of
         ``particles``; a track that leads there may go on with it. None: nothing was kept.
+    bubbles:
+        The gas bubbles told from particles, in rows of the table of bubbles. None: there are none,
+        or they are not told.
     notes:
         What had to be adapted on the way, one sentence each.
     """
@@ -60,6 +63,7 @@ class Segmentation:
     particles: pd.DataFrame
     search: Search | None = None
     glimpses: pd.DataFrame | None = None
+    bubbles: pd.DataFrame | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -67,6 +67,9 @@ def segment(job: Job) -> str:
     detections.to_parquet(job.table("segment", "detections"), index=False)
     glimpses = read_parts(parts, "glimpses", spans)
     glimpses.to_parquet(job.table("segment", "glimpses"), index=False)
+    bubbles = read_parts(parts, "bubbles", spans)
+    schema.write_table(bubbles, schema.BUBBLES, job.run.table("bubbles"))
+    _note_bubbles(job, bubbles)
     arrival = combine_arrivals(np.load(parts / f"arrival-{span}.npy") for span in spans)
     pixels = pit_pixels(pits, arrival)
     schema.write_table(pixels, schema.PIT_PIXELS, job.run.table("pit_pixels"))
@@ -98,6 +101,7 @@ def _segment_blocks(
     result = segment_block(segmenter, pits, frames, scene, masks, n_frames=n_frames)
     np.save(parts / f"arrival-{span_of(blocks)}.npy", result.arrival)
     result.glimpses.to_parquet(parts / f"glimpses-{span_of(blocks)}.parquet", index=False)
+    result.bubbles.to_parquet(parts / f"bubbles-{span_of(blocks)}.parquet", index=False)
     if result.searches or result.notes:
         record = {"searches": [asdict(search) for search in result.searches], "notes": result.notes}
         (parts / f"search-{span_of(blocks)}.json").write_text(json.dumps(record))
@@ -150,6 +154,17 @@ def _note_no_pits(job: Job, pits: PitMap) -> None:
             f"{words.count(pits.n_beside, 'dark part')} beside pits came at once or in clumps: "
             "taken for landed particles, not for growth"
         )
+
+
+def _note_bubbles(job: Job, bubbles: pd.DataFrame) -> None:
+    """Note the gas bubbles that were told from particles."""
+    if bubbles.empty:
+        return
+    at_once, widest = bubbles.groupby("frame").size(), bubbles["diameter_px"].max()
+    job.notes.append(
+        f"gas bubbles in {words.count(len(at_once), 'frame')}, at most {at_once.max()} at a time "
+        f"and {widest:.0f} px wide: not counted as particles (table of bubbles)"
+    )
 
 
 def _note_searches(job: Job, files: list[Path]) -> None:

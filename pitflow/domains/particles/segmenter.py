@@ -334,6 +334,7 @@ class RunningModel:
             evidence = self._dense.predict_patches(channels, patches, self._place)[0]
         if self._has_centres:
             peaks = find_centres(evidence, min(threshold, _GLIMPSE))
+            peaks = peaks[~darkening.bubbles.cover(peaks.place)]
             sure = peaks.score >= threshold
             rings = find_rings(peaks.place[sure].astype(np.float64), places_of(blobs), darkening)
             found = seeds_of(evidence, peaks[sure], darkening, blobs, clear, rings)

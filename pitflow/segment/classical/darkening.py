@@ -8,7 +8,7 @@ noise that the background's own structure leaves behind in it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 import cv2
@@ -19,6 +19,7 @@ from pitflow.config import ChangeConfig
 from pitflow.frame import Frame
 from pitflow.scene import Scene
 from pitflow.segment.classical.blobs import Pyramid, build_pyramid, noise_of
+from pitflow.segment.classical.bubbles import Bubbles, Steel
 from pitflow.segment.classical.ground import SHIFT_STEP, Backgrounds, Ground
 from pitflow.segment.classical.window import Window
 from pitflow.segment.pit_map import PitMap, with_rim
@@ -40,19 +41,23 @@ class Darkening:
     Parameters
     ----------
     image:
-        (height, width) grey levels by which the frame is darker; 0 on pits and their edges.
+        (height, width) grey levels by which the frame is darker; 0 on pits and their edges, and
+        under bubbles: most of what is seen through them is their own.
     ground:
         (height, width) what the frame would show without particles, at the reference's brightness.
     pyramid:
         Of ``image``.
     noise:
         Of each band of the pyramid.
+    bubbles:
+        Of the frame.
     """
 
     image: Float
     ground: Float
     pyramid: Pyramid
     noise: tuple[StructuredNoise, ...]
+    bubbles: Bubbles = field(default_factory=Bubbles.none)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +101,14 @@ def _looks_in_block(
         if backgrounds is None:
             backgrounds = Backgrounds(window, scene, pits)
             structure = [Structure(band) for band in _pyramid(backgrounds.middle, config).band]
+            steel = Steel([backgrounds.begin, backgrounds.middle, backgrounds.later])
         state = pits.state(window)
         ground = Ground(window, backgrounds, pits)
         for i, frame in enumerate(window.frames[: window.n]):
             pit = pits.draw(state[i], frame, scene.shape)
             darkening = None
             if frame.quality == "ok":
-                darkening = _darkening(frame, ground.at(i), pit, structure, config)
+                darkening = _darkening(frame, ground.at(i), pit, steel, structure, config)
             yield Look(window, i, pit, darkening)
 
 
@@ -114,17 +120,21 @@ def _darkening(
     frame: Frame,
     ground: Float,
     pit: npt.NDArray[np.bool_],
+    steel: Steel,
     structure: list[Structure],
     config: ChangeConfig,
 ) -> Darkening:
     darker = cv2.addWeighted(ground, frame.gain, frame.image, -1, 0, dtype=cv2.CV_32F)
     _clear_margins(darker, frame.shift)
-    darker.ravel()[np.flatnonzero(with_rim(pit))] = 0
+    hidden = with_rim(pit)
+    darker.ravel()[np.flatnonzero(hidden)] = 0
+    bubbles = steel.bubbles(frame, hidden)
+    bubbles.draw(darker, 0)
     lowest = float(np.median(darker[::8, ::8])) - _BRIGHTER_SIGMAS * noise_of(darker)
     np.maximum(darker, np.float32(lowest), out=darker)
     pyramid = _pyramid(darker, config)
     noise = (part.noise(band) for part, band in zip(structure, pyramid.band, strict=True))
-    return Darkening(darker, ground, pyramid, tuple(noise))
+    return Darkening(darker, ground, pyramid, tuple(noise), bubbles)
 
 
 class Structure:

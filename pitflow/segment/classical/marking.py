@@ -62,7 +62,9 @@ def mark_particles(
     # What is not darker at all is not measured, and not marked either.
     dark = np.bincount(owner, np.maximum(objects.darkening, 0), objects.n)[owner] > 0
     classes[row[dark], column[dark]] = CLASS_PARTICLE
-    return Segmentation(look.frame.index, classes, measure(look.frame.index, objects))
+    particles = measure(look.frame.index, objects)
+    bubbles = darkening.bubbles.table(look.frame.index) if len(darkening.bubbles) else None
+    return Segmentation(look.frame.index, classes, particles, bubbles=bubbles)
 
 
 def measure_beside(
