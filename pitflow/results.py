@@ -315,7 +315,7 @@ class Results:
 
     def _is_current(self, table: str) -> bool:
         """Whether a table, if it is there, is of the parameters that the run was last given."""
-        return self._run.is_current("segment" if table == "pit_pixels" else "measure")
+        return self._run.is_current("segment" if table in ("pit_pixels", "bubbles") else "measure")
 
     def _written(self, path: Path, *, is_current: bool = True) -> Path:
         """Return a path in the run directory; refuse what is not there."""
