@@ -327,12 +327,16 @@ def test_a_bare_cut_does_not_hide_the_creep_on_its_sides(tmp_path: Path) -> None
 def test_a_scribe_without_rust_is_told_not_to_be_without_corrosion(tmp_path: Path) -> None:
     image, mask = a_cut()
     given = AssessConfig(0.1, (Scribe(200, 100, 200, 300),))
-    for found, name, told in (
-        (np.zeros_like(mask), "colour", True),
-        (np.zeros_like(mask), "mask", False),
-        (mask, "colour", False),
+    none = np.zeros_like(mask)
+    for number, (found, name, config, told) in enumerate(
+        (
+            (none, "colour", given, True),
+            (none, "mask", given, False),
+            (mask, "colour", given, False),
+            (none, "colour", AssessConfig(0.1, ()), False),
+        )
     ):
-        notes = notes_about(image, found, tmp_path / f"{name}-{found.any()}", given, name)
+        notes = notes_about(image, found, tmp_path / str(number), config, name)
         assert any("no rust is seen at the scribe" in note for note in notes) == told
 
 

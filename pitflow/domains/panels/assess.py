@@ -255,7 +255,7 @@ def _doubts(
             f"{name} is grey, and corrosion is told by its colour here: nothing is found. Take the "
             "photograph in colour, or give masks (--masks) or a model of your own (--model)."
         )
-    elif row["method"] == COLOUR and row["scribe_area_mm2"] == 0:
+    elif row["method"] == COLOUR and row["rating"] is not None and row["scribe_area_mm2"] == 0:
         doubts.append(
             f"On {name} no rust is seen at the scribe, and its rating says no more: white or black "
             "rust, blisters and delamination are not told by the colour. If there are any, give "
