@@ -129,6 +129,10 @@ def simulate_panels(
     seed: Annotated[int, typer.Option(min=0, help="The same one gives the same panels.")] = 0,
     size: Annotated[int, typer.Option(min=64, help="Height of a photograph, px.")] = 640,
     scale: Annotated[float, typer.Option(min=0.001, help="Size of a pixel, mm.")] = 0.1,
+    rust_coloured: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of them whose coating is of the colour of rust."),
+    ] = 0.0,
 ) -> None:
     """Render scribed panels whose corrosion and creep are known, to try and to train with.
 
@@ -136,7 +140,7 @@ def simulate_panels(
     """
     from pitflow.simulate.panel import write_panels
 
-    write_panels(out, panels, seed=seed, side=size, mm_per_px=scale)
+    write_panels(out, panels, seed=seed, side=size, mm_per_px=scale, rust_coloured=rust_coloured)
     typer.echo(out / "truth.csv")
 
 

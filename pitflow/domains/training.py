@@ -83,7 +83,17 @@ def check_recipe(
                 where=f"recipe {recipe.name}",
                 hint=f"known: {', '.join(known)}",
             )
-    network = new_network(recipe)
+    check_sizes(recipe, new_network(recipe))
+
+
+def check_sizes(recipe: AnyRecipe, network: nn.Module) -> None:
+    """Refuse a recipe whose network cannot take images and tiles of its sizes.
+
+    Raises
+    ------
+    UserError
+        If that is so.
+    """
     multiple = int(network.multiple)
     if recipe.crop_px % multiple:
         raise UserError(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Callable
+from colorsys import hsv_to_rgb
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,6 +26,8 @@ Law = Callable[[Plane], Plane]
 
 _RUSTS = np.array([[122, 62, 28], [156, 88, 40], [88, 44, 26]], dtype=np.float32)
 _WAVES = 5
+_RUST_HSV = (0.0, 52.0), (0.45, 0.95), (0.3, 0.95)
+"""Hue (degrees), saturation and value of coatings of the colour of rust."""
 
 
 class PanelConfig(Model):
@@ -32,6 +37,7 @@ class PanelConfig(Model):
     width: int = Field(480, ge=32, description="px")
     mm_per_px: float = Field(0.1, gt=0, description="scale")
     margin: float = Field(0.0, ge=0, lt=0.4, description="table around the panel, share of a side")
+    table: tuple[int, int, int] = Field((38, 36, 34), description="colour of the table, RGB")
     coating: tuple[int, int, int] = Field((176, 182, 186), description="colour of the coating, RGB")
     scribe: tuple[float, float, float, float] = Field(
         (0.5, 0.12, 0.5, 0.88), description="ends of the scribe x0, y0, x1, y1, shares of the sides"
@@ -48,6 +54,8 @@ class PanelConfig(Model):
     spots: int = Field(0, ge=0, description="rust spots away from the scribe")
     blisters: int = Field(0, ge=0, description="blisters: domes in the coating without rust")
     stains: int = Field(0, ge=0, description="water stains: darker, without rust")
+    relief: float = Field(0.0, ge=0, description="rust is raised and grainy, lit from one side")
+    tones: float = Field(0.0, ge=0, description="spread of the colours of rust, 1: e-fold")
     shading: float = Field(0.15, ge=0, lt=1, description="fall of light across the panel, share")
     noise: float = Field(2.5, ge=0, description="camera noise, grey levels")
 
@@ -107,7 +115,12 @@ class RenderedPanel:
 
 
 def draw_panel(
-    rng: np.random.Generator, side: int = 640, *, crossed: bool = False, mm_per_px: float = 0.1
+    rng: np.random.Generator,
+    side: int = 640,
+    *,
+    crossed: bool = False,
+    rust_coloured: bool = False,
+    mm_per_px: float = 0.1,
 ) -> PanelConfig:
     """Draw a panel by chance: coating, cut, creep on both sides, light and what else there is.
 
@@ -117,6 +130,10 @@ def draw_panel(
         Height of the photograph, px; it is an eighth narrower.
     crossed:
         An X-cut, at 25 to 65 degrees to the vertical; else one cut, up to 30 degrees off it.
+    rust_coloured:
+        The coating is red, orange, brown or yellow, as rust is, which has a relief and other tones
+        on every panel, and half of the panels lie on a table; else the coating is of any other
+        colour. Corrosion is the same.
     """
     height, width = side, side - side // 8
     reach = 0.36 * width
@@ -126,9 +143,10 @@ def draw_panel(
     one = ((x - dx) / width, (y - dy) / height, (x + dx) / width, (y + dy) / height)
     other = ((x + dx) / width, (y - dy) / height, (x - dx) / width, (y + dy) / height)
     # Blue above red: a coating of the colour of rust is no panel to be measured by its colour.
-    red, green, blue = (int(value) for value in np.sort(rng.integers(60, 220, 3)))
+    drawn = rng.integers(60, 220, 3)
+    red, green, blue = (int(value) for value in np.sort(drawn))
     widest = (3.0 if crossed else 6.0) * side * mm_per_px / 64
-    return PanelConfig(
+    config = PanelConfig(
         height=height,
         width=width,
         mm_per_px=mm_per_px,
@@ -143,6 +161,20 @@ def draw_panel(
         blisters=int(rng.integers(6)),
         stains=int(rng.integers(3)),
     )
+    return config.model_copy(update=_rust_coloured(drawn)) if rust_coloured else config
+
+
+def _rust_coloured(seed: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """Return what is other on a panel whose coating is of the colour of rust, by chance."""
+    rng = np.random.default_rng(seed)
+    hue, saturation, value = (rng.uniform(*ends) for ends in _RUST_HSV)
+    return {
+        "coating": tuple(round(255 * part) for part in hsv_to_rgb(hue / 360, saturation, value)),
+        "margin": max(0.0, rng.uniform(-0.1, 0.1)),
+        "table": tuple(rng.integers(20, 200, 3).tolist()),
+        "relief": rng.uniform(0.1, 0.6),
+        "tones": 0.35,
+    }
 
 
 def true_creep(panel: RenderedPanel) -> dict[str, float]:
@@ -160,8 +192,21 @@ def true_creep(panel: RenderedPanel) -> dict[str, float]:
     }
 
 
-def write_panels(folder: Path, n: int, *, seed: int, side: int, mm_per_px: float) -> None:
+def write_panels(
+    folder: Path,
+    n: int,
+    *,
+    seed: int,
+    side: int,
+    mm_per_px: float,
+    rust_coloured: float = 0.0,
+) -> None:
     """Render panels into a folder: NAME.png, NAME_mask.png, and truth.csv; every third is an X-cut.
+
+    Parameters
+    ----------
+    rust_coloured:
+        Share of panels whose coating is of the colour of rust, evenly among the others, 0 to 1.
 
     Raises
     ------
@@ -176,7 +221,10 @@ def write_panels(folder: Path, n: int, *, seed: int, side: int, mm_per_px: float
         for number in range(n):
             rng = np.random.default_rng([seed, number])
             crossed = number % 3 == 2
-            config = draw_panel(rng, side, crossed=crossed, mm_per_px=mm_per_px)
+            rusty = math.floor((number + 1) * rust_coloured) > math.floor(number * rust_coloured)
+            config = draw_panel(
+                rng, side, crossed=crossed, rust_coloured=rusty, mm_per_px=mm_per_px
+            )
             panel = render_panel(config, int(rng.integers(2**31)))
             name = f"panel-{number:03}"
             white = panel.mask.astype(np.uint8) * np.uint8(255)
@@ -216,9 +264,9 @@ def render_panel(config: PanelConfig, seed: int = 0) -> RenderedPanel:
     colour[cut] = (206, 208, 210)
     spots = _spots(config, (height, width), plate & ~at_scribe & ~cut, rng)
     mask = (at_scribe | spots) & plate
-    colour = _rusted(colour, mask, rng)
+    colour = _rusted(colour, mask, config, rng)
     colour[cut & at_scribe] *= 0.72
-    colour[~plate] = (38, 36, 34)
+    colour[~plate] = config.table
 
     turn = rng.uniform(0, 2 * np.pi)
     slope = np.cos(turn) * (x / width - 0.5) + np.sin(turn) * (y / height - 0.5)
@@ -302,15 +350,25 @@ def _spots(
     return spots > 0
 
 
-def _rusted(colour: Colours, mask: Mask, rng: np.random.Generator) -> Colours:
+def _rusted(colour: Colours, mask: Mask, config: PanelConfig, rng: np.random.Generator) -> Colours:
     """Return the colours with corrosion products, of three hues in clouds, where the mask is."""
     shape = mask.shape
     share = np.stack([np.exp(1.5 * _cloud(shape, scale, rng)) for scale in (6.0, 9.0, 4.0)])
     share /= share.sum(axis=0)
-    rust = (
-        np.tensordot(share, _RUSTS, axes=(0, 0)) * (1 + 0.10 * _cloud(shape, 1.2, rng))[..., None]
-    )
+    tones = _RUSTS
+    if config.tones > 0:
+        tones = tones * np.exp(config.tones * rng.standard_normal((3, 1)))
+        tones = tones * np.exp(0.3 * config.tones * rng.standard_normal((3, 3)))
+    rust = np.tensordot(share, tones, axes=(0, 0)) * (1 + 0.10 * _cloud(shape, 1.2, rng))[..., None]
     result: Colours = np.where(mask[..., None], rust, colour).astype(np.float32)
+    if config.relief > 0:
+        # Corrosion products stand up: grains within, and a step at the front, lit from one side.
+        height = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 1.5)
+        height *= 1 + 0.5 * _cloud(shape, 1.0, rng) + 0.3 * _cloud(shape, 2.5, rng)
+        turn = rng.uniform(0, 2 * np.pi)
+        down, across = np.gradient(height)
+        slope = np.cos(turn) * across + np.sin(turn) * down
+        result *= np.clip(1 + 2 * config.relief * slope, 0.3, 1.9)[..., None]
     return result
 
 

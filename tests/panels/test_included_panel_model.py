@@ -33,7 +33,7 @@ def test_it_is_small_and_says_how_it_was_made(model: PanelModel) -> None:
     assert recipe == read_recipe(Path(__file__).parents[2] / "pipelines" / "panel-included.toml")
     assert "CC BY 4.0" in model.card.note
     assert model.card.classes == ("corrosion",)
-    assert [data["files"] for data in model.card.data] == [480, 97]
+    assert [data["files"] for data in model.card.data] == [480, 193]
 
 
 def test_it_finds_the_rust_of_rendered_panels_of_any_size(model: PanelModel) -> None:
@@ -43,6 +43,13 @@ def test_it_finds_the_rust_of_rendered_panels_of_any_size(model: PanelModel) -> 
         found = model.mask(panel.image)
         assert found.shape == panel.mask.shape
         assert dice_score(found, panel.mask) > 0.85
+
+
+def test_it_finds_rust_on_coatings_of_its_colour(model: PanelModel) -> None:
+    for seed in (903, 906, 910):
+        config = draw_panel(np.random.default_rng(seed), 320, rust_coloured=True)
+        panel = render_panel(config, seed)
+        assert dice_score(model.mask(panel.image), panel.mask) > 0.75
 
 
 def test_it_finds_rust_that_the_colour_does_not(shared_data: Path) -> None:

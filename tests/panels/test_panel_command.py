@@ -216,7 +216,7 @@ def test_creep_as_long_as_the_scribe_found_is_doubted(tmp_path: Path) -> None:
     cv2.line(image, (200, 100), (200, 300), (30, 30, 30), 4)
     cv2.imwrite(str(tmp_path / "cut.png"), image)
     for reach, doubted in ((20, False), (90, True)):
-        mask[195:205, 200 - reach : 200 + reach] = True
+        mask[140:260, 195 - reach : 205 + reach] = True
         here = mask.copy()
         notes: list[str] = []
         assess_panels(
@@ -268,16 +268,19 @@ def test_the_colour_decides_where_the_coating_is_of_one_hue() -> None:
     mask, by = method.segment(Path("a.png"), panel.image)
     assert by == "colour"
     assert (mask == panel.mask).mean() > 0.99
-    # On a coating of the colour of rust, which the model does not know, less of one hue will do.
-    red = render_panel(config.model_copy(update={"coating": (176, 40, 38)}), seed=3)
-    red.image[:, :30] = (200, 70, 30)
-    assert 0.7 < one_hue_share(red.image, red.mask) < 0.93
-    assert method.segment(Path("a.png"), red.image)[1] == "colour"
     motley = panel.image.copy()
     motley[:, :40], motley[:, -40:] = (60, 90, 160), (70, 140, 80)
     mask, by = method.segment(Path("a.png"), motley)
     assert (by, mask.any()) == ("net", False)
     assert one_hue_share(motley, np.ones((200, 160), bool)) == 0
+
+
+def test_on_a_coating_of_the_colour_of_rust_the_model_must_agree_with_the_colour() -> None:
+    config = PanelConfig(height=200, width=160, coating=(176, 40, 38), shading=0.4)
+    panel = render_panel(config, seed=3)
+    for found, by in ((panel.mask, "colour"), (np.roll(panel.mask, 30, axis=1), "net")):
+        method = ColourIfEven("net", lambda path, image, found=found: found)
+        assert method.segment(Path("a.png"), panel.image)[1] == by
 
 
 def test_a_scribe_reads_back() -> None:
@@ -321,6 +324,22 @@ def test_a_bare_cut_does_not_hide_the_creep_on_its_sides(tmp_path: Path) -> None
         assert not notes
 
 
+def test_a_scribe_without_rust_is_told_not_to_be_without_corrosion(tmp_path: Path) -> None:
+    image, mask = a_cut()
+    given = AssessConfig(0.1, (Scribe(200, 100, 200, 300),))
+    none = np.zeros_like(mask)
+    for number, (found, name, config, told) in enumerate(
+        (
+            (none, "colour", given, True),
+            (none, "mask", given, False),
+            (mask, "colour", given, False),
+            (none, "colour", AssessConfig(0.1, ()), False),
+        )
+    ):
+        notes = notes_about(image, found, tmp_path / str(number), config, name)
+        assert any("no rust is seen at the scribe" in note for note in notes) == told
+
+
 def test_corrosion_away_from_the_scribe_is_doubted(tmp_path: Path) -> None:
     image, mask = a_cut()
     aside = (Scribe(140, 100, 140, 300),)
@@ -330,7 +349,9 @@ def test_corrosion_away_from_the_scribe_is_doubted(tmp_path: Path) -> None:
 
 def test_corrosion_beyond_a_scribe_that_was_found_is_doubted(tmp_path: Path) -> None:
     image, mask = a_cut(rust=8)
-    mask[100:380, 192:209] = True
+    away = np.zeros(mask.shape, np.uint8)
+    cv2.line(away, (200, 300), (270, 370), 1, 12)
+    mask |= away > 0
     notes = notes_about(image, mask, tmp_path / "long", AssessConfig(0.1))
     assert any("beyond the scribe that was found" in note for note in notes)
 

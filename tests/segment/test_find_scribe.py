@@ -156,7 +156,7 @@ def test_a_line_that_only_meets_the_scribe_is_no_arm_of_it() -> None:
     assert len(find_scribes(panel.image, rust_mask(panel.image))) == 1
 
 
-@pytest.mark.parametrize("seed", [1, 3, 5])
+@pytest.mark.parametrize("seed", [2, 5, 8])
 def test_a_bare_cut_is_found_from_end_to_end(seed: int) -> None:
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:700, :600]
@@ -173,3 +173,26 @@ def test_a_bare_cut_is_found_from_end_to_end(seed: int) -> None:
     (scribe,) = find_scribes(image.clip(0, 255).astype(np.uint8), mask & ~cut)
     assert (scribe.x0, scribe.x1) == pytest.approx((300, 300), abs=3)
     assert (scribe.y0, scribe.y1) == pytest.approx((100, 600), abs=40)
+
+
+@pytest.mark.parametrize("crossed", [False, True], ids=["one cut", "X-cut"])
+def test_a_scribe_is_found_in_bands_of_rust_wider_than_any_ridge(crossed: bool) -> None:
+    ends = (0.25, 0.2, 0.75, 0.8), (0.75, 0.2, 0.25, 0.8)
+    creep = (5.0, 4.5) if crossed else (14.0, 11.0)
+    config = PanelConfig(
+        scribe=ends[0],
+        second_scribe=ends[1] if crossed else None,
+        creep_left_mm=creep[0],
+        creep_right_mm=creep[1],
+        coating=(60, 110, 70),
+        relief=0.5,
+    )
+    panel = render_panel(config, seed=8)
+    found = find_scribes(panel.image, panel.mask)
+    assert len(found) == len(panel.arms)
+    for arm in panel.arms:
+        angles = [abs(np.cross((*one.along, 0), (*arm.scribe.along, 0))[2]) for one in found]
+        assert min(angles) < np.sin(np.radians(3))
+        # Rust hides the ends, and creeps past them as far as past the sides.
+        length = found[int(np.argmin(angles))].length_px
+        assert length == pytest.approx(arm.scribe.length_px, abs=2.2 * max(creep) / 0.1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pitflow.simulate.panel import PanelConfig, render_panel
+from pitflow.segment.classical.rust import is_rust_coloured
+from pitflow.simulate.panel import PanelConfig, draw_panel, render_panel
 
 
 def test_the_creep_is_the_mean_that_was_asked_for() -> None:
@@ -35,3 +36,18 @@ def test_spots_are_corroded_but_not_at_the_scribe() -> None:
 
 def test_without_creep_nothing_is_corroded() -> None:
     assert not render_panel(PanelConfig(creep_left_mm=0, creep_right_mm=0), seed=0).mask.any()
+
+
+def test_a_coating_of_the_colour_of_rust_changes_no_corrosion_at_the_scribe() -> None:
+    coloured = 0
+    for seed in range(8):
+        grey, rusty = (
+            draw_panel(np.random.default_rng(seed), 128, rust_coloured=of_rust)
+            for of_rust in (False, True)
+        )
+        assert grey.scribe == rusty.scribe
+        one, other = render_panel(grey, seed), render_panel(rusty, seed)
+        assert np.array_equal(one.left_mm, other.left_mm)
+        assert np.array_equal(one.at_scribe, other.at_scribe)
+        coloured += is_rust_coloured(other.image)
+    assert coloured >= 6

@@ -17,6 +17,7 @@ from pitflow.domains.panels.assessed import AssessConfig, Assessed
 from pitflow.domains.panels.measure import PanelNumbers, measure_panel
 from pitflow.domains.panels.overlay import draw_overlay, png_bytes
 from pitflow.domains.panels.pictures import Colours, Mask, list_images, read_mask, read_rgb
+from pitflow.domains.panels.scores import dice_score
 from pitflow.errors import UserError
 from pitflow.measure.creep import farthest_px
 from pitflow.schema import COATED_PANELS, CREEP, Table
@@ -31,10 +32,9 @@ _EVEN = 0.93
 """Share of a photograph, its rust left out, that is of the coating's hue: rendered panels in uneven
 light have 99 % and more, and of 240 photographs of rusted structures only one has so much."""
 
-
-_EVEN_RUSTY = 0.7
-"""The same of a coating that is itself of the colour of rust, which the model does not know: light
-turns its strong hue more. Photographs of structures that are rusted all over have 31 % at most."""
+_AGREED = 0.8
+"""Dice of colour and model from which on both see the same corrosion, and the colour's outline is
+the finer: a pixel of the model is many of the photograph."""
 
 _NO_PANEL_MM = 2.0, 2000.0
 """No panel that is photographed is smaller or larger."""
@@ -72,14 +72,17 @@ class Method:
 
 @dataclass(frozen=True)
 class ColourIfEven(Method):
-    """The colour where a coating of one hue makes it exact, elsewhere ``mask`` by a model."""
+    """The colour where an even coating makes it exact or a model agrees, else that ``mask``."""
 
     def segment(self, path: Path, image: Colours) -> tuple[Mask, str]:
         """Return where the photograph is corroded, and the name of what said so."""
         rust = rust_mask(image)
-        if one_hue_share(image, rust) >= (_EVEN_RUSTY if is_rust_coloured(image) else _EVEN):
+        if not is_rust_coloured(image) and one_hue_share(image, rust) >= _EVEN:
             return rust, COLOUR
-        return self.mask(path, image), self.name
+        mask = self.mask(path, image)
+        if mask.any() and dice_score(rust, mask) >= _AGREED:
+            return rust, COLOUR
+        return mask, self.name
 
 
 def choose_method(
@@ -93,8 +96,9 @@ def choose_method(
     Parameters
     ----------
     model:
-        Name or folder of a model, or "colour"; None: the colour where the coating is of one hue,
-        else the model that comes with the program.
+        Name or folder of a model, or "colour"; None: the colour where the coating is of one hue
+        that is not of rust, else the model that comes with the program, and the colour still where
+        both find the same.
     masks:
         Folder that holds NAME_mask.png, such as masks that were put right by hand.
     note:
@@ -219,12 +223,20 @@ def _assess(path: Path, out: Path, config: AssessConfig, method: Method) -> Asse
         raise UserError(f"cannot be written ({error.strerror})", where=out) from error
     row = _row(path, image, numbers, source, by)
     beyond_mm = farthest_px(numbers.at_scribe, scribes) * config.mm_per_px
-    doubts = _doubts(path.stem, image, row, beyond_mm, config.scribe_width_mm)
+    doubts = _doubts(
+        path.stem, image, row, beyond_mm, config.scribe_width_mm, alone=method.name == COLOUR
+    )
     return Assessed(path.stem, numbers, row, overlay, doubts)
 
 
 def _doubts(
-    name: str, image: Colours, row: dict[str, Any], beyond_mm: float, scribe_width_mm: float
+    name: str,
+    image: Colours,
+    row: dict[str, Any],
+    beyond_mm: float,
+    scribe_width_mm: float,
+    *,
+    alone: bool,
 ) -> tuple[str, ...]:
     """Return why not to trust the numbers of a photograph.
 
@@ -234,12 +246,20 @@ def _doubts(
         Distance of the farthest corrosion at a scribe from it, past its ends too.
     scribe_width_mm:
         Width of the cut, as given.
+    alone:
+        The colour was to decide, whatever the coating; else it does only where it can.
     """
     doubts = []
     if row["method"] == COLOUR and not np.ptp(image, axis=2).any():
         doubts.append(
             f"{name} is grey, and corrosion is told by its colour here: nothing is found. Take the "
             "photograph in colour, or give masks (--masks) or a model of your own (--model)."
+        )
+    elif row["method"] == COLOUR and row["rating"] is not None and row["scribe_area_mm2"] == 0:
+        doubts.append(
+            f"On {name} no rust is seen at the scribe, and its rating says no more: white or black "
+            "rust, blisters and delamination are not told by the colour. If there are any, give "
+            "masks (--masks)."
         )
     longer_mm = max(image.shape[:2]) * row["mm_per_px"]
     if not _NO_PANEL_MM[0] <= longer_mm <= _NO_PANEL_MM[1]:
@@ -252,11 +272,11 @@ def _doubts(
             f"On {name} {scribe_width_mm / 2:g} mm are taken off the creep, half of "
             "--scribe-width: cuts are 0.2 to 2 mm wide. See whether it is given in mm."
         )
-    if row["method"] == COLOUR and is_rust_coloured(image):
+    if alone and is_rust_coloured(image):
         doubts.append(
             f"{name} is mostly of the colour of rust: if that is its coating, the colour misses "
             "parts of the corrosion, and if it is corrosion, nearly all. See whether the mask is "
-            "right; else give masks (--masks) or a model of your own (--model)."
+            "right; else leave out --model, or give masks (--masks) or a model of your own."
         )
     other = row["other_area_mm2"]
     if (

@@ -200,7 +200,7 @@ def checked(recipe: Recipe) -> Recipe:
     UserError
         If it cannot.
     """
-    from pitflow.domains.training import check_recipe, new_network
+    from pitflow.domains.training import check_sizes, new_network
 
     for name, given, wanted in (
         ("channels", recipe.channels, CHANNELS),
@@ -211,7 +211,8 @@ def checked(recipe: Recipe) -> Recipe:
                 f"{name} are {', '.join(given)}, and photographs have {', '.join(wanted)}",
                 where=f"recipe {recipe.name}",
             )
-    multiple = int(new_network(recipe).multiple)
+    network = new_network(recipe)
+    multiple = int(network.multiple)
     if recipe.tile_px % multiple or recipe.crop_px != recipe.tile_px:
         nearest = max(multiple, round(recipe.tile_px / multiple) * multiple)
         raise UserError(
@@ -219,5 +220,5 @@ def checked(recipe: Recipe) -> Recipe:
             where="--size",
             hint=f"choose a multiple of {multiple}, such as {nearest}",
         )
-    check_recipe(recipe, CHANNELS)
+    check_sizes(recipe, network)
     return recipe

@@ -21,6 +21,8 @@ Floats = npt.NDArray[np.float32]
 
 _SIDE_PX = 400
 _SCALES_PX = (1.0, 2.0, 4.0, 8.0)
+_BANDS_PX = (4.0, 8.0, 16.0, 32.0)
+_LONG = 2.5
 _ANGLES = 360
 _STEEP = 3.0
 _TOLERANCE_DEG = 5.0
@@ -83,23 +85,27 @@ def find_scribes(
     scale = min(1.0, _SIDE_PX / max(height, width))
     size = max(8, round(width * scale)), max(8, round(height * scale))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    ridges = plain = _ridges(small)
+    ridges = _ridges(small)
+    plain: tuple[_Ridges, ...] = (ridges,)
     rust = np.zeros(small.shape[:2], dtype=bool)
     if corroded is not None and corroded.any():
         rust = cv2.resize(corroded.astype(np.uint8), size) > 0
         near = cv2.dilate(rust.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         inside = near[ridges.y.astype(int), ridges.x.astype(int)]
-        ridges = ridges.weighted(np.where(inside, 1.0, _OUTSIDE))
         # A cut that shows steel between its rusty sides is no sound coating.
         rust = _closed(rust)
+        bands = _bands(rust)
+        ridges = _joined([ridges.weighted(np.where(inside, 1.0, _OUTSIDE)), bands])
+        plain = (*plain, bands)
     first = _strongest(ridges, plain, rust)
     if first is None:
         return ()
-    second = _strongest(_across(ridges, first), _across(plain, first), rust)
+    others = tuple(_across(kind, first) for kind in plain)
+    second = _strongest(_across(ridges, first), others, rust)
     crossed = second is not None and _is_x_cut(first, second)
     arms = [first, second] if second is not None and crossed else [first]
     planes = cv2.split(cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2Lab))
-    arms = [_on_the_cut(arm, planes) for arm in arms]
+    arms = [_whole(_on_the_cut(arm, planes), plain, rust) for arm in arms]
     # Pixel centres of the small image lie between those of the large one.
     sx, sy = width / size[0], height / size[1]
     scribes = []
@@ -151,13 +157,16 @@ class _Segment:
         return self.end - self.begin
 
 
-def _strongest(ridges: _Ridges, plain: _Ridges, rust: npt.NDArray[np.bool_]) -> _Segment | None:
+def _strongest(
+    ridges: _Ridges, plain: Sequence[_Ridges], rust: npt.NDArray[np.bool_]
+) -> _Segment | None:
     """Return the line with most votes, from end to end; None if none stands out.
 
     Parameters
     ----------
     plain:
-        The same ridges, as strong as they are: a cut goes on where nothing has crept from it.
+        The ridges that tell its ends: of the image, as strong as they are, since a cut goes on
+        where nothing has crept from it, and else of the bands of rust.
     """
     if ridges.x.size < 20:
         return None
@@ -167,13 +176,33 @@ def _strongest(ridges: _Ridges, plain: _Ridges, rust: npt.NDArray[np.bool_]) -> 
     if fitted is None:
         return None
     line, on_line = fitted
-    shortest, gap = _SHORTEST * min(height, width), _GAP * max(height, width)
-    ends = _ends(_near(plain, line, _NEAR_PX), line, rust, shortest=shortest, gap=gap)
+    ends = _stretch(line, plain, rust)
     if ends is None:
         return None
+    begin, end = ends
     along = line.along(on_line)
-    within = (along >= ends[0]) & (along <= ends[1])
-    return _Segment(line, *ends, float(on_line.strength[within].sum()) / (ends[1] - ends[0]))
+    within = (along >= begin) & (along <= end)
+    return _Segment(line, begin, end, float(on_line.strength[within].sum()) / (end - begin))
+
+
+def _whole(arm: _Segment, plain: Sequence[_Ridges], rust: npt.NDArray[np.bool_]) -> _Segment:
+    """Return the segment as long as its ridge is: along the cut more of it is seen than beside."""
+    ends = _stretch(arm.line, plain, rust)
+    if ends is None or ends[1] - ends[0] <= arm.length:
+        return arm
+    return _Segment(arm.line, *ends, arm.strength)
+
+
+def _stretch(
+    line: _Line, plain: Sequence[_Ridges], rust: npt.NDArray[np.bool_]
+) -> tuple[float, float] | None:
+    """Return where the ridge on a line begins and ends, by the first of ``plain`` that tells."""
+    shortest, gap = _SHORTEST * min(rust.shape), _GAP * max(rust.shape)
+    for kind in plain:
+        ends = _ends(_near(kind, line, _NEAR_PX), line, rust, shortest=shortest, gap=gap)
+        if ends is not None:
+            return _through_the_rust(line, ends, rust)
+    return None
 
 
 def _across(ridges: _Ridges, first: _Segment) -> _Ridges:
@@ -269,7 +298,31 @@ def _narrow_line(pieces: Floats) -> tuple[float, float]:
 def _ridges(image: npt.NDArray[np.uint8]) -> _Ridges:
     """Return the crests of ridges of all widths, in brightness and both hues."""
     lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
-    parts = [_crests(plane, sigma) for plane in cv2.split(lab) for sigma in _SCALES_PX]
+    return _joined([_crests(plane, sigma) for plane in cv2.split(lab) for sigma in _SCALES_PX])
+
+
+def _bands(rust: npt.NDArray[np.bool_]) -> _Ridges:
+    """Return the middles of bands of rust, which may be far wider than any ridge of the image.
+
+    A piece of rust is a band, or an X of two, if its area is that of one much longer than wide.
+    """
+    n, labels, statistics, _ = cv2.connectedComponentsWithStats(rust.astype(np.uint8))
+    half_width = np.zeros(n)
+    np.maximum.at(half_width, labels, _room(rust))
+    band = statistics[:, cv2.CC_STAT_AREA] >= _LONG * (2 * half_width) ** 2
+    band[0] = False
+    plane = 100 * band[labels].astype(np.float32)
+    return _joined([_crests(plane, sigma) for sigma in _BANDS_PX])
+
+
+def _room(rust: npt.NDArray[np.bool_]) -> Floats:
+    """Return how far it is from each pixel of rust to where none is, px."""
+    padded = np.pad(rust, 1).astype(np.uint8)
+    room: Floats = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+    return room
+
+
+def _joined(parts: Sequence[_Ridges]) -> _Ridges:
     return _Ridges(
         *(np.concatenate([getattr(part, name) for part in parts]) for name in _Ridges.__slots__)
     )
@@ -350,6 +403,27 @@ def _near(ridges: _Ridges, line: _Line, near: float) -> _Ridges:
     return ridges.only(on)
 
 
+def _through_the_rust(
+    line: _Line, ends: tuple[float, float], rust: npt.NDArray[np.bool_]
+) -> tuple[float, float]:
+    """Return the ends moved on through rust, as far as it must hide the cut.
+
+    Rust creeps past the end of a cut about as far as past its sides.
+    """
+    room = _room(rust)
+    height, width = rust.shape
+    steps = np.arange(height + width, dtype=np.float64)
+    begin, end = ends
+    on = []
+    for start, sign in ((begin, -1), (end, 1)):
+        x, y = (np.rint(values).astype(int) for values in line.at(start + sign * steps))
+        inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        free = np.zeros(steps.size)
+        free[inside] = room[y[inside], x[inside]]
+        on.append(max(0.0, float(np.argmin(free > 0) - free[0])))
+    return begin - on[0], end + on[1]
+
+
 def _ends(
     found: _Ridges, line: _Line, rust: npt.NDArray[np.bool_], *, shortest: float, gap: float
 ) -> tuple[float, float] | None:
@@ -357,6 +431,8 @@ def _ends(
 
     It may be interrupted by gaps, and wherever rust hides the cut.
     """
+    if found.x.size == 0:
+        return None
     along = line.along(found)
     first = float(np.floor(along.min()))
     covered = np.zeros(int(along.max() - first) + 2 * _WINDOW)
