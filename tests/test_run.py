@@ -379,7 +379,7 @@ def test_results_of_other_parameters_are_not_given_out(clip: Path, copied: Path)
         patch.setattr(pipeline, "STAGES", stages)
         pipeline.run(clip, copied, CONFIG.model_copy(update={"link": link}), Compute(2))
     results = open_results(copied)
-    assert set(results.rows) == {"pit_pixels"}
+    assert set(results.rows) == {"pit_pixels", "bubbles"}
     with pytest.raises(UserError, match="not got that far"):
         results.table("ejections")
     for use in (pipeline.write_report_again, lambda folder: compare([folder], folder / "out")):
