@@ -63,6 +63,19 @@ def test_overview_shows_every_pit_and_every_tracked_particle_of_its_frame(run):
     assert f"{len(tracks)} tracked particles" in made.caption
 
 
+def test_bubbles_of_the_frame_are_circled_where_they_lie(run):
+    ax = axes()
+    ax.set_xlim(0, 100)
+    ax.set_ylim(80, 0)
+    columns = {"frame": [7, 7, 8], "x": [20.0, 300.0, 5.0], "y": [30.0, 40.0, 5.0]}
+    table = pd.DataFrame(columns).assign(diameter_px=[44.0, 20.0, 30.0])
+    bubbly = dataclasses.replace(run, tables=dict(run.tables) | {"bubbles": table})
+    assert overview.draw_bubbles(ax, bubbly, 7) == 1
+    (circles,) = ax.collections
+    assert circles.get_offsets().tolist() == [[20.0, 30.0]]
+    assert circles.get_widths().tolist() == [44.0]
+
+
 def test_tracks_have_the_drift_removed(run):
     tracks = run.tracks.merge(
         run.tables["particles"], on=["particle", "frame"], suffixes=("", "_own")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection, LineCollection
 
@@ -16,6 +17,7 @@ from pitflow.report.panel import Panel
 from pitflow.report.style import (
     INK,
     PIT_COLOURS,
+    Points,
     new_figure,
     on_image,
     pit_colour,
@@ -54,22 +56,40 @@ def draw_particles(ax: Axes, data: ReportData, frame: int, *, smallest_px: float
     """Circle the tracked particles of a frame in their pit's colour; return how many in view."""
     tracks = data.tracks[data.tracks["frame"] == frame]
     dx, dy = data.shift(frame)
-    x, y = floats(tracks, "x") + dx, floats(tracks, "y") + dy
+    places = np.column_stack([floats(tracks, "x") + dx, floats(tracks, "y") + dy])
+    diameters = np.maximum(1.5 * np.nan_to_num(floats(tracks, "diameter_px")), smallest_px)
+    return _circle(ax, places, diameters, np.array(pit_colours(ints(tracks, "pit"))))
+
+
+def draw_bubbles(ax: Axes, data: ReportData, frame: int) -> int:
+    """Draw the gas bubbles of a frame as dashed circles; return how many in view."""
+    bubbles = data.tables["bubbles"]
+    bubbles = bubbles[bubbles["frame"] == frame]
+    places = np.column_stack([floats(bubbles, "x"), floats(bubbles, "y")])
+    colours = np.full(len(bubbles), INK)
+    return _circle(ax, places, floats(bubbles, "diameter_px"), colours, linestyles="dashed")
+
+
+def _circle(
+    ax: Axes, places: Points, diameters: Points, colours: npt.NDArray[np.str_], **look: Any
+) -> int:
+    """Draw circles about (n, 2) places within the limits of the axes; return how many."""
     left, right = ax.get_xlim()
     bottom, top = ax.get_ylim()
+    x, y = places.T
     inside = (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
-    diameters = np.maximum(1.5 * np.nan_to_num(floats(tracks, "diameter_px")), smallest_px)[inside]
     ax.add_collection(
         EllipseCollection(
-            diameters,
-            diameters,
-            np.zeros_like(diameters),
+            diameters[inside],
+            diameters[inside],
+            np.zeros(int(inside.sum())),
             units="xy",
-            offsets=np.column_stack([x, y])[inside],
+            offsets=places[inside],
             offset_transform=ax.transData,
             facecolors="none",
-            edgecolors=pit_colours(ints(tracks, "pit")[inside]),
+            edgecolors=colours[inside].tolist(),
             linewidths=0.9,
+            **look,
         )
     )
     return int(inside.sum())
@@ -82,7 +102,8 @@ def draw_frame(
 
     Returns
     -------
-    ``pits`` (numbers in view), ``particles`` (circles in view), ``bar_um`` (scale bar).
+    ``pits`` (numbers in view), ``particles`` and ``bubbles`` (circles in view), ``bar_um`` (scale
+    bar).
     """
     show_image(ax, reduce(window.of(image), max_px), window)
     left, right, bottom, top = window.extent
@@ -92,8 +113,9 @@ def draw_frame(
     points = [line for lines in outlines.values() for line in lines]
     bar = scale_bar(ax, data.um_per_px, np.concatenate(points) if points else None)
     particles = draw_particles(ax, data, frame, smallest_px=0.011 * window.width)
+    bubbles = draw_bubbles(ax, data, frame)
     pits = draw_outlines(ax, outlines)
-    return {"pits": pits, "particles": particles, "bar_um": bar}
+    return {"pits": pits, "particles": particles, "bubbles": bubbles, "bar_um": bar}
 
 
 def make(data: ReportData) -> Panel | str:
@@ -139,6 +161,8 @@ def make(data: ReportData) -> Panel | str:
             " Tracked particles are circled in the colour of the pit they came from (grey: no "
             "source pit)."
         )
+    if drawn["full"]["bubbles"]:
+        caption += " Dashed: gas bubbles, in which nothing is taken for a particle."
     if unlinked:
         caption += f" {unlinked} further detections belong to no track and are not drawn."
     if pit is not None and zoom is not None:
