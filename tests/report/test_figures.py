@@ -73,7 +73,7 @@ def test_bubbles_of_the_frame_are_circled_where_they_lie(run):
     assert overview.draw_bubbles(ax, bubbly, 7) == 1
     (circles,) = ax.collections
     assert circles.get_offsets().tolist() == [[20.0, 30.0]]
-    assert circles.get_widths().tolist() == [44.0]
+    assert circles.get_widths() == pytest.approx([1.2 * 44.0])
 
 
 def test_tracks_have_the_drift_removed(run):

@@ -62,12 +62,13 @@ def draw_particles(ax: Axes, data: ReportData, frame: int, *, smallest_px: float
 
 
 def draw_bubbles(ax: Axes, data: ReportData, frame: int) -> int:
-    """Draw the gas bubbles of a frame as dashed circles; return how many in view."""
+    """Draw dashed circles close around the gas bubbles of a frame; return how many in view."""
     bubbles = data.tables["bubbles"]
     bubbles = bubbles[bubbles["frame"] == frame]
     places = np.column_stack([floats(bubbles, "x"), floats(bubbles, "y")])
     colours = np.full(len(bubbles), INK)
-    return _circle(ax, places, floats(bubbles, "diameter_px"), colours, linestyles="dashed")
+    # On their rims, which are black, nothing would be seen.
+    return _circle(ax, places, 1.2 * floats(bubbles, "diameter_px"), colours, linestyles="dashed")
 
 
 def _circle(
