@@ -14,6 +14,7 @@ from pitflow.compute import Progress, Silent
 from pitflow.config import ChangeConfig, FocusConfig, build, read_toml
 from pitflow.delimited import read_columns, to_number
 from pitflow.errors import UserError
+from pitflow.report.words import count
 
 if TYPE_CHECKING:
     from pitflow.acquire.source import Source
@@ -109,7 +110,7 @@ def calibrate(
     except UserError as error:
         raise UserError(error.what, where=stack, hint=error.hint) from error
     figure = _write(fit, output, stack)
-    progress.finish(f"{len(fit.particles)} particles")
+    progress.finish(count(len(fit.particles), "particle"))
     return Calibration(fit, output, figure)
 
 
@@ -117,7 +118,7 @@ def in_words(fit: StackFit) -> str:
     """Return the calibration as one line."""
     used = int(fit.particles["is_used"].sum())
     heights = fit.measurements["z_um"]
-    particles = "1 particle" if used == 1 else f"{used} particles"
+    particles = count(used, "particle")
     return (
         f"sigma0 = {fit.sigma0_px.value:.3f} ± {fit.sigma0_one_px:.3f} px, "
         f"k = {fit.k_px_per_um.value:.4f} ± {fit.k_px_per_um.error:.4f} px/um, "

@@ -161,9 +161,13 @@ def _build_index(path: Path, fingerprint: str) -> tuple[pd.DataFrame, Facts]:
         notes.append("the frame rate varies: frames are numbered as they come")
     n_gaps = int((index["quality"] == "gap").sum())
     if n_gaps:
-        notes.append(f"{n_gaps} frames are missing in the file; they are left out")
+        said = "1 frame is missing in the file; it is left out"
+        if n_gaps > 1:
+            said = f"{n_gaps} frames are missing in the file; they are left out"
+        notes.append(said)
     if unread:
-        notes.append(f"{len(unread)} frames cannot be found in the file, which is damaged")
+        which = "1 frame" if len(unread) == 1 else f"{len(unread)} frames"
+        notes.append(f"{which} cannot be found in the file, which is damaged")
     n_known = len(listed) + len(unread) + n_gaps
     if not declared and numbering.step is not None and n_known + 1 < lasting:
         # It may be counted to the time of the last frame, or to its end.

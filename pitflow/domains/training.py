@@ -16,6 +16,7 @@ from pitflow.domains.recipe import AnyRecipe, InstanceRecipe
 from pitflow.errors import UserError
 from pitflow.output_folder import make_folder
 from pitflow.provenance import software_versions
+from pitflow.report.words import count
 from pitflow.segment.checkpoint import WEIGHTS, Card
 from pitflow.segment.dense import DensePredictor
 from pitflow.segment.networks import build_network
@@ -168,7 +169,7 @@ def train_with(
     config: TrainConfig,
     folder: Path,
     *,
-    closing: Callable[[Trained], str] = lambda trained: f"{len(trained.history)} epochs",
+    closing: Callable[[Trained], str] = lambda trained: count(len(trained.history), "epoch"),
     **details: Any,
 ) -> Trained:
     """Train and show how far it is; ``details`` go to ``pitflow.segment.training.learn.train``.

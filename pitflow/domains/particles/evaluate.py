@@ -13,6 +13,7 @@ from pitflow.compute import Progress, Silent
 from pitflow.domains.particles.model import ParticleModel, load_model
 from pitflow.domains.particles.picture import Picture
 from pitflow.domains.particles.pictures import left_out, read_pictures
+from pitflow.report.words import count
 from pitflow.segment.devices import choose_execution
 from pitflow.segment.score import Mask, score_masks
 
@@ -98,7 +99,7 @@ def format_scores(scores: dict[str, Any]) -> str:
     pixel = scores["pixel"]
     low, high = scores["pixel_f1_interval_95"]
     lines = [
-        f"{scores['n_images']} images in {scores['n_groups']} independent groups",
+        f"{count(scores['n_images'], 'image')} in {count(scores['n_groups'], 'independent group')}",
         f"{'':<24}{'F1':>9}  {'precision':>9}  {'recall':>9}  {'labelled':>8}  {'predicted':>9}",
         row("pixels", pixel),
         f"{'':<24}95 % interval of the F1 {_number(low)} to {_number(high)}",
