@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -329,15 +329,14 @@ def _quick_switching() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-def single_threaded_opencv() -> AbstractContextManager[None]:
+@contextmanager
+def single_threaded_opencv() -> Iterator[None]:
     """Keep OpenCV to one thread per task, since the tasks already fill the cores."""
     import cv2
 
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
-
-    class Restore(nullcontext[None]):
-        def __exit__(self, *_: object) -> None:
-            cv2.setNumThreads(before)
-
-    return Restore()
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
