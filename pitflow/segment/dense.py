@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -173,7 +172,7 @@ class DensePredictor:
         plan = self.plan(source.shape)
         todo = [(plan, list(plan))]
         if not self.execution.is_gpu:
-            return self._finished(partial(Cut, source), todo, plan.shape, only)
+            return _as_probability(self._finished(partial(Cut, source), todo, plan.shape, only))
         staged = source.staged()
 
         def start(plan: tiles.TilePlan, execution: Execution) -> Padded | Cut:
@@ -181,7 +180,7 @@ class DensePredictor:
                 return Padded(staged.on(execution), plan, execution)
             return Cut(source, plan, execution)
 
-        return self._finished(start, todo, plan.shape, only)
+        return _as_probability(self._finished(start, todo, plan.shape, only))
 
     def predict_patches(
         self, source: TileSource, patches: Patches, only: int | None = None
@@ -190,13 +189,16 @@ class DensePredictor:
 
         Elsewhere than in their cores the probability is 0.
         """
-        plans, number = patches.plans(), patches.answers
-        return self._finished(partial(Cut, source), plans, patches.shape, only, number)
+        plans = patches.plans()
+        array = self._finished(partial(Cut, source), plans, patches.shape, only, few=True)
+        row, column, number = patches.shared()
+        array[:, row, column] /= number
+        return array
 
     def _predict(self, image: torch.Tensor, chosen: Sequence[Tile] | None) -> Floats:
         plan = self.plan((image.shape[-2], image.shape[-1]))
         todo = list(plan) if chosen is None else list(chosen)
-        return self._finished(partial(Padded, image), [(plan, todo)], plan.shape)
+        return _as_probability(self._finished(partial(Padded, image), [(plan, todo)], plan.shape))
 
     def _finished(
         self,
@@ -204,29 +206,24 @@ class DensePredictor:
         plans: Iterable[tuple[tiles.TilePlan, list[Tile]]],
         shape: tuple[int, int],
         only: int | None = None,
-        number: npt.NDArray[np.uint16] | None = None,
+        *,
+        few: bool = False,
     ) -> Floats:
-        """Return the blend of the answers for some tiles of each plan, 0 elsewhere.
+        """Return the sum of the weighted answers for some tiles of each plan, 0 elsewhere.
 
-        ``number`` (height, width) tells how many answers each pixel gets where tiles do not share
-        it out by their weights.
+        ``few``: it is blended by the processor in any case.
         """
         wanted = slice(None) if only is None else slice(only, only + 1)
         blend: torch.Tensor | None = None
         with torch.inference_mode():
             for plan, todo in plans:
-                work = self._started(start, plan, few=number is not None)
+                work = self._started(start, plan, few=few)
                 work.go_on_with(blend)
                 self._do(work, wanted, todo)
                 blend = work.blend
         if blend is None:
             return np.zeros((1, *shape), np.float32)
         array: Floats = fetched(blend).numpy()
-        if number is None:
-            return np.clip(array, 0, 1, out=array)
-        several = np.flatnonzero(number > 1)
-        for of_class in array.reshape(len(array), -1):
-            of_class[several] /= number.ravel()[several]
         return array
 
     def _started(
@@ -324,6 +321,11 @@ class DensePredictor:
             return self._network(turned)[:, wanted].float().sigmoid()
 
         return eightfold(one_way, images) if self.flips else one_way(images)
+
+
+def _as_probability(blend: Floats) -> Floats:
+    # The weights of a pixel's tiles sum to 1 but for rounding.
+    return np.clip(blend, 0, 1, out=blend)
 
 
 def eightfold(

@@ -122,16 +122,21 @@ class Work:
             shape = answers.shape[1], *self.plan.shape
             # Numpy gets zeros from the system, which gives them where they are first needed.
             self.blend = torch.from_numpy(np.zeros(shape, np.float32)).to(device)
-        here = answers[: len(chosen)].to(self.blend.device)
+        blend: tiles.Array = self.blend
+        here: tiles.Array = answers[: len(chosen)].to(blend.device)
+        rows: Sequence[tiles.Array] = self._row_weights
+        columns: Sequence[tiles.Array] = self._column_weights
+        if blend.device.type == "cpu":
+            # Numpy takes a fraction of torch's time for what is small.
+            blend, here = blend.numpy(), here.numpy()
+            rows, columns = self.plan.rows.weights, self.plan.columns.weights
         # All of them or, for want of memory, none: what fails is done once more.
         parts = [
-            tiles.weighted(
-                self.plan, tile, answer, self._row_weights[tile[0]], self._column_weights[tile[1]]
-            )
+            tiles.weighted(self.plan, tile, answer, rows[tile[0]], columns[tile[1]])
             for tile, answer in zip(chosen, here, strict=True)
         ]
         for place, part in parts:
-            self.blend[place] += part
+            blend[place] += part
 
     def go_on_with(self, blend: torch.Tensor | None) -> None:
         """Add to a blend that other work has begun; it may lie on a device that was left."""

@@ -27,7 +27,7 @@ Ints = npt.NDArray[np.intp]
 CORES_PX = (16, 32, 48, 64, 96, 128, 192, 256)
 """Sides of cores: few, for a processor's library makes code for every size that it meets."""
 ALIGN_PX = 4
-"""Cores start at multiples of this."""
+"""Cores start and end at multiples of this."""
 _MANY = 16
 _GOOD_ENOUGH = 1.15
 """A patch that is at most this much more work than any others could be is not split."""
@@ -84,7 +84,10 @@ class Boxes:
 
 
 class Patch(NamedTuple):
-    """A square of an image that is looked at for its core, px; it may reach beyond the border."""
+    """A square of an image that is looked at for its core, px; it may reach beyond the border.
+
+    All are multiples of ``ALIGN_PX``.
+    """
 
     top: int
     left: int
@@ -121,13 +124,42 @@ class Patches:
         """Pixels that are looked at, halos and overlaps included."""
         return sum((patch.core + 2 * self.halo) ** 2 for patch in self.items)
 
+    @property
+    def covered_px(self) -> int:
+        """Pixels of the image for which any patch answers."""
+        rows, columns = (
+            np.minimum(ALIGN_PX, size - np.arange(0, size, ALIGN_PX)) for size in self.shape
+        )
+        return int(rows @ (self._answers > 0) @ columns)
+
+    def hold(self, row: Ints, column: Ints) -> npt.NDArray[np.bool_]:
+        """Return (n,) for which of some pixels any patch answers."""
+        held: npt.NDArray[np.bool_] = self._answers[row // ALIGN_PX, column // ALIGN_PX] > 0
+        return held
+
+    def shared(self) -> tuple[Ints, Ints, npt.NDArray[np.float32]]:
+        """Return row and column of pixels with several answers, and how many each has."""
+        cells = np.argwhere(self._answers > 1)
+        number = self._answers[cells[:, 0], cells[:, 1]]
+        inner = np.arange(ALIGN_PX)
+        row, column = np.broadcast_arrays(
+            cells[:, 0, None, None] * ALIGN_PX + inner[:, None],
+            cells[:, 1, None, None] * ALIGN_PX + inner,
+        )
+        inside = (row < self.shape[0]) & (column < self.shape[1])
+        several = np.broadcast_to(number[:, None, None], row.shape)[inside].astype(np.float32)
+        return row[inside], column[inside], several
+
     @cached_property
-    def answers(self) -> npt.NDArray[np.uint16]:
-        """How many patches answer for each pixel, (height, width)."""
-        number = np.zeros(self.shape, np.uint16)
+    def _answers(self) -> npt.NDArray[np.uint16]:
+        """How many patches answer for each cell of ``ALIGN_PX`` x ``ALIGN_PX`` px.
+
+        A sixteenth as many numbers as there are pixels; in cores none differs within a cell.
+        """
+        number = np.zeros([-(-size // ALIGN_PX) for size in self.shape], np.uint16)
         for patch in self.items:
-            top, left = max(patch.top, 0), max(patch.left, 0)
-            number[top : patch.top + patch.core, left : patch.left + patch.core] += 1
+            top, left, core = (length // ALIGN_PX for length in patch)
+            number[max(top, 0) : top + core, max(left, 0) : left + core] += 1
         return number
 
     def plans(self) -> Iterator[tuple[TilePlan, list[tuple[int, int]]]]:

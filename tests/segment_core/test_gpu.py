@@ -54,7 +54,7 @@ def test_single_precision_is_the_processors_and_half_is_near(recipe: Recipe, fli
 def test_tiles_and_patches_are_those_of_the_processor_from_any_thread() -> None:
     frame = np.random.default_rng(3).integers(90, 190, SHAPE).astype(np.uint8)
     channels = TileChannels(MOVING.channels, frame)
-    patches = Patches(SHAPE, 16, (Patch(-4, 396, 16), Patch(40, 60, 32), Patch(52, 70, 32)))
+    patches = Patches(SHAPE, 16, (Patch(-4, 396, 16), Patch(40, 60, 32), Patch(52, 72, 32)))
     processor, single, _ = predictors(MOVING)
     whole, some = processor.predict_tiles(channels), processor.predict_patches(channels, patches, 2)
     with ThreadPoolExecutor(8) as pool:

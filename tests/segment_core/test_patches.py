@@ -23,7 +23,8 @@ def boxes_at(*corners: tuple[int, int, int, int]) -> Boxes:
 
 
 def covered(patches: Patches) -> np.ndarray:
-    return patches.answers > 0
+    row, column = np.indices(SHAPE)
+    return patches.hold(row.ravel(), column.ravel()).reshape(SHAPE)
 
 
 @settings(deadline=None, max_examples=60)
@@ -42,6 +43,7 @@ def test_every_pixel_of_every_box_is_in_a_core(
         boxes.top, boxes.left, boxes.bottom, boxes.right, strict=True
     ):
         assert seen[top:bottom, left:right].all()
+    assert patches.covered_px == seen.sum()
     assert all((patch.core + 32) % multiple == 0 for patch in patches.items)
     # No more work than a patch for each.
     alone = [
@@ -79,7 +81,7 @@ def test_many_boxes_at_ever_wider_distances_are_no_trouble() -> None:
     row = np.cumsum(np.linspace(1, 40, 3000)).astype(np.intp)
     shape = (int(row[-1]) + 20, 20)
     patches = cover(Boxes.around(row, np.full_like(row, 8), 3, 4, shape), shape, halo=8)
-    assert patches.answers[row, 8].all()
+    assert patches.hold(row, np.full_like(row, 8)).all()
 
 
 def test_nothing_to_look_at_needs_no_patch() -> None:

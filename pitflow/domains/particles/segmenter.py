@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -167,17 +166,17 @@ class _Where:
         """Return what the gate passed over of the particles with these seeds; None without one."""
         if self.gated is None:
             return None
-        answers = self.gated.answers
-        search = Search(cv2.countNonZero(answers) / answers.size)
+        height, width = self.gated.shape
+        search = Search(self.gated.covered_px / (height * width))
         row, column = seeds.pixels()
         area = 1.0
         if self.checked is not None:
             if not len(self.checked):
                 return search
-            area = self.checked.area_px / answers.size
+            area = self.checked.area_px / (height * width)
             here = self.checked.hold(row, column)
             row, column = row[here], column[here]
-        lost = int((answers[row, column] == 0).sum())
+        lost = int((~self.gated.hold(row, column)).sum())
         return replace(search, checked=area, found=row.size, lost=lost)
 
 
