@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from pitflow.segment.surroundings import windows_around
+
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
@@ -89,7 +91,7 @@ def _smoothed(probability: Floats, row: Ints, column: Ints) -> Floats:
     """Return what the smoothed map is at some pixels; beyond its border it is mirrored."""
     reach = round(4 * _SIGMA_PX)
     weights = cv2.getGaussianKernel(2 * reach + 1, _SIGMA_PX, cv2.CV_32F)[:, 0]
-    windows = _windows(probability, row, column, reach)
+    windows = windows_around(probability, row, column, reach, "mirrored")
     smoothed: Floats = np.einsum("nij,i,j->n", windows, weights, weights)
     return smoothed
 
@@ -113,29 +115,11 @@ def _middles(probability: Floats, row: Ints, column: Ints) -> Floats:
     """Return (n, 2) x and y of the centroids of the map within a disc around some pixels."""
     steps = np.arange(-_DISC_PX, _DISC_PX + 1)
     disc = np.hypot(steps[:, None], steps) <= _DISC_PX + 0.5
-    weight = _windows(probability, row, column, _DISC_PX) * disc
+    weight = windows_around(probability, row, column, _DISC_PX, "mirrored") * disc
     total = weight.sum(axis=(1, 2))
     x = column + np.einsum("nij,j->n", weight, steps) / total
     y = row + np.einsum("nij,i->n", weight, steps) / total
     return np.column_stack([x, y]).astype(np.float32)
-
-
-def _windows(probability: Floats, row: Ints, column: Ints, reach: int) -> Floats:
-    """Return the map around some pixels, (n, 2 reach + 1, 2 reach + 1)."""
-    height, width = probability.shape
-    steps = np.arange(-reach, reach + 1)
-    rows, columns = (
-        _mirrored(at[:, None] + steps, size) for at, size in ((row, height), (column, width))
-    )
-    windows: Floats = probability[rows[:, :, None], columns[:, None, :]]
-    return windows
-
-
-def _mirrored(index: Ints, size: int) -> Ints:
-    """Return where to read beyond the border; its outermost pixel is not repeated."""
-    period = max(2 * (size - 1), 1)
-    folded: Ints = np.abs((index + size - 1) % period - (size - 1))
-    return folded
 
 
 @cache

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from pitflow.segment.classical.blobs import (
     OUTLINE,
     Seeds,
+    _connected_core,
     build_pyramid,
     find_seeds,
     noise_of,
@@ -209,3 +211,17 @@ def test_being_certain_changes_no_outline_that_closes():
     plain, certain = (outline(image, pyramid, seeds, certain=flag) for flag in (False, True))
     for name in ("seed", "owner", "row", "column"):
         np.testing.assert_array_equal(getattr(plain, name), getattr(certain, name))
+
+
+def test_what_hangs_together_with_the_middle_spreads_step_by_step():
+    rng = np.random.default_rng(8)
+    patches = rng.uniform(0, 1, (60, 25, 25)).astype(np.float32) ** 2
+    found = _connected_core(patches, 0.2)
+    for patch, core in zip(patches, found, strict=True):
+        middle = slice(11, 14)
+        above = patch > np.float32(0.2) * patch[middle, middle].max()
+        steps = np.zeros_like(above)
+        steps[middle, middle] = above[middle, middle]
+        for _ in range(24):
+            steps |= ndimage.binary_dilation(steps) & above
+        np.testing.assert_array_equal(core, steps)

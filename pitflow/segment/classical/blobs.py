@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from pitflow.segment.surroundings import windows_around
+
 Float = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
@@ -28,6 +30,9 @@ _HALF = 12
 """Outlines are searched in windows of this half width, in pixels of the grid they are drawn on."""
 _RIM = np.ones((2 * _HALF + 1, 2 * _HALF + 1), np.bool_)
 _RIM[1:-1, 1:-1] = False
+_CORE = np.zeros_like(_RIM)
+_CORE[_HALF - 1 : _HALF + 2, _HALF - 1 : _HALF + 2] = True
+_ONE = np.uint32(1)
 _HIGHER_OUTLINE = 0.55
 _GAUSSIAN_REACH = 2.2
 """Radius of a Gaussian blob's outline over the scale at which it answers most: a blob of sigma b
@@ -303,7 +308,7 @@ def outline(image: Float, pyramid: Pyramid, seeds: Seeds, *, certain: bool = Fal
         for start in range(0, members.size, batch):
             chosen = members[start : start + batch]
             centre_row, centre_column = seeds.row[chosen] * ratio, seeds.column[chosen] * ratio
-            patches = _windows(grid, centre_row, centre_column)
+            patches = windows_around(grid, centre_row, centre_column, _HALF, "nothing")
             if level == 0:
                 patches = _softened(patches)
             # A window reaches four scales out, where the blob itself has faded.
@@ -372,19 +377,6 @@ def _softened(patches: Float) -> Float:
     return softened
 
 
-def _windows(grid: Float, row: Ints, column: Ints) -> Float:
-    """Return (n, side, side) windows around the centres; beyond the frame there is nothing."""
-    reach = np.arange(-_HALF, _HALF + 1)
-    rows, columns = row[:, None] + reach, column[:, None] + reach
-    height, width = grid.shape
-    inside_rows, inside_columns = (rows >= 0) & (rows < height), (columns >= 0) & (columns < width)
-    windows: Float = grid[
-        np.clip(rows, 0, height - 1)[:, :, None], np.clip(columns, 0, width - 1)[:, None, :]
-    ]
-    windows[~(inside_rows[:, :, None] & inside_columns[:, None, :])] = 0
-    return windows
-
-
 def _closed_core(patches: Float, reach: float | None) -> Mask:
     """Return the pixels of the blobs in the middle of the patches.
 
@@ -414,24 +406,32 @@ def _connected_core(patches: Float, share: float) -> Mask:
     """Return the pixels above ``share`` of the peak that hang together with the centre."""
     middle = slice(_HALF - 1, _HALF + 2)
     peak = patches[:, middle, middle].max(axis=(1, 2))
-    above: Mask = (patches > share * peak[:, None, None]) & (patches > 0)
-    reached = np.zeros_like(above)
-    reached[:, middle, middle] = above[:, middle, middle]
-    growing = np.arange(len(patches))
+    above = _as_bits((patches > share * peak[:, None, None]) & (patches > 0))
+    reached = above & _as_bits(_CORE)
     for _ in range(2 * _HALF):
-        before = reached[growing]
-        grown = before.copy()
-        grown[:, 1:] |= before[:, :-1]
-        grown[:, :-1] |= before[:, 1:]
-        grown[:, :, 1:] |= before[:, :, :-1]
-        grown[:, :, :-1] |= before[:, :, 1:]
-        grown &= above[growing]
-        more = (grown != before).any(axis=(1, 2))
-        growing = growing[more]
-        if not growing.size:
+        grown = reached | (reached << _ONE) | (reached >> _ONE)
+        grown[:, 1:] |= reached[:, :-1]
+        grown[:, :-1] |= reached[:, 1:]
+        grown &= above
+        if (grown == reached).all():
             break
-        reached[growing] = grown[more]
-    return reached
+        reached = grown
+    return _as_mask(reached)
+
+
+def _as_bits(windows: Mask) -> npt.NDArray[np.uint32]:
+    """Return the lines of windows as numbers, so that all of a line spreads at once."""
+    padded = np.zeros((*windows.shape[:-1], 32), np.bool_)
+    padded[..., : windows.shape[-1]] = windows
+    packed: npt.NDArray[np.uint32] = np.packbits(padded, axis=-1).view(">u4")[..., 0]
+    return packed.astype(np.uint32)
+
+
+def _as_mask(lines: npt.NDArray[np.uint32]) -> Mask:
+    """Return what ``_as_bits`` was given."""
+    bytes_of = lines.astype(">u4")[..., None].view(np.uint8)
+    mask: Mask = np.unpackbits(bytes_of, axis=-1, count=2 * _HALF + 1).view(np.bool_)
+    return mask
 
 
 def _expanded(
