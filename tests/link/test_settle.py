@@ -5,6 +5,7 @@ import pandas as pd
 
 from pitflow.config import LinkConfig
 from pitflow.link import drop_settled
+from pitflow.link.settle import came_too_late
 
 CONFIG = LinkConfig(rest_px=1.5, rest_frames=15, min_length=3, least_move_px=4, keep_unlinked=True)
 
@@ -96,3 +97,24 @@ def test_flicker_shorter_than_rest_goes_too():
 def test_unlinked_detections_go_by_default():
     rows = pd.concat([track(-1, 9.0 * np.arange(6)), track(0, 9.0 * np.arange(6))])
     assert drop_settled(rows, LinkConfig())["particle"].tolist() == [0] * 6
+
+
+def test_what_came_too_late_for_a_track_is_kept_where_the_segmenter_is_sure():
+    """
+    Four detections make a track; frame 99 is the last, so from frame 97 on none can begin.
+
+        frame     96   97   97   98   99   99
+        score      1    1  0.8    1  0.9    1
+        in track   -    -    -    -    -   yes
+    """
+    config = LinkConfig(min_length=4)
+    particles = pd.DataFrame(
+        {
+            "frame": [96, 97, 97, 98, 99, 99],
+            "score": [1.0, 1.0, 0.8, 1.0, 0.9, 1.0],
+            "particle": [-1, -1, -1, -1, -1, 7],
+        }
+    )
+    late = came_too_late(particles, 99, config)
+    assert late.tolist() == [False, True, False, True, True, False]
+    assert not came_too_late(particles, 99, LinkConfig(min_length=1)).any()
