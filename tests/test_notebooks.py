@@ -34,3 +34,5 @@ def test_notebook(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     shown = [output for cell in cells for output in cell.outputs]
     assert any("image/png" in output.get("data", {}) for output in shown)
     assert not [output.text for output in shown if output.get("name") == "stderr"]
+    # A value that fills the page was not meant to be shown.
+    assert all(len(output.get("data", {}).get("text/plain", "")) < 10_000 for output in shown)
