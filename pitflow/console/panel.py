@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pitflow.console import estimate, this_command
 from pitflow.console.bar import Bar
 from pitflow.errors import UserError
+from pitflow.report.words import count
 
 if TYPE_CHECKING:
     from pitflow.domains.recipe import Recipe
@@ -74,8 +75,9 @@ def train_with_progress(
     sys.stdout.write(f"{output}\n")
     for name, scores in card.scores.items():
         sys.stdout.write(
-            f"{name}: {scores['n_images']} photographs, mean Dice {scores['mean_dice']:.3f}, "
-            f"IoU {scores['mean_iou']:.3f}, boundary F1 at 2 px {scores['mean_boundary_f1']:.3f}\n"
+            f"{name}: {count(scores['n_images'], 'photograph')}, mean Dice "
+            f"{scores['mean_dice']:.3f}, IoU {scores['mean_iou']:.3f}, "
+            f"boundary F1 at 2 px {scores['mean_boundary_f1']:.3f}\n"
         )
 
 

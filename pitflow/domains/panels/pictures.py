@@ -56,7 +56,13 @@ class LabelledPanel:
     corroded_share: float
 
     def read(self) -> tuple[Colours, Mask]:
-        """Return the photograph as RGB (height, width, 3), and the mask (height, width)."""
+        """Return the photograph as RGB (height, width, 3), and the mask (height, width).
+
+        Raises
+        ------
+        UserError
+            If either cannot be read, or they differ in size.
+        """
         image, mask = read_rgb(self.image), read_mask(self.mask)
         if image.shape[:2] != mask.shape:
             raise UserError(

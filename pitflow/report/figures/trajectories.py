@@ -1,4 +1,4 @@
-"""All trajectories over the last frame (paper 002, Fig. 7)."""
+"""All tracks over the last good frame (paper 002, Fig. 7)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def draw_trajectories(ax: Axes, data: ReportData, shift: tuple[float, float]) ->
 
     Returns
     -------
-    ``tracks`` drawn and how many of them have no ``source``.
+    ``tracks`` drawn, and ``no_source``: how many of them lead back to no pit.
     """
     tracks = data.tracks
     path = np.column_stack([floats(tracks, "x"), floats(tracks, "y")]) + shift
@@ -45,9 +45,9 @@ def draw_trajectories(ax: Axes, data: ReportData, shift: tuple[float, float]) ->
 def make(data: ReportData) -> Panel | str:
     """Draw the tracks over the last good frame."""
     if data.tracks.empty:
-        return "No particle was tracked, so there are no trajectories to draw."
+        return "No particle was tracked, so there are no tracks to draw."
     if data.good_frames.size == 0:
-        return "No frame of the recording could be shown behind the trajectories."
+        return "No frame of the recording could be shown behind the tracks."
     frame = int(data.good_frames[-1])
     window = whole(data.shape)
     height, width = data.shape
