@@ -260,6 +260,12 @@ def test_what_goes_with_a_very_wide_frame_is_drawn_below_it(make):
         assert "(b)" in made.caption
 
 
+def test_a_frame_alone_fills_its_figure(make):
+    alone = overview.make(make(n_pits=0, shape=(200, 300))).figure
+    place = alone.axes[0].get_position()
+    assert (place.x0, place.width) == (0.0, 1.0)
+
+
 def test_every_track_is_one_line_in_its_pits_colour(run):
     ax = axes()
     made = trajectories.draw_trajectories(ax, run, (0.0, 0.0))

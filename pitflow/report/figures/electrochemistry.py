@@ -24,7 +24,7 @@ from pitflow.report.style import (
     new_figure,
     title_panel,
 )
-from pitflow.report.words import listing
+from pitflow.report.words import listing, signed
 
 ABSENT = (
     "No current was given with this recording: pitflow run --current FILE sets a potentiostat's "
@@ -50,7 +50,7 @@ def draw_lags(ax: Axes, own: pd.DataFrame, fps: float, answer: CurrentLag, colou
     if answer.is_evidence:
         ax.plot(answer.lag / fps, answer.r, "o", color=ALARM, ms=4.3, zorder=5)
         ax.annotate(
-            f"{answer.lag / fps:.2f} s",
+            f"{signed(answer.lag / fps)} s",
             (answer.lag / fps, answer.r),
             xytext=(7, 0),
             textcoords="offset points",

@@ -15,6 +15,7 @@ from pitflow.report.example import busiest_frame, busiest_pit, pit_centre, pit_r
 from pitflow.report.outline import Outline, pit_outlines
 from pitflow.report.panel import Panel
 from pitflow.report.style import (
+    DOUBLE,
     INK,
     PIT_COLOURS,
     Points,
@@ -136,9 +137,10 @@ def make(data: ReportData) -> Panel | str:
         wide, below = 5.7 * min(width / height, 1.0) if zoom is not None else 7.0, 0.0
     tall = wide * height / width + below
     tall = max(tall, 4.2 if zoom is not None and not stacked else 0.0) + 0.32
-    figure = new_figure(tall)
+    full = wide if zoom is None else DOUBLE
+    figure = new_figure(tall, full)
     share = 1 - 0.3 / tall
-    ax = figure.add_axes((0.0, below / tall, wide / 10, share - below / tall))
+    ax = figure.add_axes((0.0, below / tall, wide / full, share - below / tall))
     ax.set_anchor("NW")
     drawn: dict[str, Any] = {"frame": frame}
     drawn["full"] = draw_frame(ax, data, frame, image, whole(data.shape), max_px=1000)

@@ -147,8 +147,8 @@ def make(data: ReportData) -> Panel | str:
     drawn["contrast"] = draw_quantity(
         right, track, "contrast", INK, "contrast (share of\nthe background)"
     )
-    for place, ax in enumerate((left, right), start=1):
-        title_panel(ax, place)
+    for panel, ax in enumerate((left, right), start=1):
+        title_panel(ax, panel)
         ax.set_xlim(int(track["frame"].iloc[0]) - 1, int(track["frame"].iloc[-1]) + 1)
     pit = int(track["pit"].iloc[0])
     origin = f"which left pit {pit}" if pit >= 0 else "whose source is not known"
