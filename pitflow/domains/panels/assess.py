@@ -20,6 +20,7 @@ from pitflow.domains.panels.pictures import Colours, Mask, list_images, read_mas
 from pitflow.domains.panels.scores import dice_score
 from pitflow.errors import UserError
 from pitflow.measure.creep import farthest_px
+from pitflow.output_folder import check_free
 from pitflow.schema import COATED_PANELS, CREEP, Table
 from pitflow.scribe import Scribe
 from pitflow.segment.classical.find_scribe import find_scribes
@@ -367,10 +368,7 @@ def _cell(value: Any) -> str:
 
 
 def _check(paths: Sequence[Path], out: Path, *, overwrite: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise UserError("the output is a file", where=out, hint="choose another -o")
-    if (out / "panels.csv").exists() and not overwrite:
-        raise UserError("holds results already", where=out, hint="--overwrite replaces them")
+    check_free(out, "panels.csv", overwrite=overwrite)
     targets = {(out / f"{path.stem}{end}.png").resolve() for path in paths
                for end in ("_mask", "_overlay")}  # fmt: skip
     sources = {path.resolve() for path in paths}

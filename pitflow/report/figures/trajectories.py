@@ -12,7 +12,7 @@ from pitflow.report.data import ReportData, floats, ints
 from pitflow.report.figures.overview import draw_outlines
 from pitflow.report.outline import pit_outlines
 from pitflow.report.panel import Panel
-from pitflow.report.style import new_figure, pit_colours, scale_bar, show_image
+from pitflow.report.style import DOUBLE, new_figure, pit_colours, scale_bar, show_image
 from pitflow.report.window import reduce, steel_limits, whole
 
 
@@ -28,7 +28,7 @@ def draw_trajectories(ax: Axes, data: ReportData, shift: tuple[float, float]) ->
     starts = np.flatnonzero(np.diff(ints(tracks, "particle"), prepend=-1))
     pits = ints(tracks, "pit")[starts]
     lines = np.split(path, starts[1:]) if starts.size else []
-    for has_source, width, alpha in ((False, 0.6, 0.7), (True, 0.8, 0.9)):
+    for has_source, width, alpha in ((False, 0.5, 0.7), (True, 0.6, 0.9)):
         chosen = np.flatnonzero((pits >= 0) == has_source)
         ax.add_collection(
             LineCollection(
@@ -51,8 +51,8 @@ def make(data: ReportData) -> Panel | str:
     frame = int(data.good_frames[-1])
     window = whole(data.shape)
     height, width = data.shape
-    tall = 9.6 * min(height / width, 1.0)
-    figure = new_figure(tall, tall * width / height)
+    wide = DOUBLE * min(width / height, 1.0)
+    figure = new_figure(wide * height / width, wide)
     ax = figure.add_axes((0, 0, 1, 1))
     image = reduce(data.frame_at(frame), 1200)
     bottom, top = steel_limits(image)
