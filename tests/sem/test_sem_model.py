@@ -219,8 +219,8 @@ def test_a_study_has_both_tables_and_goes_on(
     monkeypatch.setattr(study, "MASK_RCNN", small)
     for module in ("train", "study_task"):
         monkeypatch.setattr(f"pitflow.domains.sem.{module}.SCORED_FROM", 0.3)
-    options = {"pretrain": [data], "recipe": TINY, "n_splits": 2, "test_share": 0.3}
-    tasks = study.plan([data], tmp_path, **options)
+    config = study.StudyConfig(TINY, (data,), n_splits=2, test_share=0.3)
+    tasks = study.plan([data], tmp_path, config, device="auto", overwrite=False)
     left, seconds = estimate_seconds(tasks, lambda *_: (10.0, 0.0))
     assert left == len(tasks) == 6
     # What is learned first counts once for each network, with the first that needs it.
@@ -236,7 +236,7 @@ def test_a_study_has_both_tables_and_goes_on(
         study_task.FRESH: trained,
         study_task.BASELINE: first + trained,
     }
-    page = study.sem_study([data], tmp_path, **options)
+    page = study.sem_study([data], tmp_path, config)
     table1, table2 = (pd.read_csv(tmp_path / f"table{k}.csv") for k in (1, 2))
     assert set(table1["experiment"]) == {
         study_task.TRANSFER,
@@ -257,7 +257,7 @@ def test_a_study_has_both_tables_and_goes_on(
         raise AssertionError("a finished training was repeated")
 
     monkeypatch.setattr(study_task, "fit_instances", never)
-    study.sem_study([data], tmp_path, **options)
+    study.sem_study([data], tmp_path, config)
     assert estimate_seconds(tasks) == (0, {})
 
 
