@@ -231,6 +231,17 @@ def test_creep_as_long_as_the_scribe_found_is_doubted(tmp_path: Path) -> None:
         assert any("an arm that was not found" in note for note in notes) == doubted
 
 
+@pytest.mark.parametrize(("reach", "told"), [(20, True), (0, False)])
+def test_the_largest_creep_is_in_the_caption_where_it_is_drawn(
+    tmp_path: Path, reach: int, told: bool
+) -> None:
+    image, mask = a_cut(rust=reach)
+    notes_about(image, mask, tmp_path / "a", AssessConfig(0.1, (Scribe(200, 100, 200, 300),)))
+    page = (tmp_path / "a" / "o" / "report.html").read_text()
+    assert ("white, the largest creep" in page) == told
+    assert f"Mean creep {2.05 if told else 0:.2f} mm: rating {6 if told else 10}." in page
+
+
 def test_an_x_cut_is_two_scribes() -> None:
     mask = np.zeros((200, 200), bool)
     mask[95:106, 20:180] = mask[20:180, 95:106] = True
