@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -20,18 +20,61 @@ from pitflow.frame import Image
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})
+IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".webp", ".jp2"})
+"""Ends of the names of images, in lower case, that every command reads."""
+
+_UNREAD = frozenset({
+    ".heic", ".heif", ".avif", ".jxl", ".gif", ".pgm", ".ppm", ".psd",
+    ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf",
+    ".czi", ".lif", ".nd2", ".oib", ".vsi", ".dm3", ".dm4", ".emd", ".ser",
+})  # fmt: skip
+"""Those of images that none does: of telephones, cameras and microscopes."""
+
 MASK_SUFFIX = "_mask"
 """Ends the name of the mask beside an image, before ".png"."""
 
 
-def listed_images(paths: Sequence[Path], inside: Callable[[Path], list[Path]]) -> list[Path]:
+def images_in(folder: Path, beside: tuple[str, ...] = (MASK_SUFFIX,)) -> list[Path]:
+    """Return the images in a folder, in natural order of their names, without hidden files.
+
+    Parameters
+    ----------
+    beside:
+        Ends of the names, before the suffix, of what belongs to an image and is none.
+    """
+    found = (
+        path for path in folder.iterdir() if is_image(path.name) and not path.stem.endswith(beside)
+    )
+    return sorted(found, key=natural)
+
+
+def is_image(name: str) -> bool:
+    """Return whether a file is an image by its name; a hidden one is none."""
+    return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def not_read(names: Iterable[str]) -> str:
+    """Return, in words, which of some files are images of formats that are not read; "" if none."""
+    found = sorted(name for name in names if Path(name).suffix.lower() in _UNREAD)
+    if not found:
+        return ""
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    return f"{found[0]}{more}: of a format that is not read; save it as PNG or TIFF"
+
+
+def left_out(paths: Sequence[Path]) -> list[str]:
+    """Return, in words, the images that folders hold and `listed_images` passes over."""
+    said = ((path, not_read(one.name for one in path.iterdir())) for path in paths if path.is_dir())
+    return [f"{path}: left out {text}" for path, text in said if text]
+
+
+def listed_images(paths: Sequence[Path], beside: tuple[str, ...] = (MASK_SUFFIX,)) -> list[Path]:
     """Return the images that files and folders name.
 
     Parameters
     ----------
-    inside:
-        Gives the images in a folder.
+    beside:
+        See `images_in`.
 
     Raises
     ------
@@ -42,7 +85,7 @@ def listed_images(paths: Sequence[Path], inside: Callable[[Path], list[Path]]) -
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            images = inside(path)
+            images = images_in(path, beside)
             if not images:
                 raise UserError("holds no images", where=path, hint=_inside_hint(path))
             found += images
@@ -69,9 +112,7 @@ def masks_in(folder: Path) -> list[Path]:
         If one is there in another format, which would else be taken for none.
     """
     masks = sorted(
-        path
-        for path in folder.iterdir()
-        if path.stem.endswith(MASK_SUFFIX) and path.suffix.lower() in IMAGE_SUFFIXES
+        path for path in folder.iterdir() if path.stem.endswith(MASK_SUFFIX) and is_image(path.name)
     )
     for path in masks:
         if path.suffix != ".png":
@@ -82,6 +123,8 @@ def masks_in(folder: Path) -> list[Path]:
 
 
 def _inside_hint(folder: Path) -> str:
+    if unread := not_read(path.name for path in folder.iterdir()):
+        return unread
     inner = next((path for path in sorted(folder.iterdir()) if path.is_dir()), None)
     return "" if inner is None else f"folders in it are not searched: name {inner}"
 

@@ -102,6 +102,7 @@ def assess_with_progress(
     from pitflow.console import print_error, print_note
     from pitflow.domains.panels.assess import assess_panels, choose_method
     from pitflow.domains.panels.assessed import AssessConfig
+    from pitflow.image_file import left_out
     from pitflow.scribe import parse_scribe
 
     if not 1e-9 <= scale <= 1e9:
@@ -113,6 +114,8 @@ def assess_with_progress(
     given = None
     if scribe and list(scribe) != ["auto"]:
         given = tuple(parse_scribe(text) for text in scribe)
+    for said in left_out(images):
+        print_note(said)
     refused: list[UserError] = []
 
     def tell(error: UserError) -> None:

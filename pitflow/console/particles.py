@@ -136,7 +136,10 @@ def segment_with_progress(
     """
     from pitflow.console import print_error, print_note
     from pitflow.domains.particles.segment import segment_images
+    from pitflow.image_file import left_out
 
+    for said in left_out(images):
+        print_note(said)
     refused: list[UserError] = []
     with Bar() as bar:
         written = segment_images(

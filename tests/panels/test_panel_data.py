@@ -12,8 +12,9 @@ from small_panels import a_panel, write_panels
 
 from pitflow.domains.panels.duplicates import duplicate_groups
 from pitflow.domains.panels.folds import stratified_parts
-from pitflow.domains.panels.pictures import list_images, read_mask, read_panels, read_rgb
+from pitflow.domains.panels.pictures import read_mask, read_panels, read_rgb
 from pitflow.errors import UserError
+from pitflow.image_file import listed_images
 
 
 def test_pairs_are_read_with_their_strata(labelled: Path) -> None:
@@ -86,7 +87,7 @@ def test_bad_folders_and_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="4 x 4 px"):
         read_panels([tmp_path])[0].read()
     with pytest.raises(UserError, match="same name"):
-        list_images([tmp_path, tmp_path / "a.jpg"])
+        listed_images([tmp_path, tmp_path / "a.jpg"])
 
 
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])

@@ -16,9 +16,10 @@ from pitflow.compute import Progress, Silent
 from pitflow.domains.panels.assessed import AssessConfig, Assessed
 from pitflow.domains.panels.measure import PanelNumbers, measure_panel
 from pitflow.domains.panels.overlay import draw_overlay, png_bytes
-from pitflow.domains.panels.pictures import Colours, Mask, list_images, read_mask, read_rgb
+from pitflow.domains.panels.pictures import Colours, Mask, read_mask, read_rgb
 from pitflow.domains.panels.scores import dice_score
 from pitflow.errors import UserError
+from pitflow.image_file import listed_images
 from pitflow.measure.creep import farthest_px
 from pitflow.schema import COATED_PANELS, CREEP, Table
 from pitflow.scribe import Scribe
@@ -165,7 +166,7 @@ def assess_panels(
         If nothing can be measured, or ``out`` is used and not to be overwritten, or cannot be
         written.
     """
-    paths = list_images(images)
+    paths = listed_images(images)
     _check(paths, out, overwrite=overwrite)
     progress = progress or Silent()
     progress.start("panels", len(paths))

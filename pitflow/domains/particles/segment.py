@@ -13,7 +13,7 @@ from pitflow.acquire.polarity import Spots, count_spots
 from pitflow.compute import Progress, Silent
 from pitflow.domains.particles.channels import Views
 from pitflow.domains.particles.model import load_model
-from pitflow.domains.particles.pictures import list_images, read_grey
+from pitflow.domains.particles.pictures import read_grey
 from pitflow.domains.particles.relative import full_scale
 from pitflow.errors import UserError
 from pitflow.image_file import listed_images
@@ -104,7 +104,7 @@ def segment_images(
 
 
 def _listed(images: Sequence[Path]) -> list[Path]:
-    paths = listed_images(images, list_images)
+    paths = listed_images(images)
     if not paths:
         raise UserError("no images given")
     return paths
