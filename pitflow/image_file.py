@@ -103,6 +103,21 @@ def listed_images(paths: Sequence[Path], beside: tuple[str, ...] = (MASK_SUFFIX,
     return found
 
 
+def check_targets(paths: Sequence[Path], targets: Sequence[Path], *, overwrite: bool) -> None:
+    """Refuse to write what is made of images over one of them, or over what is there already.
+
+    Raises
+    ------
+    UserError
+        If that is so; what is no image may be replaced with ``overwrite``.
+    """
+    for path, target in zip(paths, targets, strict=True):
+        if target.resolve() == path.resolve():
+            raise UserError("would be overwritten by its mask", where=path, hint="change --output")
+        if target.exists() and not overwrite:
+            raise UserError("is there already", where=target, hint="--overwrite replaces it")
+
+
 def masks_in(folder: Path) -> list[Path]:
     """Return the masks in a folder, by name.
 

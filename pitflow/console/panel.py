@@ -57,6 +57,7 @@ def train_with_progress(
     """Train a panel model and print where it is, and how good."""
     from pitflow.domains.panels.recipes import adapted
     from pitflow.domains.panels.train import train_panel
+    from pitflow.report.words import count
 
     with Bar() as bar:
         card = train_panel(
@@ -74,8 +75,9 @@ def train_with_progress(
     sys.stdout.write(f"{output}\n")
     for name, scores in card.scores.items():
         sys.stdout.write(
-            f"{name}: {scores['n_images']} photographs, mean Dice {scores['mean_dice']:.3f}, "
-            f"IoU {scores['mean_iou']:.3f}, boundary F1 at 2 px {scores['mean_boundary_f1']:.3f}\n"
+            f"{name}: {count(scores['n_images'], 'photograph')}, "
+            f"mean Dice {scores['mean_dice']:.3f}, IoU {scores['mean_iou']:.3f}, "
+            f"boundary F1 at 2 px {scores['mean_boundary_f1']:.3f}\n"
         )
 
 

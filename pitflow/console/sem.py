@@ -64,10 +64,11 @@ def train_with_progress(
     overwrite: bool,
 ) -> None:
     """Train a model for micrographs and print where it is."""
+    from pitflow.domains.sem.model import describe_scores
     from pitflow.domains.sem.train import train_sem
 
     with Bar() as bar:
-        train_sem(
+        card = train_sem(
             data,
             output,
             recipe,
@@ -80,6 +81,8 @@ def train_with_progress(
             progress=bar,
         )
     sys.stdout.write(f"{output}\n")
+    for name, scores in card.scores.items():
+        sys.stdout.write(f"{name}: {describe_scores(scores)}\n")
 
 
 def analyse_with_progress(

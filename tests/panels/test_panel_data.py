@@ -187,5 +187,7 @@ def test_parts_keep_groups_whole_and_strata_even() -> None:
 def test_no_part_is_empty_and_too_few_groups_are_refused() -> None:
     parts = stratified_parts(list("abc"), ["x"] * 3, (0.9, 0.05, 0.05), seed=0)
     assert [len(part) for part in parts] == [1, 1, 1]
-    with pytest.raises(UserError, match="2 independent photographs"):
+    with pytest.raises(UserError, match="2 independent photographs .* fewer --folds"):
         stratified_parts(list("aab"), ["x"] * 3, (0.4, 0.3, 0.3), seed=0)
+    with pytest.raises(UserError, match="1 independent photograph .*; label more$"):
+        stratified_parts(["a", "a"], ["x"] * 2, (0.9, 0.1), seed=0)

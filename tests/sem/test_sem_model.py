@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pitflow.cli import main
 from pitflow.domains.recipe import InstanceRecipe, WarpConfig
 from pitflow.domains.sem.channels import make_channels
-from pitflow.domains.sem.labels import read_labelled
-from pitflow.domains.sem.micrographs import Micrograph
-from pitflow.domains.sem.model import ClassModel, load_instance_model
+from pitflow.domains.sem.labels import read_labelled, read_labels
+from pitflow.domains.sem.micrographs import Micrograph, read_grey
+from pitflow.domains.sem.model import ClassModel, load_class_model, load_instance_model
 from pitflow.domains.sem.recipes import OXIDE, RECIPES, SEM, ClassRecipe, find_recipe
 from pitflow.domains.sem.samples import ClassSamples, InstanceSamples, warped
 from pitflow.domains.sem.study_time import estimate_seconds, measure_times
@@ -189,10 +190,36 @@ def test_classes_go_the_dense_way(tmp_path: Path, classes: Path) -> None:
     card = train_sem([classes], tmp_path / "model", TINY_CLASSES)
     assert card.classes == ("oxide", "crack")
     assert set(next(iter(card.scores.values()))["iou"]) == {"oxide", "crack"}
-    with pytest.raises(UserError, match="finds no instances"):
+    with pytest.raises(UserError, match="no instances; `pitflow segment"):
         load_instance_model(str(tmp_path / "model"))
     with pytest.raises(UserError, match="--pretrain"):
         train_sem([classes], tmp_path / "other", TINY_CLASSES, pretrain=[classes])
+
+
+def test_a_model_of_classes_is_trained_and_used_from_the_command_line(
+    tmp_path: Path,
+    classes: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(RECIPES, "sem-oxide", TINY_CLASSES)
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", "sem", "--data", str(classes), "--task", "semantic", "-o", "model"])
+    assert "kept aside (also chose the epoch): mean IoU" in capsys.readouterr().out
+    for name in NAMES:
+        shutil.copy(classes / f"{name}.png", tmp_path)
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    command = ["segment", ".", "--model", "model", "-o", "found"]
+    with pytest.raises(SystemExit, match="2"):
+        main(command)
+    assert "bad.png" in capsys.readouterr().err
+    model = load_class_model("model")
+    for name in NAMES:
+        found = read_labels(tmp_path / "found" / f"{name}_labels.png")
+        np.testing.assert_array_equal(found, model.classify(read_grey(tmp_path / f"{name}.png")))
+    assert main(command) == 2
+    assert "is there already" in capsys.readouterr().err
 
 
 def test_classes_seen_from_farther_away_have_the_size_of_the_micrograph(
