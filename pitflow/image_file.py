@@ -80,7 +80,7 @@ def listed_images(paths: Sequence[Path], beside: tuple[str, ...] = (MASK_SUFFIX,
     ------
     UserError
         If a path does not exist, a folder holds no images, or two images have the same name,
-        suffixes aside: what is made of them would have one.
+        suffixes aside.
     """
     found: list[Path] = []
     for path in paths:
@@ -93,14 +93,26 @@ def listed_images(paths: Sequence[Path], beside: tuple[str, ...] = (MASK_SUFFIX,
             found.append(path)
         else:
             raise UserError("no such image", where=path)
+    by_stem(found)
+    return found
+
+
+def by_stem(images: Iterable[Path]) -> dict[str, Path]:
+    """Return images by their names without suffixes.
+
+    Raises
+    ------
+    UserError
+        If two have the same name: what is made of them, and their mask, would have one.
+    """
     seen: dict[str, Path] = {}
-    for path in found:
+    for path in images:
         if path.stem in seen:
             raise UserError(
                 f"has the same name as {seen[path.stem]}", where=path, hint="rename one of them"
             )
         seen[path.stem] = path
-    return found
+    return seen
 
 
 def check_targets(paths: Sequence[Path], targets: Sequence[Path], *, overwrite: bool) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from pitflow.domains.panels.duplicates import duplicate_groups
 from pitflow.errors import UserError
-from pitflow.image_file import MASK_SUFFIX, images_in, masks_in, read_image
+from pitflow.image_file import MASK_SUFFIX, by_stem, images_in, masks_in, read_image
 
 Colours = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -171,7 +171,7 @@ def read_mask(path: Path) -> Mask:
 def _pairs(folder: Path) -> list[tuple[Path, Path]]:
     if not folder.is_dir():
         raise UserError("no such folder", where=folder)
-    images = {file.stem: file for file in images_in(folder)}
+    images = by_stem(images_in(folder))
     masks = masks_in(folder)
     for mask in masks:
         if mask.stem.removesuffix(MASK_SUFFIX) not in images:

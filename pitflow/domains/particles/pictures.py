@@ -15,7 +15,7 @@ from pitflow.domains.particles.groups import overlap_groups
 from pitflow.domains.particles.picture import Picture
 from pitflow.errors import UserError
 from pitflow.frame import Image
-from pitflow.image_file import MASK_SUFFIX, images_in, masks_in, read_image
+from pitflow.image_file import MASK_SUFFIX, by_stem, images_in, masks_in, read_image
 
 
 def read_pictures(folders: Sequence[Path], *, room: Path | None = None) -> list[Picture]:
@@ -119,7 +119,7 @@ def _read_tiles(folder: Path) -> Iterator[Picture]:
         for path in images_in(folder)
         if path.stem + MASK_SUFFIX in masks
     ]
-    names = [path.stem for path, _ in labelled]
+    names = list(by_stem(path for path, _ in labelled))
     groups = overlap_groups(names)
     for (path, mask), group in zip(labelled, groups, strict=True):
         image, label = read_grey(path), read_grey(mask)
