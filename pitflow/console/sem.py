@@ -57,7 +57,7 @@ def train_with_progress(
     output: Path,
     recipe: AnySemRecipe,
     pretrain: Sequence[Path],
-    initial: Path | None,
+    initial: str | None,
     device: str,
     workers: int | None,
     *,
@@ -82,7 +82,8 @@ def train_with_progress(
         )
     sys.stdout.write(f"{output}\n")
     for name, scores in card.scores.items():
-        sys.stdout.write(f"{name}: {describe_scores(scores)}\n")
+        said = describe_scores(scores) or "no scores, for nothing is labelled there"
+        sys.stdout.write(f"{name}: {said}\n")
 
 
 def analyse_with_progress(

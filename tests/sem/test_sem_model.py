@@ -12,8 +12,10 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from pitflow.cli import main
+from pitflow.domains.included import INCLUDED
 from pitflow.domains.recipe import InstanceRecipe, WarpConfig
 from pitflow.domains.sem.channels import make_channels
 from pitflow.domains.sem.labels import read_labelled, read_labels
@@ -22,7 +24,7 @@ from pitflow.domains.sem.model import ClassModel, load_class_model, load_instanc
 from pitflow.domains.sem.recipes import OXIDE, RECIPES, SEM, ClassRecipe, find_recipe
 from pitflow.domains.sem.samples import ClassSamples, InstanceSamples, warped
 from pitflow.domains.sem.study_time import estimate_seconds, measure_times
-from pitflow.domains.sem.train import split_micrographs, train_sem
+from pitflow.domains.sem.train import load_initial, split_micrographs, train_sem
 from pitflow.errors import UserError
 from pitflow.segment.checkpoint import load_checkpoint
 from pitflow.segment.networks.gelan import GelanConfig
@@ -152,6 +154,18 @@ def test_the_sliver_of_an_object_is_no_object(data: Path) -> None:
     assert any(size == 0 for size in sizes)
 
 
+def test_training_may_start_from_the_included_model() -> None:
+    network, _ = load_checkpoint(INCLUDED / "micrographs")
+    start = load_initial("micrographs", SEM).state_dict()
+    for name, value in network.state_dict().items():
+        assert torch.equal(start[name], value), name
+
+
+def test_of_a_single_specimen_none_can_be_kept_aside(data: Path) -> None:
+    with pytest.raises(UserError, match=r"specimen: none .*; add images of another"):
+        split_micrographs(read_labelled([data])[:1], TINY)
+
+
 def test_a_training_is_written_loaded_and_used(tmp_path: Path, data: Path) -> None:
     card = train_sem([data], tmp_path / "model", TINY, pretrain=[data])
     assert card.network.auxiliary is False
@@ -170,7 +184,7 @@ def test_a_training_is_written_loaded_and_used(tmp_path: Path, data: Path) -> No
         train_sem([data], tmp_path / "model", other)
     wrong = TINY.model_copy(update={"network": GelanConfig(stem=(8, 8), widths=(12, 12, 12))})
     with pytest.raises(UserError, match="another network"):
-        train_sem([data], tmp_path / "wrong", wrong, initial=tmp_path / "model")
+        train_sem([data], tmp_path / "wrong", wrong, initial=str(tmp_path / "model"))
 
 
 def test_mask_rcnn_is_trained_by_the_same_loop(

@@ -372,13 +372,9 @@ def _check(paths: Sequence[Path], out: Path, *, overwrite: bool) -> None:
         raise UserError("the output is a file", where=out, hint="choose another -o")
     if (out / "panels.csv").exists() and not overwrite:
         raise UserError("holds results already", where=out, hint="--overwrite replaces them")
-    targets = {(out / f"{path.stem}{end}.png").resolve() for path in paths
-               for end in ("_mask", "_overlay")}  # fmt: skip
-    sources = {path.resolve() for path in paths}
-    labels = {path.with_name(f"{path.stem}_mask.png").resolve() for path in paths}
-    if clash := targets & (sources | {label for label in labels if label.exists()}):
+    if any(path.parent.resolve() == out.resolve() for path in paths):
         raise UserError(
-            "would be overwritten by the results", where=min(clash), hint="choose another -o"
+            "the results would lie among the photographs", where=out, hint="choose another -o"
         )
     try:
         out.mkdir(parents=True, exist_ok=True)
