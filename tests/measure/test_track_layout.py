@@ -12,7 +12,7 @@ from pitflow.measure.tracks import local_line, lookup_frame, sort_tracks
 
 PARTICLES = pd.DataFrame(
     {
-        "particle": [7, -1, 3, 7, 3, 7],
+        "particle": [7, -1, 0, 7, 0, 7],
         "frame": [4, 4, 2, 3, 9, 6],
         "x": [40.0, 99.0, 20.0, 30.0, 90.0, 60.0],
         "y": [4.0, 9.0, 2.0, 3.0, 9.0, 6.0],
@@ -30,7 +30,7 @@ def test_detections_lie_by_track_and_frame_without_the_drift():
     assert tracks.frame.tolist() == [2, 9, 3, 4, 6]
     np.testing.assert_allclose(tracks.x, [18, 81, 27, 36, 54])
     np.testing.assert_allclose(tracks.y, [6, 27, 9, 12, 18])
-    assert (tracks.particle.tolist(), tracks.start.tolist()) == ([3, 7], [0, 2])
+    assert (tracks.particle.tolist(), tracks.start.tolist()) == ([0, 7], [0, 2])
     assert (tracks.count.tolist(), tracks.track.tolist()) == ([2, 3], [0, 0, 1, 1, 1])
     assert tracks.moment.tolist() == tracks.frame.tolist()
 
@@ -97,3 +97,13 @@ def test_where_one_value_counts_the_level_is_that_value():
     slope, level = local_line(tracks, np.arange(9.0), 2, weights)
     assert np.isnan(slope).all()
     np.testing.assert_allclose(level, [np.nan, *[3.0] * 5, np.nan, np.nan, np.nan])
+
+
+def test_no_line_holds_steps_of_two_parts():
+    """A step of 1 each frame up to the fifth detection, and of 10 from there on."""
+    particles = pd.DataFrame({"particle": 0, "frame": range(9), "x": 0.0, "y": 0.0})
+    tracks = sort_tracks(particles, still_frames(9))
+    values = np.array([0.0, 1, 2, 3, 4, 14, 24, 34, 44])
+    # The step to the sixth detection is the first of the second part.
+    slope, _ = local_line(tracks, values, 2, np.ones(9), (np.arange(9) >= 5).astype(np.int64))
+    np.testing.assert_allclose(slope, [1, 1, 1, 1, 1, 10, 10, 10, 10])

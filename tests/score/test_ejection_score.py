@@ -18,10 +18,10 @@ def found(*rows: tuple[int, int, int, float]) -> pd.DataFrame:
 
 
 def test_a_track_is_of_the_particle_of_most_of_its_rows():
-    true = pd.DataFrame({"particle": [5, 5, 6, 6, -1, 6]})
-    tracks = pd.DataFrame({"particle": [3, 3, 3, 8, 9, -1]})
+    true = pd.DataFrame({"particle": [0, 0, 6, 6, -1, 6]})
+    tracks = pd.DataFrame({"particle": [0, 0, 0, 8, 9, -1]})
     rows = np.arange(6)
-    assert true_particle_of(Matches(rows, rows, np.zeros(6)), true, tracks) == {3: 5, 8: 6}
+    assert true_particle_of(Matches(rows, rows, np.zeros(6)), true, tracks) == {0: 0, 8: 6}
 
 
 def test_of_several_ejections_of_a_particle_the_earliest_counts():
