@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from pitflow.console import estimate, this_command
 from pitflow.console.bar import Bar
 from pitflow.errors import UserError
-from pitflow.report.words import count
 
 if TYPE_CHECKING:
     from pitflow.domains.recipe import Recipe

@@ -101,7 +101,8 @@ def _at_rest(track: Ints, frame: Ints, xy: Floats, config: LinkConfig) -> Mask:
     resting = np.zeros(len(track), bool)
     last = np.append(np.flatnonzero(np.diff(track)), len(track) - 1)
     first = np.append(0, last[:-1] + 1)
-    for tail_frames in (config.rest_frames, _SHORT_REST):
+    short = [_SHORT_REST] if config.least_move_px > 0 else []
+    for tail_frames in (config.rest_frames, *short):
         tail = frame > frame[last][track] - tail_frames
         end = pd.DataFrame(xy[tail]).groupby(track[tail]).median().to_numpy()
         away = np.hypot(*(xy - end[track]).T) > config.rest_px
