@@ -98,7 +98,9 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 "of one only from when that lies around it. The centre is that of the final area. "
                 "But where the paths of a pit's particles, followed back, meet in one place "
                 "elsewhere, that is its centre (column centre_of): a pit that grows "
-                "to one side leaves behind the place from which its particles come."
+                "to one side leaves behind the place from which its particles come. While the "
+                "paths leave open whether that is where the pit began, the errors of the angles "
+                "(angle_err_deg) hold both."
             ),
         ),
         (
