@@ -40,6 +40,9 @@ CONDITIONS = {
     "three times as high": "motion.height_um = 40.0",
     "fast, 12 px a frame": "motion.speed_px = 12.0",
     "slow, 1 px a frame": "motion.speed_px = 1.0\nmotion.flight_frames = 100.0",
+    "very slow, 0.4 px a frame": (
+        "frames = 240\nrate = 0.05\nmotion.speed_px = 0.4\nmotion.flight_frames = 150.0"
+    ),
     "crowded": "rate = 1.5\npits = 6",
     "discs out of focus": 'optics.defocus = "disc"',
     "rings out of focus": 'optics.defocus = "ring"',

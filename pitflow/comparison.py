@@ -14,6 +14,7 @@ from pitflow import schema
 from pitflow.compute import Progress, Silent
 from pitflow.delimited import read_columns, to_number
 from pitflow.errors import UserError
+from pitflow.output_folder import check_free
 from pitflow.provenance import RunFolder, open_measured
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def compare(
     output: Path | str,
     *,
     groups: Path | str | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Comparison:
     """Compare finished runs by concentration and write a page, figures, CSV and JSON.
@@ -83,11 +85,14 @@ def compare(
         and ``.svg``, ``compare.csv`` (runs), ``pits.csv``, ``tests.csv`` and ``compare.json``.
     groups:
         CSV of ``run``, ``concentration_mM`` and maybe ``label``; None: by the names.
+    overwrite:
+        Replace results that are in ``output``.
 
     Raises
     ------
     UserError
-        If a folder holds no finished run, or the groups cannot be read or lack a run.
+        If a folder holds no finished run, the groups cannot be read or lack a run, or ``output``
+        is a run directory or holds results already.
     """
     import pandas as pd
 
@@ -103,6 +108,7 @@ def compare(
     from pitflow.report.compare_words import findings, shared_recordings, warnings
 
     output, groups = Path(output), None if groups is None else Path(groups)
+    _check_output(output, overwrite=overwrite)
     progress = progress or Silent()
     progress.start("compare", len(folders) + 1)
     loaded = _load([Path(folder) for folder in folders], groups, progress)
@@ -131,7 +137,6 @@ def compare(
         ],
         output,
     )
-    _check_output(output)
     try:
         output.mkdir(parents=True, exist_ok=True)
         for name, table in (("compare", runs), ("pits", pits), ("tests", tests)):
@@ -273,11 +278,10 @@ def _key(name: str) -> str:
     return name.removeprefix("./")
 
 
-def _check_output(output: Path) -> None:
-    if output.exists() and not output.is_dir():
-        raise UserError("the output is a file", where=output, hint="choose another -o")
+def _check_output(output: Path, *, overwrite: bool) -> None:
     if (output / "run.json").exists():
         raise UserError("the output is a run directory", where=output, hint="choose another -o")
+    check_free(output, "compare.json", "pits.csv", overwrite=overwrite)
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

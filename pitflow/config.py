@@ -158,7 +158,9 @@ class LinkConfig(Model):
         6.0, ge=0, description="a track that never gets further than this is not seen to move, px"
     )
     keep_unlinked: bool = Field(
-        False, description="keep detections in no track: they are not seen to move either"
+        False,
+        description="keep all detections in no track, which are not seen to move; else only the "
+        "sure ones at the end, which came too late for one",
     )
     glimpse_px: float = Field(
         4.0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -20,29 +20,72 @@ from pitflow.frame import Image
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})
+IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".webp", ".jp2"})
+"""Ends of the names of images, in lower case, that every command reads."""
+
+_UNREAD = frozenset({
+    ".heic", ".heif", ".avif", ".jxl", ".gif", ".pgm", ".ppm", ".psd",
+    ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf",
+    ".czi", ".lif", ".nd2", ".oib", ".vsi", ".dm3", ".dm4", ".emd", ".ser",
+})  # fmt: skip
+"""Those of images that none does: of telephones, cameras and microscopes."""
+
 MASK_SUFFIX = "_mask"
 """Ends the name of the mask beside an image, before ".png"."""
 
 
-def listed_images(paths: Sequence[Path], inside: Callable[[Path], list[Path]]) -> list[Path]:
+def images_in(folder: Path, beside: tuple[str, ...] = (MASK_SUFFIX,)) -> list[Path]:
+    """Return the images in a folder, in natural order of their names, without hidden files.
+
+    Parameters
+    ----------
+    beside:
+        Ends of the names, before the suffix, of what belongs to an image and is none.
+    """
+    found = (
+        path for path in folder.iterdir() if is_image(path.name) and not path.stem.endswith(beside)
+    )
+    return sorted(found, key=natural)
+
+
+def is_image(name: str) -> bool:
+    """Return whether a file is an image by its name; a hidden one is none."""
+    return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def not_read(names: Iterable[str]) -> str:
+    """Return, in words, which of some files are images of formats that are not read; "" if none."""
+    found = sorted(name for name in names if Path(name).suffix.lower() in _UNREAD)
+    if not found:
+        return ""
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    return f"{found[0]}{more}: of a format that is not read; save it as PNG or TIFF"
+
+
+def left_out(paths: Sequence[Path]) -> list[str]:
+    """Return, in words, the images that folders hold and `listed_images` passes over."""
+    said = ((path, not_read(one.name for one in path.iterdir())) for path in paths if path.is_dir())
+    return [f"{path}: left out {text}" for path, text in said if text]
+
+
+def listed_images(paths: Sequence[Path], beside: tuple[str, ...] = (MASK_SUFFIX,)) -> list[Path]:
     """Return the images that files and folders name.
 
     Parameters
     ----------
-    inside:
-        Gives the images in a folder.
+    beside:
+        See `images_in`.
 
     Raises
     ------
     UserError
         If a path does not exist, a folder holds no images, or two images have the same name,
-        suffixes aside: what is made of them would have one.
+        suffixes aside.
     """
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            images = inside(path)
+            images = images_in(path, beside)
             if not images:
                 raise UserError("holds no images", where=path, hint=_inside_hint(path))
             found += images
@@ -50,14 +93,41 @@ def listed_images(paths: Sequence[Path], inside: Callable[[Path], list[Path]]) -
             found.append(path)
         else:
             raise UserError("no such image", where=path)
+    by_stem(found)
+    return found
+
+
+def by_stem(images: Iterable[Path]) -> dict[str, Path]:
+    """Return images by their names without suffixes.
+
+    Raises
+    ------
+    UserError
+        If two have the same name: what is made of them, and their mask, would have one.
+    """
     seen: dict[str, Path] = {}
-    for path in found:
+    for path in images:
         if path.stem in seen:
             raise UserError(
                 f"has the same name as {seen[path.stem]}", where=path, hint="rename one of them"
             )
         seen[path.stem] = path
-    return found
+    return seen
+
+
+def check_targets(paths: Sequence[Path], targets: Sequence[Path], *, overwrite: bool) -> None:
+    """Refuse to write what is made of images over one of them, or over what is there already.
+
+    Raises
+    ------
+    UserError
+        If that is so; what is no image may be replaced with ``overwrite``.
+    """
+    for path, target in zip(paths, targets, strict=True):
+        if target.resolve() == path.resolve():
+            raise UserError("would be overwritten by its mask", where=path, hint="change --output")
+        if target.exists() and not overwrite:
+            raise UserError("is there already", where=target, hint="--overwrite replaces it")
 
 
 def masks_in(folder: Path) -> list[Path]:
@@ -69,9 +139,7 @@ def masks_in(folder: Path) -> list[Path]:
         If one is there in another format, which would else be taken for none.
     """
     masks = sorted(
-        path
-        for path in folder.iterdir()
-        if path.stem.endswith(MASK_SUFFIX) and path.suffix.lower() in IMAGE_SUFFIXES
+        path for path in folder.iterdir() if path.stem.endswith(MASK_SUFFIX) and is_image(path.name)
     )
     for path in masks:
         if path.suffix != ".png":
@@ -82,6 +150,8 @@ def masks_in(folder: Path) -> list[Path]:
 
 
 def _inside_hint(folder: Path) -> str:
+    if unread := not_read(path.name for path in folder.iterdir()):
+        return unread
     inner = next((path for path in sorted(folder.iterdir()) if path.is_dir()), None)
     return "" if inner is None else f"folders in it are not searched: name {inner}"
 

@@ -26,3 +26,19 @@ def make_folder(out: Path) -> None:
             where=out,
             hint="change --output",
         ) from error
+
+
+def check_free(out: Path, *results: str, overwrite: bool) -> None:
+    """Refuse a folder that holds one of the named results, unless told to overwrite.
+
+    Raises
+    ------
+    UserError
+        If it does, or is a file.
+    """
+    if out.exists() and not out.is_dir():
+        raise UserError("the output is a file", where=out, hint="choose another -o")
+    if not overwrite and (there := [name for name in results if (out / name).exists()]):
+        raise UserError(
+            f"holds results already ({there[0]})", where=out, hint="--overwrite replaces them"
+        )

@@ -21,6 +21,7 @@ from pitflow.config import Config, dump_config
 from pitflow.errors import UserError
 from pitflow.frame import Image
 from pitflow.provenance import Manifest, RunFolder, at_home, open_run
+from pitflow.report.words import count
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -296,7 +297,7 @@ class Results:
             )
             first, last = recording["first_frame"], recording["last_frame"]
             frames = f"{first} to {last} of {recording['n_frames']}"
-        rows = ", ".join(f"{name} ({count} rows)" for name, count in self.rows.items())
+        rows = ", ".join(f"{name} ({count(n, 'row')})" for name, n in self.rows.items())
         return {
             "run": str(self.folder),
             "recording": f"{self.manifest.input.get('name', 'unknown')}, {described}",

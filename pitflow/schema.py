@@ -100,7 +100,7 @@ PARTICLES = Table(
         orientation_deg | float64 | deg    | direction of the long axis, [0, 180), clockwise from +x
         contrast        | float64 |        | peak darkening as a fraction of the local background
         mass            | float64 | px^2   | darkening summed over the particle, as a fraction of the background
-        sharpness       | float64 |        | steepest slope of the edge over peak darkening, 1/px; large when in focus
+        sharpness       | float64 | 1/px   | steepest slope of the edge over peak darkening; large when in focus
         score           | float64 |        | confidence of the detection, 0 to 1
         pit             | int64   |        | source pit, -1 none
         angle_deg       | float64 | deg    | direction from the source pit's centre, stage drift removed: of x - shift_x_px, y - shift_y_px (frames)
@@ -110,7 +110,7 @@ PARTICLES = Table(
         speed_px        | float64 | px/frame | speed (frames of the median rate where it varies)
         speed_um_s      | float64 | um/s   | speed
         blur_px         | float64 | px     | defocus blur (Gaussian sigma), rises with height
-        z_um            | float64 | um     | height above the substrate; empty without calibration
+        z_um            | float64 | um     | height above the steel; empty without calibration
         z_err_um        | float64 | um     | standard error of the height
         is_outlier      | bool    |        | speed far from the track's own trend, in one or more frames of a velocity outlier
         """
@@ -129,8 +129,8 @@ PITS = Table(
     _columns(
         f"""
         pit              | int64   |      | pit number, from 0 in order of onset
-        x                | float64 | px   | centre, which angles and distances refer to, column: of the final area or, where its particles plainly come from elsewhere, that place (centre_of)
-        y                | float64 | px   | centre, row
+        x                | float64 | px   | centre, column, stage drift removed, which angles and distances refer to: of the final area or, where its particles plainly come from elsewhere, that place (centre_of)
+        y                | float64 | px   | centre, row, stage drift removed
         onset_frame      | int64   |      | first frame in which it is seen
         onset_x          | float64 | px   | centre of its first pixels, column
         onset_y          | float64 | px   | centre of its first pixels, row
@@ -196,8 +196,8 @@ EJECTIONS = Table(
         particle    | int64   |      | track number
         pit         | int64   |      | source pit
         frame       | int64   |      | departure from the rim
-        x           | float64 | px   | departure, column
-        y           | float64 | px   | departure, row
+        x           | float64 | px   | departure, column, stage drift removed
+        y           | float64 | px   | departure, row, stage drift removed
         angle_deg   | float64 | deg  | departure direction about the pit's centre
         speed_um_s  | float64 | um/s | speed at departure
         angle_err_deg | float64 | deg | standard error of the angle
@@ -241,8 +241,8 @@ OUTLIERS = Table(
         """
         particle    | int64   |          | track number
         frame       | int64   |          | index in the recording
-        x           | float64 | px       | position, column
-        y           | float64 | px       | position, row
+        x           | float64 | px       | position, column, stage drift removed
+        y           | float64 | px       | position, row, stage drift removed
         speed_px    | float64 | px/frame | speed of the step itself, from one detection to the next; that of particles is a slope over several
         score       | float64 |          | robust score of the residual from the track's trend
         nearest_pit | int64   |          | nearest pit other than the source, -1 none
@@ -300,8 +300,8 @@ FLOW = Table(
     "mean particle velocity on a grid",
     _columns(
         """
-        x       | float64 | px   | centre of the cell, column
-        y       | float64 | px   | centre of the cell, row
+        x       | float64 | px   | centre of the cell, column, stage drift removed
+        y       | float64 | px   | centre of the cell, row, stage drift removed
         vx_um_s | float64 | um/s | mean velocity to the right, each track counting once
         vy_um_s | float64 | um/s | mean velocity down, likewise
         n       | int64   |      | velocities in the cell
@@ -401,8 +401,8 @@ CURRENT = Table(
     ),
     _columns(
         """
-        ejections_per_s | float64 | 1/s    | particles that left a pit; the mean of frames lost, damaged or repeated and the next sound one; empty after the last sound one
-        growth_um2_s    | float64 | um^2/s | area that became pit, onsets apart; likewise, and empty in the last 4 sound frames, in which it is not yet known
+        ejections_per_s | float64 | 1/s    | particles that left a pit; the mean of frames lost, damaged or repeated and the next good one; empty after the last good one
+        growth_um2_s    | float64 | um^2/s | area that became pit, onsets apart; likewise, and empty in the last 4 good frames, in which it is not yet known
         """
     ),
 )

@@ -277,7 +277,10 @@ def test_a_configuration_with_a_fault_is_refused(
         (["--fps", "0"], ["fps", "greater than 0"]),
         (["--segmenter", "magic"], ["'magic'", "known: ", "change"]),
         (["--model", "nowhere"], ["nowhere", "no model"]),
-        (["--model", "panels"], ["is a model for panels, not for particles"]),
+        (
+            ["--model", "panels"],
+            ["is a model for panels, not for particles", "`pitflow panel --model`"],
+        ),
         (["--model", "."], ["cannot read the model's card"]),
     ],
 )

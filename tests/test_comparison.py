@@ -130,7 +130,8 @@ def test_one_run_alone_is_shown(tmp_path: Path) -> None:
     made = compare([make_run(tmp_path / "a.pitflow")], tmp_path / "out")
     assert made.tests.empty
     assert any("one group only" in text for text in made.warnings)
-    nothing = compare([make_run(tmp_path / "b.pitflow", pits=0)], tmp_path / "out")
+    empty = make_run(tmp_path / "b.pitflow", pits=0)
+    nothing = compare([empty], tmp_path / "out", overwrite=True)
     assert nothing.runs["n_pits"].sum() == 0
     # A figure of an earlier comparison that no longer applies is gone.
     assert not (tmp_path / "out" / "compare.png").exists()
@@ -161,6 +162,20 @@ def test_bad_groups_are_one_line(tmp_path: Path, text: str, message: str) -> Non
     with pytest.raises(UserError, match=message):
         compare(runs, tmp_path / "out", groups=groups)
     assert not (tmp_path / "out").exists()
+
+
+def test_results_are_replaced_only_when_told(tmp_path: Path) -> None:
+    run, out = make_run(tmp_path / "a.pitflow"), tmp_path / "out"
+    out.mkdir()
+    (out / "pits.csv").write_text("of a batch of micrographs\n")
+    with pytest.raises(UserError, match=r"holds results already \(pits\.csv\)"):
+        compare([run], out)
+    assert [path.name for path in out.iterdir()] == ["pits.csv"]
+    compare([run], out, overwrite=True)
+    assert main(["compare", str(run), "-o", str(out)]) == 2
+    with pytest.raises(SystemExit) as code:
+        main(["compare", str(run), "-o", str(out), "--overwrite"])
+    assert code.value.code in (0, None)
 
 
 def test_bad_runs_are_one_line(tmp_path: Path) -> None:

@@ -28,9 +28,11 @@ def test_notebook(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with warnings.catch_warnings():
         # Those of the client's own machinery, not of the code in the notebook.
         warnings.simplefilter("ignore")
-        nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute(
+        nbclient.NotebookClient(notebook, timeout=None, kernel_name="python3").execute(
             cwd=str(tmp_path)
         )
     shown = [output for cell in cells for output in cell.outputs]
     assert any("image/png" in output.get("data", {}) for output in shown)
     assert not [output.text for output in shown if output.get("name") == "stderr"]
+    # A value that fills the page was not meant to be shown.
+    assert all(len(output.get("data", {}).get("text/plain", "")) < 10_000 for output in shown)

@@ -172,7 +172,8 @@ def test_the_summary_is_short_and_safe(moved: Path) -> None:
     (moved / "run.json").write_text(json.dumps(manifest))
     results = open_results(moved)
     assert "<script>.avi, 200 x 160 px, 15 frames/s" in repr(results)
-    assert "frames (30 rows)" in repr(results)
+    assert "frames (30 rows), " in repr(results)
+    assert "pits (1 row), " in repr(results)
     page = results._repr_html_()
     assert "&lt;script&gt;.avi" in page
     assert "<script>" not in page

@@ -1,5 +1,6 @@
 """The tables carry their own meaning and refuse what does not fit."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -47,6 +48,21 @@ def test_the_columns_of_the_specification_are_there() -> None:
         "z_um z_err_um is_outlier"
     )
     assert schema.PARTICLES.names[:24] == particles.split()
+
+
+def test_no_unit_hides_in_a_meaning() -> None:
+    unit = re.compile(r"(?<![\w.])(px|um|deg|mm)\b")
+    for table in schema.TABLES.values():
+        for column in (*table, *table.further):
+            if not column.unit and column.dtype != "string":
+                assert not unit.search(column.meaning), f"{table.name}.{column.name}"
+
+
+@pytest.mark.parametrize("table", schema.TABLES.values(), ids=lambda table: table.name)
+def test_every_position_says_whether_the_stage_drift_is_in_it(table: schema.Table) -> None:
+    for column in table:
+        if column.name in ("x", "y"):
+            assert "stage drift" in column.meaning, column.name
 
 
 def test_what_particles_are_measured_from_is_told() -> None:

@@ -81,3 +81,14 @@ def test_tracks_and_glimpses_are_freed_of_the_drift_and_get_it_back(tmp_path: Pa
     found = particles.sort_values("frame")
     assert found["frame"].tolist() == expected["frame"].tolist()
     np.testing.assert_allclose(found["x"], expected["x"])
+
+
+def test_a_particle_of_the_last_frames_is_kept_though_it_is_in_no_track(tmp_path: Path) -> None:
+    """Frames 26 and 27 can be trusted, the last two cannot; another one is seen in frame 20 alone.
+
+    A track takes four detections, so what begins in frame 26 is in none.
+    """
+    lost = dict.fromkeys((28, 29), "gap")
+    particles = linked(tmp_path, lost, seen([20, 26, 27]), seen([]))
+    assert particles["frame"].tolist() == [26, 27]
+    assert particles["particle"].tolist() == [-1, -1]

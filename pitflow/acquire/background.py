@@ -15,7 +15,8 @@ from pitflow.frame import SOUND, Image
 from pitflow.median import median_image
 from pitflow.translation import rescaled, translated
 
-_CACHED = 6
+_CACHED = 8
+"""Of a block and three to either side, which is what the ground of one asks for, and one more."""
 _NEGLIGIBLE_GAIN = 0.001
 
 

@@ -75,6 +75,7 @@ class _Measurement:
     data: pd.DataFrame
     time_s: Floats
     heads: list[_Head]
+    time_at: int
     current_at: int
 
 
@@ -172,7 +173,14 @@ def _choose(path: Path, config: CurrentConfig) -> tuple[_Measurement, list[str]]
             f"each other: the longest, of {len(longest.data)} rows, was used, the other {others} "
             "rows were not"
         )
-        return longest, [note] if len(found) > 1 else []
+        notes = [note] if len(found) > 1 else []
+        time_at = longest.time_at
+        if not longest.heads[time_at].unit and _parts_of_a_day(_numbers(longest.data[time_at])):
+            notes.append(
+                f"times in {path.name} have no unit and stay below 1: they were read as parts of a "
+                "day; if they are seconds, name the column Time (s)"
+            )
+        return longest, notes
     _, heads = max(seen, key=lambda one: one[0])
     lacking = ["time_column"] * (_column(heads, config.time_column, _TIME, _is_time) is None)
     lacking += ["current_column"] * (_current_column(heads, config.current_column) is None)
@@ -191,7 +199,7 @@ def _measurements(
     begin = np.cumsum([len(table) for table in tables[:-1]], dtype=np.int64)
     cut = [0, *begin[time_s[begin] < reached[begin]], len(data)]
     return [
-        _Measurement(data[start:stop], time_s[start:stop], heads, current_at)
+        _Measurement(data[start:stop], time_s[start:stop], heads, time_at, current_at)
         for start, stop in pairwise(cut)
     ]
 
@@ -346,14 +354,23 @@ def _times(column: pd.Series, head: _Head) -> Floats:
 def _counted(number: Floats, unit_s: float | None) -> Floats:
     """Return seconds; since 1970, days of spreadsheets and parts of one count from the first on."""
     known = number[np.isfinite(number)]
-    first, step = float(known[0]), float(np.median(np.diff(known))) if known.size > 1 else 0.0
+    first = float(known[0])
     if first > _UNIX_S:
         return (number - first) * (unit_s or (1e-3 if first > _UNIX_MS else 1.0))
-    of_one_day = first >= 0.0 and float(known[-1]) < 1.0
-    days = of_one_day or _SERIAL_DAYS[0] <= first <= _SERIAL_DAYS[1]
-    if unit_s is None and days and 0 < step < _SHORTEST_STEP:
+    serial = _SERIAL_DAYS[0] <= first <= _SERIAL_DAYS[1] and _are_close(known)
+    if unit_s is None and (serial or _parts_of_a_day(number)):
         return (number - first) * _DAY_S
     return number * (unit_s or 1.0)
+
+
+def _parts_of_a_day(number: Floats) -> bool:
+    known = number[np.isfinite(number)]
+    return bool(known.size and known[0] >= 0.0 and known[-1] < 1.0 and _are_close(known))
+
+
+def _are_close(number: Floats) -> bool:
+    """Return whether numbers follow each other as closely as days do."""
+    return number.size > 1 and 0.0 < float(np.median(np.diff(number))) < _SHORTEST_STEP
 
 
 def _since(text: pd.Series, dayfirst: bool) -> Floats:

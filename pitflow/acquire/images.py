@@ -22,15 +22,10 @@ import pandas as pd
 
 from pitflow.acquire.index import DEFAULT_FPS, Facts, kept_index, with_gaps
 from pitflow.acquire.numbering import Integers, number_frames
-from pitflow.acquire.snapshot import (
-    SUFFIXES,
-    Pages,
-    UnreadableError,
-    UnsupportedError,
-    open_pages,
-)
+from pitflow.acquire.snapshot import Pages, UnreadableError, UnsupportedError, open_pages
 from pitflow.errors import UserError
 from pitflow.frame import Image, Quality
+from pitflow.image_file import IMAGE_SUFFIXES, is_image, not_read
 
 _LABELS = ("_mask", "_labels")
 """Ends of the names of images that hold labels of another one."""
@@ -51,7 +46,7 @@ _ABSENT = {
 
 def is_images(path: Path) -> bool:
     """Whether ``path`` is a folder, a zip or an image file."""
-    return path.is_dir() or path.suffix.lower() in (".zip", *SUFFIXES)
+    return path.is_dir() or path.suffix.lower() in (".zip", *IMAGE_SUFFIXES)
 
 
 def open_images(
@@ -226,12 +221,13 @@ def _what_instead(path: Path) -> str:
     if videos := [name for name in names if name.lower().endswith(_VIDEOS)]:
         end = Path(videos[0]).suffix
         return f"it holds {videos[0]}: give the videos themselves, as {path.name}/*{end}"
-    return f"frames are files that end in {', '.join(SUFFIXES)}"
+    return not_read(names) or f"frames are files that end in {', '.join(sorted(IMAGE_SUFFIXES))}"
 
 
 def _build_index(path: Path, files: _Files, fingerprint: str) -> tuple[pd.DataFrame, Facts]:
     with files:
-        names, skipped = _frames_among(files.names())
+        all_names = files.names()
+        names, skipped = _frames_among(all_names)
         if not names:
             raise UserError("no images in it", where=path, hint=_what_instead(path))
         folders = sorted({str(PurePosixPath(name).parent) for name in names})
@@ -275,6 +271,8 @@ def _build_index(path: Path, files: _Files, fingerprint: str) -> tuple[pd.DataFr
         kinds = Counter(_label_end(name) for name in skipped)
         ends = ", ".join(f"*{end}" for end in sorted(kinds))
         notes.append(f"{len(skipped)} label images ({ends}) are not frames and were skipped")
+    if unread := not_read(all_names):
+        notes.append(f"left out {unread}")
     index = pd.DataFrame(rows)
     index.insert(0, "frame", _numbers([row["file"] for row in rows]))
     n_gaps = int(index["frame"].iloc[-1]) + 1 - len(index)
@@ -292,8 +290,7 @@ def _build_index(path: Path, files: _Files, fingerprint: str) -> tuple[pd.DataFr
 
 def _frames_among(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the names that are frames, in natural order, and those that are their labels."""
-    images = [name for name in names if PurePosixPath(name).suffix.lower() in SUFFIXES]
-    images = [name for name in images if not PurePosixPath(name).name.startswith(".")]
+    images = [name for name in names if is_image(PurePosixPath(name).name)]
     stems = {_stem(name) for name in images}
     labels = [n for n in images if _label_end(n) and _stem(n)[: -len(_label_end(n))] in stems]
     frames = sorted(set(images) - set(labels), key=_natural)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -36,7 +36,7 @@ _FRESH_PX = 0.5
 _MIN_AGREEMENT = 0.2
 """Of a fit that means something. Noise reaches 0.1, since the weights prefer what is alike."""
 _FAR_AGREEMENT, _NEAR_PX = 0.4, 3
-"""The same of a fit that is not this near to either no shift or what the overview says."""
+"""The same of a fit that is not this near to either no shift or what the overview says clearly."""
 _CLEAR_AGREEMENT = 0.8
 """Textures this much alike leave no doubt, unless the correlation has other peaks."""
 _NEAR_TIE = 0.01
@@ -44,7 +44,8 @@ _NEAR_TIE = 0.01
 _RIVAL, _RIVALS, _APART_PX = 0.6, 4, 9
 """Peaks of a correlation are looked at from this share of the highest on, so many, so far apart."""
 _OVERVIEW_CORRELATION, _OVERVIEW_RIVAL = 0.12, 0.8
-"""Overviews this much alike tell the shift where the tiles cannot, if no other peak is as high."""
+"""Overviews this much alike say something: the shift itself where the tiles cannot, if no other
+peak is as high. Of overviews that have nothing in common the highest peak is chance."""
 _MAX_ERROR_PX = 0.1
 
 
@@ -104,11 +105,13 @@ class Registration:
             return Pose(0.0, 0.0, gain)
         surface = self._correlate(overview)
         start = self._whole(_peak(surface))
-        fits = self._fits(cache(partial(self._pair, image)), start, gain)
+        is_alike = bool(surface.max() >= _OVERVIEW_CORRELATION)
+        expected = [(0, 0), start] if is_alike else [(0, 0)]
+        fits = self._fits(cache(partial(self._pair, image)), start, expected, gain)
         if fits:
             likeliest = _likeliest(fits)
             return Pose(likeliest.dx, likeliest.dy, gain)
-        if surface.max() < _OVERVIEW_CORRELATION or len(_peaks(surface, _OVERVIEW_RIVAL)) > 1:
+        if not is_alike or len(_peaks(surface, _OVERVIEW_RIVAL)) > 1:
             return Pose(0.0, 0.0, gain)
         return Pose(float(start[0]), float(start[1]), gain)
 
@@ -136,23 +139,25 @@ class Registration:
         """Return a shift of the overview in px of the frame."""
         return shift[0] * self._factor, shift[1] * self._factor
 
-    def _fits(self, pair: _Look, start: Shift, gain: float) -> list[_Fit]:
+    def _fits(
+        self, pair: _Look, start: Shift, expected: Sequence[Shift], gain: float
+    ) -> list[_Fit]:
         """Return what the tiles say of the shift, all there is unless the first leaves no doubt."""
         fits: list[_Fit] = []
         for base, is_alone in _hypotheses(pair, start):
             fit = _fit(*pair(base), base, gain)
-            if fit is None or not (is_alone or self._is_credible(fit, start)):
+            if fit is None or not (is_alone or self._is_credible(fit, expected)):
                 continue
             fits.append(fit)
             if is_alone and fit.agreement > _CLEAR_AGREEMENT:
                 break
         return fits
 
-    def _is_credible(self, fit: _Fit, start: Shift) -> bool:
+    def _is_credible(self, fit: _Fit, expected: Sequence[Shift]) -> bool:
         """Tell a fit from one of the many that chance allows among all the shifts tried."""
         near = _NEAR_PX + self._factor
         return fit.agreement > _FAR_AGREEMENT or any(
-            np.hypot(fit.dx - x, fit.dy - y) < near for x, y in ((0, 0), start)
+            np.hypot(fit.dx - x, fit.dy - y) < near for x, y in expected
         )
 
     def _pair(self, image: Image, base: Shift) -> tuple[Float, _Fixed | None]:

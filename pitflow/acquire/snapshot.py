@@ -23,12 +23,11 @@ _DECODERS: dict[str, Callable[[bytes], Any]] = {
     ".jpg": imagecodecs.jpeg8_decode,
     ".jpeg": imagecodecs.jpeg8_decode,
     ".bmp": imagecodecs.bmp_decode,
+    ".webp": imagecodecs.webp_decode,
+    ".jp2": imagecodecs.jpeg2k_decode,
 }
 # What it would print of a damaged file is told in the notes of the recording.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-
-SUFFIXES = (*_TIFF, *_DECODERS)
-"""Ends of the names of image files, in lower case."""
 
 _JPEG_END = b"\xff\xd9"
 _FAULTS = (
@@ -115,7 +114,7 @@ def open_pages(file: BinaryIO, suffix: str) -> Iterator[Pages]:
 
 
 class _SinglePage:
-    """A PNG, JPEG or BMP image."""
+    """An image of a format that has no pages."""
 
     n = 1
     interval_s = None

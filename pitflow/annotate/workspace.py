@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pitflow.annotate.canvas import Canvas, Labels
 from pitflow.errors import UserError
 from pitflow.frame import Image
-from pitflow.image_file import IMAGE_SUFFIXES, MASK_SUFFIX, read_image
+from pitflow.image_file import IMAGE_SUFFIXES, MASK_SUFFIX, images_in, read_image
 
 LABELS_SUFFIX = "_labels"
 _SHOWN_PERCENTILES = (0.1, 99.9)
@@ -154,10 +154,7 @@ def _images(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = (item for item in path.iterdir() if item.suffix.lower() in IMAGE_SUFFIXES)
-            found += sorted(
-                item for item in inside if not item.stem.endswith((MASK_SUFFIX, LABELS_SUFFIX))
-            )
+            found += images_in(path, (MASK_SUFFIX, LABELS_SUFFIX))
         elif path.is_file():
             if path.suffix.lower() not in IMAGE_SUFFIXES:
                 raise UserError(

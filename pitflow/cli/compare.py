@@ -20,6 +20,7 @@ def compare(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the page, figures and tables.")
     ] = Path("compare"),
+    overwrite: Annotated[bool, typer.Option(help="Replace results that are there.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare runs by concentration: pits, directions, rates, speeds and lags, with tests.
@@ -28,4 +29,4 @@ def compare(
     """
     from pitflow.console.compare import compare_with_progress
 
-    compare_with_progress(runs, output, groups, as_json=as_json)
+    compare_with_progress(runs, output, groups, overwrite=overwrite, as_json=as_json)

@@ -98,7 +98,7 @@ def panel(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Folder of a model, panels (the one that comes along), or colour. Default: colour "
+            help="Folder of a model, panels (the included one), or colour. Default: colour "
             "where the coating is of one hue, else panels."
         ),
     ] = None,

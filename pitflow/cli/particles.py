@@ -110,7 +110,7 @@ def evaluate(
     ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Score a model on labelled images.
+    """Score a particle model on labelled images.
 
     Example:  pitflow evaluate --model model --data tiles --json
     """
@@ -132,7 +132,7 @@ def segment(
     ] = True,
     overwrite: Annotated[bool, typer.Option(help="Replace masks that are there.")] = False,
 ) -> None:
-    """Write a particle mask for every image.
+    """Write a particle mask, or with such a model the classes of a micrograph, for every image.
 
     Example:  pitflow segment tiles --model model -o masks
     """

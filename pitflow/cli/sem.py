@@ -82,7 +82,9 @@ def train_on_micrographs(
         str | None, typer.Option(help="A recipe by name or TOML file, instead of the three above.")
     ] = None,
     epochs: Epochs = None,
-    initial: Annotated[Path | None, typer.Option(help="Folder of a model to start from.")] = None,
+    initial: Annotated[
+        str | None, typer.Option(help="Model to start from, by name or folder.")
+    ] = None,
     device: Device = "auto",
     workers: Workers = None,
     overwrite: Annotated[bool, typer.Option(help="Start anew in a folder that is used.")] = False,

@@ -19,6 +19,7 @@ def validate(
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Trials of every study (default: each its own).")
     ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace results that are there.")] = False,
     as_json: AsJson = False,
     workers: Workers = None,
 ) -> None:
@@ -32,6 +33,11 @@ def validate(
     from pitflow.console.validate import validate_with_progress
 
     passed = validate_with_progress(
-        output, quick=quick, seeds=seeds, workers=workers, as_json=as_json
+        output,
+        quick=quick,
+        seeds=seeds,
+        workers=workers,
+        overwrite=overwrite,
+        as_json=as_json,
     )
     raise typer.Exit(0 if passed else 1)

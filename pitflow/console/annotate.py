@@ -20,9 +20,13 @@ def serve(
     """Serve the page until the user stops it."""
     from pitflow.annotate.server import Annotator, Server
     from pitflow.annotate.workspace import list_items
+    from pitflow.console import print_note
+    from pitflow.image_file import left_out
     from pitflow.output_folder import make_folder
 
     items = list_items(images, output, separate=instances)
+    for said in left_out(images):
+        print_note(said)
     for folder in {item.labels.parent for item in items}:
         make_folder(folder)
     prompted = None

@@ -10,13 +10,13 @@ from pitflow.console.bar import Bar
 
 
 def compare_with_progress(
-    runs: Sequence[Path], output: Path, groups: Path | None, *, as_json: bool
+    runs: Sequence[Path], output: Path, groups: Path | None, *, overwrite: bool, as_json: bool
 ) -> None:
     """Compare runs, and print the findings and where the page is."""
     from pitflow.comparison import compare
 
     with Bar() as bar:
-        comparison = compare(runs, output, groups=groups, progress=bar)
+        comparison = compare(runs, output, groups=groups, overwrite=overwrite, progress=bar)
     if as_json:
         sys.stdout.write(comparison.as_json())
         return

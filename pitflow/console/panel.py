@@ -57,6 +57,7 @@ def train_with_progress(
     """Train a panel model and print where it is, and how good."""
     from pitflow.domains.panels.recipes import adapted
     from pitflow.domains.panels.train import train_panel
+    from pitflow.report.words import count
 
     with Bar() as bar:
         card = train_panel(
@@ -74,8 +75,9 @@ def train_with_progress(
     sys.stdout.write(f"{output}\n")
     for name, scores in card.scores.items():
         sys.stdout.write(
-            f"{name}: {scores['n_images']} photographs, mean Dice {scores['mean_dice']:.3f}, "
-            f"IoU {scores['mean_iou']:.3f}, boundary F1 at 2 px {scores['mean_boundary_f1']:.3f}\n"
+            f"{name}: {count(scores['n_images'], 'photograph')}, mean Dice "
+            f"{scores['mean_dice']:.3f}, IoU {scores['mean_iou']:.3f}, "
+            f"boundary F1 at 2 px {scores['mean_boundary_f1']:.3f}\n"
         )
 
 
@@ -102,6 +104,7 @@ def assess_with_progress(
     from pitflow.console import print_error, print_note
     from pitflow.domains.panels.assess import assess_panels, choose_method
     from pitflow.domains.panels.assessed import AssessConfig
+    from pitflow.image_file import left_out
     from pitflow.scribe import parse_scribe
 
     if not 1e-9 <= scale <= 1e9:
@@ -113,6 +116,8 @@ def assess_with_progress(
     given = None
     if scribe and list(scribe) != ["auto"]:
         given = tuple(parse_scribe(text) for text in scribe)
+    for said in left_out(images):
+        print_note(said)
     refused: list[UserError] = []
 
     def tell(error: UserError) -> None:

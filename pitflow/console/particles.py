@@ -6,6 +6,7 @@ import json
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from pitflow.console import this_command
@@ -128,27 +129,33 @@ def segment_with_progress(
     flips: bool,
     overwrite: bool,
 ) -> int:
-    """Write a mask for every image and print where they are.
+    """Write a mask, or the classes, of every image and print where they are.
 
     Returns
     -------
     0, or 2 if an image could not be read.
     """
     from pitflow.console import print_error, print_note
+    from pitflow.domains.included import find_model
     from pitflow.domains.particles.segment import segment_images
+    from pitflow.domains.sem.classify import classify_images
+    from pitflow.image_file import left_out
+    from pitflow.segment.checkpoint import read_card
 
+    for said in left_out(images):
+        print_note(said)
+    of_particles = partial(segment_images, flips=flips, note=print_note)
+    segment = {"sem": classify_images}.get(read_card(find_model(model)).domain, of_particles)
     refused: list[UserError] = []
     with Bar() as bar:
-        written = segment_images(
+        written = segment(
             images,
             model,
             output,
             device=device,
-            flips=flips,
             overwrite=overwrite,
             progress=bar,
             refused=refused.append,
-            note=print_note,
         )
     for error in refused:
         print_error(error)

@@ -19,6 +19,7 @@ from pitflow.console import denied, print_error
 from pitflow.console.bar import Bar
 from pitflow.errors import UserError
 from pitflow.provenance import open_measured
+from pitflow.report.words import count
 
 
 def batch(
@@ -76,7 +77,7 @@ def print_info(path: Path, *, as_json: bool) -> None:
         grid = RichTable(
             "column", "type", "unit", "meaning", title=f"{table['name']}: {table['meaning']}"
         )
-        grid.caption = f"{table['rows']} rows"
+        grid.caption = count(table["rows"], "row")
         for column in table["columns"]:
             grid.add_row(column["name"], column["type"], column["unit"], column["meaning"])
         console.print(grid)
@@ -175,10 +176,10 @@ def _run_facts(path: Path) -> dict[str, Any]:
             {
                 "name": name,
                 "meaning": TABLES[name].meaning,
-                "rows": count,
+                "rows": n_rows,
                 "columns": results.units(name).reset_index(names="name").to_dict("records"),
             }
-            for name, count in rows.items()
+            for name, n_rows in rows.items()
         ],
     }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ def choose_recipe(
     UserError
         If they name none.
     """
-    from pitflow.domains.sem.recipes import find_recipe
+    from pitflow.domains.sem.recipes import find_recipe, with_epochs
 
     if recipe is None:
         recipe = BY_CHOICE.get((task, model, no_texture))
@@ -46,15 +47,9 @@ def choose_recipe(
             hint="--task instance or semantic; --model gelan or mask-rcnn (instance)",
         )
     found = find_recipe(recipe)
-    if epochs is not None:
-        training = found.training.model_copy(
-            update={
-                "epochs": epochs,
-                "validate_every": min(found.training.validate_every, epochs),
-            }
-        )
-        found = found.model_copy(update={"training": training})
-    return found
+    if epochs is None:
+        return found
+    return found.model_copy(update={"training": with_epochs(found.training, epochs)})
 
 
 def train_with_progress(
@@ -62,17 +57,18 @@ def train_with_progress(
     output: Path,
     recipe: AnySemRecipe,
     pretrain: Sequence[Path],
-    initial: Path | None,
+    initial: str | None,
     device: str,
     workers: int | None,
     *,
     overwrite: bool,
 ) -> None:
     """Train a model for micrographs and print where it is."""
+    from pitflow.domains.sem.model import describe_scores
     from pitflow.domains.sem.train import train_sem
 
     with Bar() as bar:
-        train_sem(
+        card = train_sem(
             data,
             output,
             recipe,
@@ -85,6 +81,9 @@ def train_with_progress(
             progress=bar,
         )
     sys.stdout.write(f"{output}\n")
+    for name, scores in card.scores.items():
+        said = describe_scores(scores) or "no scores, for nothing is labelled there"
+        sys.stdout.write(f"{name}: {said}\n")
 
 
 def analyse_with_progress(
@@ -110,6 +109,7 @@ def analyse_with_progress(
         label_finder,
         model_finder,
     )
+    from pitflow.image_file import left_out
 
     if model is not None and labels is not None:
         raise UserError("takes either --model or --labels, not both", where="pitflow sem")
@@ -129,7 +129,7 @@ def analyse_with_progress(
         )
     for error in analysis.failed:
         print_error(error)
-    for said in filter(None, (analysis.scale_read, *analysis.doubts)):
+    for said in filter(None, (*left_out(images), analysis.scale_read, *analysis.doubts)):
         print_note(said)
     sys.stdout.write(f"{analysis.page}\n")
     return 2 if analysis.failed else 0
@@ -162,23 +162,28 @@ def study_with_progress(
     """
     from pitflow.compute import Compute
     from pitflow.domains.recipe import InstanceRecipe
-    from pitflow.domains.sem.study import N_SPLITS, plan, sem_study
+    from pitflow.domains.sem.study import StudyConfig, plan, sem_study
     from pitflow.domains.sem.study_classes import N_FOLDS, class_study, plan_folds
     from pitflow.domains.sem.study_time import estimate_seconds
 
     chosen = choose_recipe(task, "gelan", recipe, epochs, no_texture=False)
-    options: dict[str, Any] = {"device": device, "recipe": chosen, "overwrite": overwrite}
-    is_instance = isinstance(chosen, InstanceRecipe)
-    if is_instance:
-        options |= {
-            "pretrain": tuple(pretrain),
-            "n_splits": splits or N_SPLITS,
-            "test_share": test_share,
-            "baseline_epochs": baseline_epochs,
-            "paired": paired,
-        }
+    where: dict[str, Any] = {"device": device, "overwrite": overwrite}
+    what: dict[str, Any]
+    planned: Callable[..., Sequence[Task | Fold]]
+    study: Callable[..., Path]
+    if isinstance(chosen, InstanceRecipe):
+        planned, study = plan, sem_study
+        config = StudyConfig(
+            chosen,
+            tuple(pretrain),
+            test_share=test_share,
+            baseline_epochs=baseline_epochs,
+            paired=paired,
+        )
+        what = {"config": config if splits is None else replace(config, n_splits=splits)}
     else:
-        options["n_folds"] = splits or N_FOLDS
+        planned, study = plan_folds, class_study
+        what = {"recipe": chosen, "n_folds": splits or N_FOLDS}
         for option, given in (
             ("--pretrain", pretrain),
             ("--paired", paired),
@@ -187,13 +192,10 @@ def study_with_progress(
             if given:
                 raise UserError("is for instances, not for --task semantic", where=option)
     if only_estimate:
-        tasks: Sequence[Task | Fold] = (plan if is_instance else plan_folds)(
-            data, output, **options
-        )
+        tasks = planned(data, output, **what, **where)
         left, seconds = estimate_seconds(tasks)
         sys.stdout.write(estimate(left, len(tasks), seconds))
         return
-    run = sem_study if is_instance else class_study
     with Bar() as bar:
-        page = run(data, output, compute=Compute(workers, cluster), progress=bar, **options)
+        page = study(data, output, **what, **where, compute=Compute(workers, cluster), progress=bar)
     sys.stdout.write(f"{page}\n")

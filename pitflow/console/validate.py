@@ -12,6 +12,7 @@ from rich.table import Table as RichTable
 
 from pitflow.compute import Compute
 from pitflow.console.bar import Bar
+from pitflow.output_folder import check_free, make_folder
 from pitflow.validate.claim import Finding, Validation
 from pitflow.validate.registry import STUDIES
 from pitflow.validate.validate import as_json as to_json
@@ -22,13 +23,20 @@ _WIDTH = 118
 
 
 def validate_with_progress(
-    output: Path | None, *, quick: bool, seeds: int | None, workers: int | None, as_json: bool
+    output: Path | None,
+    *,
+    quick: bool,
+    seeds: int | None,
+    workers: int | None,
+    overwrite: bool,
+    as_json: bool,
 ) -> bool:
     """Run all studies, print what they found and return whether no target is missed."""
     compute = Compute(workers or os.cpu_count() or 1)
     if output is not None:
         # A folder that cannot be written should say so before the work, not after.
-        write_validation(Validation((), {}), output)
+        check_free(output, "validate.json", overwrite=overwrite)
+        make_folder(output)
     with Bar() as bar:
         found = validate(STUDIES, quick=quick, seeds=seeds, compute=compute, progress=bar)
     if output is not None:

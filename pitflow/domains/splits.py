@@ -26,8 +26,9 @@ def split(
     names = sorted(set(groups))
     if len(names) < 2:
         raise UserError(
-            "all pictures share pixels or a recording: none can be kept aside to validate on",
-            hint="add pictures of another frame or recording",
+            "all images share pixels, or are of one recording, place or specimen: none can be kept "
+            "aside to validate on",
+            hint="add images of another",
         )
     total = dict.fromkeys(names, 0.0)
     for group, weight in zip(groups, weights, strict=True):

@@ -237,8 +237,6 @@ class _Gaps:
 
 def _nearest_pairs(expected: Floats, reach: Floats, places: Floats) -> tuple[Ints, Ints]:
     """Return pairs of expected and actual places within reach, nearest first, each place once."""
-    if not len(expected) or not len(places):
-        return np.empty(0, np.int64), np.empty(0, np.int64)
     away = np.hypot(*(expected[:, None] - places[None]).transpose(2, 0, 1)) / reach[:, None]
     pairs = np.argwhere(away <= 1)
     pairs = pairs[np.argsort(away[pairs[:, 0], pairs[:, 1]], kind="stable")]

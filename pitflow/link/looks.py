@@ -97,7 +97,10 @@ class LookScore:
         standing_out = strength(known)[same]
         limits = class_limits(standing_out)
         kind = np.searchsorted(limits, standing_out)
-        own = np.array([_variance(along[kind == k]) for k in range(CLASSES)])
+        # Where many stand out by exactly as much, classes are empty.
+        own = np.array(
+            [_variance(along[kind == k] if k in kind else along) for k in range(CLASSES)]
+        )
         # Detections far apart in the ordered table are as good as drawn at random.
         spread = _variance(known[:half] - known[half : 2 * half])
         strange = np.mean((along**2 > _STRANGE_SIGMAS**2 * own[kind]).any(axis=1))

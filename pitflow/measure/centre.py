@@ -8,7 +8,10 @@ former are then wrong by tens of degrees, and directions that are preferred look
 So the paths of the departures are followed back. Where flows from the side bend them they meet
 nowhere, and the centre is that of the final area. But where they meet in one place and miss the
 centre of the area by far more, that place is the centre: the onset, which is the centre of the
-first pixels, if they meet there, else another if they do as exactly as each of them is known.
+first pixels, if they meet there, else another if they do as exactly as each of them is known. Where
+paths are known too badly to miss anything by far, but meet at the onset within their errors, it is
+the centre if all of them together make it far the likelier; while they leave it open, the errors of
+the angles hold that it may be.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import minimize
+from scipy.special import expit
 
 from pitflow.measure.tracks import Floats, Ints
 
@@ -30,7 +34,11 @@ _MEETING = 0.85
 _MEETING_AT_ONSET = 2.0
 """...and at the onset, a place that is known beforehand, so that particles may scatter too."""
 _CLEARLY = 3.5
-"""So many times more the centre of the area has to be missed for another to take its place."""
+"""So many times more the centre of the area has to be missed for another to take its place..."""
+_WITHIN_ERRORS = 1.25
+"""...or the onset by no more than this, in the mean, which leaves hardly anything but errors..."""
+_EVIDENCE = 6.0
+"""...and by so much the log of its likelihood has to be larger, as these errors are."""
 _FEWEST = 6
 """Paths without which no other place is looked for, and twice as many for one of no other sign."""
 _LEAST_PX = 1.0
@@ -89,7 +97,8 @@ def find_centres(geometry: pd.DataFrame, paths: Paths) -> pd.DataFrame:
     -------
     DataFrame
         The same, ``x`` and ``y`` replaced, with ``centre_of``, one of ``CENTRE_OF``. ``area_x`` and
-        ``area_y`` keep the centre of the area.
+        ``area_y`` keep the centre of the area, and ``onset_chance`` is that of the onset to be the
+        centre where another was taken, 0 to 1.
     """
     area = geometry[["x", "y"]].to_numpy(dtype=np.float64)
     onset = geometry[["onset_x", "onset_y"]].to_numpy(dtype=np.float64)
@@ -97,26 +106,39 @@ def find_centres(geometry: pd.DataFrame, paths: Paths) -> pd.DataFrame:
         _origin(paths.of(pit), *places)
         for pit, *places in zip(geometry["pit"].to_numpy(), area, onset, strict=True)
     ]
-    centre = np.array([place for _, place in origins]).reshape(-1, 2)
-    kind = pd.Series([kind for kind, _ in origins], index=geometry.index, dtype="str")
+    centre = np.array([place for _, place, _ in origins]).reshape(-1, 2)
+    kind = pd.Series([kind for kind, _, _ in origins], index=geometry.index, dtype="str")
     return geometry.assign(
-        x=centre[:, 0], y=centre[:, 1], centre_of=kind, area_x=area[:, 0], area_y=area[:, 1]
+        x=centre[:, 0],
+        y=centre[:, 1],
+        centre_of=kind,
+        area_x=area[:, 0],
+        area_y=area[:, 1],
+        onset_chance=np.array([chance for *_, chance in origins], dtype=np.float64),
     )
 
 
-def _origin(paths: Paths, area: Floats, onset: Floats) -> tuple[str, Floats]:
-    """Return what the common origin of the paths is, and where."""
+def _origin(paths: Paths, area: Floats, onset: Floats) -> tuple[str, Floats, float]:
+    """Return what the common origin of the paths is, where, and the chance that it is the onset.
+
+    The last is 0 where the onset is taken.
+    """
     n = paths.x.size
-    if n < _FEWEST:
-        return CENTRE_OF[0], area
-    clearly = paths.misses(area).mean() / _CLEARLY
-    if paths.misses(onset).mean() <= min(_MEETING_AT_ONSET, clearly):
-        return CENTRE_OF[1], onset
+    if n == 0:
+        return CENTRE_OF[0], area, 0.0
+    from_area, from_onset = paths.misses(area), paths.misses(onset)
+    clearly, miss = from_area.mean() / _CLEARLY, from_onset.mean()
+    scatter = max(1.0, float(np.mean(from_onset**2)))
+    evidence = 0.5 * float(np.sum(from_area**2 - from_onset**2)) / scatter
+    within_errors = miss <= _WITHIN_ERRORS
+    meets = miss <= min(_MEETING_AT_ONSET, clearly) or (within_errors and evidence >= _EVIDENCE)
+    if meets and n >= _FEWEST:
+        return CENTRE_OF[1], onset, 0.0
     if n >= 2 * _FEWEST:
         nearest = _nearest(paths, (area, onset))
         if paths.misses(nearest).mean() <= min(_MEETING, clearly):
-            return CENTRE_OF[2], nearest
-    return CENTRE_OF[0], area
+            return CENTRE_OF[2], nearest, 0.0
+    return CENTRE_OF[0], area, float(expit(evidence)) if within_errors else 0.0
 
 
 def _nearest(paths: Paths, starts: tuple[Floats, ...]) -> Floats:

@@ -124,7 +124,9 @@ def compute_ejections(
     Parameters
     ----------
     pits:
-        ``pit``, ``x``, ``y``: the centres that angles refer to.
+        ``pit``, ``x``, ``y``, ``onset_x``, ``onset_y``, ``onset_chance``: the centres that angles
+        refer to, see `pitflow.measure.centre.find_centres`; by what an angle would be another if
+        the onset were the centre, the error holds as often as that may be.
     departures:
         From these rims.
     """
@@ -160,31 +162,36 @@ def compute_ejections(
     from_x = np.where(missed, motion.x[track], start_x)
     from_y = np.where(missed, motion.y[track], start_y)
 
-    centre = pits.set_index("pit").loc[[rims[k].pit for k in rim], ["x", "y"]].to_numpy()
-    first_x, first_y = motion.x[track] - centre[:, 0], motion.y[track] - centre[:, 1]
-    first_r = np.maximum(np.hypot(first_x, first_y), 1.0)
-    outward_part = np.maximum((first_x * ux + first_y * uy) / first_r, 0.3)
-    bend = (first_x * uy - first_y * ux) / first_r / outward_part
+    own = pits.set_index("pit").loc[[rims[k].pit for k in rim]]
+    centre, onset = (
+        own[names].to_numpy(dtype=np.float64).T for names in (["x", "y"], ["onset_x", "onset_y"])
+    )
+    first = np.array([motion.x[track], motion.y[track]])
+    first_r, seen_at, outward_part, bend = _bearing(first - centre, ux, uy)
+    _, from_onset, _, onset_bend = _bearing(first - onset, ux, uy)
     # A young pit may lie beside its later centre: no departure is nearer to that than it is wide.
     size = _radius_of(rims, rim, motion.frame[track])
     at_rim, radius = (
         np.maximum(
-            np.hypot(from_x - ux * way - centre[:, 0], from_y - uy * way - centre[:, 1]),
+            np.hypot(from_x - ux * way - centre[0], from_y - uy * way - centre[1]),
             np.minimum(size, first_r),
         )
         for way in (gap, back)
     )
     way = np.log(first_r / radius)
-    angle = np.arctan2(first_y, first_x) - bend * way
+    angle = seen_at - bend * way
     dx, dy = at_rim * np.cos(angle), at_rim * np.sin(angle)
     bend_err = np.hypot(heading_err / outward_part**2, _BEND_ERROR * bend)
     unseen = np.log(np.maximum(first_r / at_rim, 1.0))
+    # By this the angle would be another if the onset were the centre.
+    turn = np.angle(np.exp(1j * (from_onset - seen_at - (onset_bend - bend) * way)))
     angle_err = np.sqrt(
         (np.hypot(motion.middle_err_px[track], _CENTRE_ERROR_PX) / first_r) ** 2
         + (way * bend_err) ** 2
         + (bend * (_RIM_ERROR_PX / radius + _RIM_ERROR_SHARE)) ** 2
         + (_UNSEEN_TURN * spread * unseen) ** 2
         + np.where(missed, _passing_error(pairs.deviation[pair]), 0.0) ** 2
+        + own["onset_chance"].to_numpy(dtype=np.float64) * turn**2
     )
     early = motion.frames_before(back, track)
     left_at = tracks.clock.frame_at(tracks.moment[tracks.start[track]] - early)
@@ -194,15 +201,15 @@ def compute_ejections(
         early * motion.velocity_err[track],
     )
     # A pit may be seen late, but not so late that its particles are seen before it.
-    onset = np.minimum([rims[k].onset for k in rim], motion.frame[track])
+    earliest = np.minimum([rims[k].onset for k in rim], motion.frame[track])
     table = pd.DataFrame(
         {
             "particle": tracks.particle[track],
             "pit": [rims[k].pit for k in rim],
             # It left between two frames; the later is the first that can show it outside.
-            "frame": np.maximum(np.ceil(left_at), onset).astype(np.int64),
-            "x": centre[:, 0] + dx,
-            "y": centre[:, 1] + dy,
+            "frame": np.maximum(np.ceil(left_at), earliest).astype(np.int64),
+            "x": centre[0] + dx,
+            "y": centre[1] + dy,
             "angle_deg": direction_of(dx, dy),
             "speed_um_s": speed * um_per_px * fps,
             "angle_err_deg": np.minimum(np.degrees(angle_err), 180.0 / np.sqrt(3.0)),
@@ -234,6 +241,18 @@ def trace_paths(departures: Departures | None, rims: list[Rim]) -> Paths:
         motion.middle_err_px[track],
         motion.velocity_err[track] / speed,
     )
+
+
+def _bearing(away: Floats, ux: Floats, uy: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return how particles (2, n) away from a place, on their way along (ux, uy), are seen there.
+
+    Distance (px, 1 at least) and direction (rad), the part of the way that leads outwards, and the
+    tangent of the way's inclination to the outward direction.
+    """
+    x, y = away
+    r = np.maximum(np.hypot(x, y), 1.0)
+    outward_part = np.maximum((x * ux + y * uy) / r, 0.3)
+    return r, np.arctan2(y, x), outward_part, (x * uy - y * ux) / r / outward_part
 
 
 def _passing_error(deviation: Floats) -> Floats:

@@ -1,6 +1,6 @@
 """Height from focus: a particle above the focal plane is blurred, the more the higher.
 
-The focal plane lies on the substrate and particles above it, so that the sign of the height is
+The focal plane lies on the steel and particles above it, so that the sign of the height is
 known; of a plane inside the liquid it would not be, for a blur fits two heights.
 
 What is seen is wider than the blur by the particle itself: variances add, and a disc of radius R
@@ -9,12 +9,13 @@ has R^2 / 4 per axis. Its mass is its opacity a times its area, so that is ``mas
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.optimize import curve_fit
+from scipy.optimize import OptimizeWarning, curve_fit
 from scipy.stats import f as f_distribution
 
 from pitflow.config import FocusConfig
@@ -136,7 +137,7 @@ def judge_focus(mass: Floats, typical: Floats, eccentricity: Floats) -> npt.NDAr
 def compute_height(
     blur_px: Floats, blur_err_px: Floats, config: FocusConfig
 ) -> tuple[Floats, Floats]:
-    """Return height above the substrate and its standard error, um.
+    """Return height above the steel and its standard error, um.
 
     ``z = sqrt(sigma^2 - sigma0^2) / k``, and 0 where the blur is below that in focus. The error is
     half the change of z between one standard error of the blur below and above, which stays finite
@@ -201,6 +202,11 @@ def calibrate_focus(table: pd.DataFrame, *, focus_um: float | None = None) -> Fo
     focus_um:
         Stage position of the focal plane, where it is known; None: fitted too.
 
+    Returns
+    -------
+    FocusCalibration
+        Errors are infinite where the blur does not tell them.
+
     Raises
     ------
     UserError
@@ -236,7 +242,10 @@ def calibrate_focus(table: pd.DataFrame, *, focus_um: float | None = None) -> Fo
 
     start = [np.sqrt(floor), np.sqrt(square), centre][: 3 if focus_um is None else 2]
     try:
-        values, covariance = curve_fit(model, z, blur, p0=start, sigma=blur)
+        with warnings.catch_warnings():
+            # Infinite errors say the same.
+            warnings.simplefilter("ignore", OptimizeWarning)
+            values, covariance = curve_fit(model, z, blur, p0=start, sigma=blur)
     except RuntimeError as error:
         raise UserError("the blur follows no focus", where="the z-stack") from error
     if focus_um is not None:

@@ -46,7 +46,10 @@ def _per_second(frame: pd.Series, weight: Floats, frames: pd.DataFrame, fps: flo
     NaN after the last sound frame, whose weight is the last one's; NaN without a sound frame.
     """
     place = pd.Index(frames["frame"]).get_indexer(pd.Index(frame))
-    sound = (frames["quality"] == "ok").to_numpy()
+    time = frames["time_s"].to_numpy(dtype=np.float64)
+    lasting = np.diff(time, prepend=time[:1] - 1.0 / fps)
+    # What is seen at the same time stamp again belongs to the time that follows.
+    sound = (frames["quality"] == "ok").to_numpy() & (lasting > 0)
     if not sound.any():
         return np.full(sound.size, np.nan)
     # Each frame belongs to the sound one at or after it.
@@ -54,7 +57,5 @@ def _per_second(frame: pd.Series, weight: Floats, frames: pd.DataFrame, fps: flo
     last = int(sound.sum()) - 1
     owner = np.minimum(stretch, last)[place[place >= 0]]
     total = np.bincount(owner, weight[place >= 0], minlength=last + 1)
-    time = frames["time_s"].to_numpy(dtype=np.float64)
-    lasting = np.diff(time, prepend=time[0] - 1.0 / fps)
     each = total / np.bincount(stretch, lasting, minlength=last + 1)[: last + 1]
     return np.where(stretch <= last, each[np.minimum(stretch, last)], np.nan)

@@ -107,11 +107,14 @@ def score_velocity(tracks: Tracks, contrast: Floats | None = None) -> VelocitySc
     Returns
     -------
     VelocityScore
-        NaN at the first detection of a track and in tracks shorter than 6 detections.
+        NaN at the first detection of a track, at one that is no later than that before it, and in
+        tracks shorter than 6 detections.
     """
     before, has_before = tracks.neighbours(-1)
-    has_before &= tracks.count[tracks.track] >= _MIN_LENGTH
-    gap = np.where(has_before, tracks.moment - tracks.moment[before], 1.0)
+    gap = tracks.moment - tracks.moment[before]
+    # A step in no time, between equal time stamps, has no speed.
+    has_before &= (tracks.count[tracks.track] >= _MIN_LENGTH) & (gap > 0)
+    gap = np.where(has_before, gap, 1.0)
     place = np.stack([tracks.x, tracks.y])
     step = np.where(has_before, (place - place[:, before]) / gap, np.nan)
     weights = has_before.astype(np.float64)

@@ -202,8 +202,9 @@ def fit_stack(followed: pd.DataFrame, *, focus_um: float | None = None) -> Stack
     Raises
     ------
     UserError
-        If the stack does not allow a fit: too few steps, no change of blur, a focus outside the
-        range of heights, or one that is given and is not where the stack has it.
+        If the stack does not allow a fit: too few steps, no change of blur, or none of most
+        particles', a focus outside the range of heights, or one that is given and is not where the
+        stack has it.
     """
     heights = np.unique(followed["z_um"])
     if heights.size < MIN_HEIGHTS:
@@ -234,6 +235,14 @@ def fit_stack(followed: pd.DataFrame, *, focus_um: float | None = None) -> Stack
         parts.append(rows[["particle", "z_um", "blur_px"]].assign(is_used=used))
     if not fits:
         raise _no_fit(followed, still)
+    if still > len(fits):
+        raise UserError(
+            f"the blur of {still} of {still + len(fits)} particles hardly changes: in a stack that "
+            "of all does",
+            where="the z-stack",
+            hint="this is how a recording looks; give images of standing particles at different "
+            "heights",
+        )
     particles = _as_table(fits)
     chosen = particles[particles["is_used"]]
     freedom = float((chosen["n"] - (3 if focus_um is None else 2)).sum())

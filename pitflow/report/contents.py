@@ -80,7 +80,7 @@ SECTIONS = (
         "motion",
         "How do the particles travel?",
         (
-            Entry("trajectories", "All trajectories", trajectories.make),
+            Entry("trajectories", "All tracks", trajectories.make),
             Entry("flow", "Flow field", flow.make),
         ),
     ),

@@ -52,6 +52,11 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
         "clahe": f" Clip limit {segment.clahe.clip_limit:g}, tiles of {segment.clahe.tile_px} px.",
         "report": f" History of {segment.report.history} frames.",
     }.get(segment.segmenter, "")
+    if segment.segmenter in {"unet", "change"}:
+        thresholds += (
+            f" What stands in one place for more than two blocks of {run.acquire.block_frames} "
+            "frames, or half of the first or last, is taken for steel there."
+        )
     coverage = f"{100 * ejection.confidence:g} %"
     correlated = (
         "circular correlation coefficient of Jammalamadaka and SenGupta"
@@ -93,7 +98,9 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 "of one only from when that lies around it. The centre is that of the final area. "
                 "But where the paths of a pit's particles, followed back, meet in one place "
                 "elsewhere, that is its centre (column centre_of): a pit that grows "
-                "to one side leaves behind the place from which its particles come."
+                "to one side leaves behind the place from which its particles come. While the "
+                "paths leave open whether that is where the pit began, the errors of the angles "
+                "(angle_err_deg) hold both."
             ),
         ),
         (
@@ -105,7 +112,8 @@ def methods(data: ReportData) -> list[tuple[str, str]]:
                 f"may be missed for {run.link.memory} frames. Tracks of fewer than "
                 f"{run.link.min_length} detections are not kept; a particle that stays within "
                 f"{run.link.rest_px:g} px for {run.link.rest_frames} frames has landed, and its "
-                f"track ends there.{glimpses}"
+                f"track ends there. What never gets further than {run.link.least_move_px:g} px "
+                f"from its first place is not seen to move and is left out.{glimpses}"
             ),
         ),
         (

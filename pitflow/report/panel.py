@@ -15,7 +15,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image as PilImage
 
-DPI = 150
+from pitflow.report.style import UNIT_IN
+
+DPI = 300
+"""Pixels per inch in print of the PNG, as journals ask of pictures."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A figure as the page holds it: a data URI and its size on the page, px at 100 per inch."""
+    """A figure as the page holds it: a data URI and its size on the page, px."""
 
     uri: str
     width: int
@@ -64,8 +67,8 @@ def draw(panel: Panel, stem: Path, *, svg: bool) -> Callable[[], Embedded]:
     canvas: Any = FigureCanvasAgg(panel.figure)
     canvas.draw()
     picture = PilImage.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
-    width_in, height_in = panel.figure.get_size_inches()
-    size = round(100 * width_in), round(100 * height_in)
+    width, height = (round(100 * side / UNIT_IN) for side in panel.figure.get_size_inches())
+    size = width, height
     stem.parent.mkdir(parents=True, exist_ok=True)
     if svg:
         panel.figure.savefig(

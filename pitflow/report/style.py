@@ -1,4 +1,8 @@
-"""The look of all figures: colours, sizes, and the small things drawn on images."""
+"""The look of all figures: colours, sizes, and the small things drawn on images.
+
+A figure has the size that it has in print, so that a point of its text is a point on paper: a
+double column of 180 mm, or a single one of 90 mm. No text is below ``SMALL``, no line below 0.5 pt.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from pitflow.frame import Image
@@ -31,6 +35,9 @@ PIT_COLOURS = (
 )
 """Okabe and Ito's colours, continued with Tol's muted set: apart for every common colour vision."""
 
+_PIT_MARKS = "os^vDPX<>"
+# One fewer than the colours: where these come again, a mark goes with another.
+
 INK = "#222222"
 FAINT = "#8a8a8a"
 BAND = "#d9d9d9"
@@ -38,32 +45,59 @@ NO_PIT = "#8a8a8a"
 ALARM = "#D55E00"
 REFERENCE = "#0072B2"
 
-WIDTH_IN = 10.0
-"""Width of a full-width figure, inch: the page shows it at about 100 px per inch."""
+UNIT_IN = 18 / 25.4
+"""Unit of the heights and widths of figures, inch: 18 mm in print and 100 px on the page."""
+
+DOUBLE, SINGLE = 10.0, 5.0
+"""Widths of a double and of a single column, in units."""
+
+TEXT, SMALL = 8.0, 7.0
+"""Sizes of text, pt in print: what a reader looks for first, and ticks, legends and remarks."""
+
+DASHED, DOTTED = (0, (4, 2)), (0, (1, 1.5))
+"""What tells a line from another where its colour does not."""
 
 _TIMES = (("h", 3600), ("min", 60), ("s", 1))
 """Units of time and their lengths, s, the longest first."""
 
 # Any: matplotlib's stubs want each key as a literal.
 RC: Any = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9.5,
-    "axes.titlesize": 9.5,
+    # Wide fonts: in the one that a program takes in their place, all text still fits.
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "Helvetica"],
+    "font.size": TEXT,
+    "axes.titlesize": TEXT,
     "axes.titleweight": "bold",
-    "axes.labelsize": 9.5,
+    "axes.titlepad": 4.0,
+    "axes.labelsize": TEXT,
+    "axes.labelpad": 2.5,
     "axes.labelcolor": INK,
     "axes.edgecolor": FAINT,
-    "axes.linewidth": 0.8,
+    "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
+    "grid.linewidth": 0.5,
+    "hatch.linewidth": 0.5,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.minor.size": 1.5,
+    "ytick.minor.size": 1.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.5,
+    "ytick.minor.width": 0.5,
+    "xtick.major.pad": 2.5,
+    "ytick.major.pad": 2.5,
     "xtick.color": INK,
     "ytick.color": INK,
     "text.color": INK,
-    "lines.linewidth": 1.4,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 4.0,
     "legend.frameon": False,
-    "legend.fontsize": 8.5,
+    "legend.fontsize": SMALL,
+    "legend.title_fontsize": SMALL,
     "figure.facecolor": "white",
     "image.cmap": "gray",
     # Vector files then hold the pixels themselves, not a resampled picture of them.
@@ -80,14 +114,40 @@ def pit_colour(pit: int) -> str:
     return NO_PIT if pit < 0 else PIT_COLOURS[pit % len(PIT_COLOURS)]
 
 
+def pit_mark(pit: int) -> str:
+    """Return the mark of a pit's points, which tells it from others without its colour."""
+    return _PIT_MARKS[pit % len(_PIT_MARKS)]
+
+
+def pit_dashes(pit: int) -> Any:
+    """Return the style of a pit's line: dashed where its colour comes again."""
+    return ("-", DASHED, DOTTED)[pit // len(PIT_COLOURS) % 3]
+
+
 def pit_colours(pits: Iterable[int]) -> list[str]:
     """Return the colour of each pit."""
     return [pit_colour(int(pit)) for pit in pits]
 
 
-def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
-    """Return an empty figure."""
-    return Figure(figsize=(width_in, height_in))
+def new_figure(height: float, width: float = DOUBLE) -> Figure:
+    """Return an empty figure of a size in units of ``UNIT_IN``."""
+    return Figure(figsize=(width * UNIT_IN, height * UNIT_IN))
+
+
+def letter(place: int) -> str:
+    """Return the letter of a panel of a figure: a to z, then aa, ab and so on."""
+    before, last = divmod(place, 26)
+    return (letter(before - 1) if before else "") + chr(ord("a") + last)
+
+
+def letters(number: int) -> str:
+    """Return "(a–e) " for the caption of a figure of several panels; nothing for one."""
+    return f"(a–{letter(number - 1)}) " if number > 1 else ""
+
+
+def title_panel(ax: Axes, place: int, title: str = "", **look: Any) -> None:
+    """Write over a panel of a figure of several its letter and what it shows."""
+    ax.set_title(f"{letter(place)}  {title}".rstrip(), loc="left", **look)
 
 
 def show_image(
@@ -107,16 +167,18 @@ def bare(ax: Axes) -> None:
     ax.spines[:].set_visible(False)
 
 
-def on_image(ax: Axes, x: float, y: float, text: str, colour: str = "white", **more: Any) -> None:
-    """Write on an image so that it reads on light and dark."""
-    look: dict[str, Any] = {"fontsize": 9.0, "fontweight": "bold", "clip_on": True} | more
-    edge = "white" if colour != "white" else "black"
+def on_image(ax: Axes, x: float, y: float, text: str, ground: str = INK, **more: Any) -> None:
+    """Write on an image, on a ground of a colour, in black or white as reads better on that."""
+    red, green, blue = to_rgb(ground)
+    is_light = 0.3 * red + 0.6 * green + 0.1 * blue > 0.4
+    look: dict[str, Any] = {"fontsize": TEXT, "fontweight": "bold", "clip_on": True} | more
     ax.text(
         x,
         y,
         text,
-        color=colour,
-        path_effects=[withStroke(linewidth=2.2, foreground=edge)],
+        color=INK if is_light else "white",
+        # A halo around the letters would make them paths, which no editor can set anew.
+        bbox={"facecolor": ground, "alpha": 0.85, "edgecolor": "none", "pad": 0.8},
         **look,
     )
 
@@ -146,11 +208,11 @@ def scale_bar(ax: Axes, um_per_px: float, avoid: Points | None = None) -> float:
     end, low = min(corners, key=hidden)
     x1, x0 = (left + at * (right - left) for at in (end, end - share))
     y, above = (bottom + at * (top - bottom) for at in (low, low + 0.02))
-    for colour, width in (("white", 5.0), (INK, 3.0)):
+    for colour, width in (("white", 3.5), (INK, 2.1)):
         ax.plot([x0, x1], [y, y], color=colour, lw=width, solid_capstyle="butt")
     # The text may be longer than the bar; it must not run off the image.
     at, side = (x1, "right") if end > 0.5 else (x0, "left")
-    on_image(ax, at, above, f"{length_um:g} µm", INK, ha=side, va="bottom")
+    on_image(ax, at, above, f"{length_um:g} µm", "white", ha=side, va="bottom")
     return length_um
 
 

@@ -37,8 +37,6 @@ def pairs_within(
         Indices into a and into b, and the distance in px, one entry per pair.
     """
     a, b = np.reshape(xy_a, (-1, 2)).astype(float), np.reshape(xy_b, (-1, 2)).astype(float)
-    if len(a) == 0 or len(b) == 0:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
     # Frames lie further apart than the gate along a third axis, so one tree serves all of them.
     lift = 2.0 * gate + 1.0
     tree_a = cKDTree(np.column_stack([a, np.asarray(frame_a, dtype=float) * lift]))

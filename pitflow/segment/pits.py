@@ -78,16 +78,18 @@ def find_pits(
     """
     limit = config.darkness * _steel(scene.first)
     since = np.full(scene.shape, NOT_YET, np.uint16)
-    for block in range(scene.n_blocks):
-        image = scene.background(block)
-        near = [scene.background(i) for i in (block - 1, block + 1) if 0 <= i < scene.n_blocks]
-        _record(since, block, *_dark(image, near, limit))
     last = [_as_reference(frame) for frame in tail if frame.quality == "ok"]
     end = median_image(last) if last else None
     # Of nine large images only those stay in memory that are looked at again.
     last = [*last[:1], *last[1:][-2:]]
+    for block in range(scene.n_blocks):
+        image = scene.background(block)
+        near = [scene.background(i) for i in (block - 1, block + 1) if 0 <= i < scene.n_blocks]
+        later = near[-1] if block + 1 < scene.n_blocks else end
+        _record(since, block, *_dark(image, near, limit, later))
     if end is not None:
-        _record(since, scene.n_blocks, *_dark(end, [scene.background(scene.n_blocks - 1)], limit))
+        near = [scene.background(scene.n_blocks - 1)]
+        _record(since, scene.n_blocks, *_dark(end, near, limit, None))
     judged = since != NOT_YET
     at_start = (scene.first < limit) & (since == 0)
     dark, n_static = without_static(judged, at_start, config.min_area_px)
@@ -169,7 +171,9 @@ def _sound(scene: Scene) -> Frames:
     return numbers
 
 
-def _dark(image: Image, near: Sequence[Image], limit: npt.NDArray[np.float32]) -> tuple[Mask, Mask]:
+def _dark(
+    image: Image, near: Sequence[Image], limit: npt.NDArray[np.float32], later: Image | None
+) -> tuple[Mask, Mask]:
     """Return which pixels of a background are dark, but for rims of bubbles, and which they cover.
 
     Parameters
@@ -180,10 +184,15 @@ def _dark(image: Image, near: Sequence[Image], limit: npt.NDArray[np.float32]) -
         Those before and after it.
     limit:
         Grey level below which a pixel is dark.
+    later:
+        What there is after it; None: not known.
     """
     steel = Steel([image, *near])
-    bubbles = steel.bubbles(Frame(0, image), steel.image < limit)
+    always = steel.image < limit
+    bubbles = steel.bubbles(Frame(0, image), always)
     dark = image < limit
+    if later is not None:
+        bubbles = bubbles.that_do_not_stay_and_grow(dark & ~always, (later < limit) & ~always)
     bubbles.clear_rims(dark)
     covered = np.zeros(image.shape, np.uint8)
     bubbles.draw(covered, 1)

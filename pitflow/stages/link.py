@@ -21,7 +21,7 @@ def link(job: Job) -> str:
 
     from pitflow.link.crowding import CROWDED, NEIGHBOUR_PX, crowded_share
     from pitflow.link.glimpses import PitTimes, take_up_glimpses
-    from pitflow.link.settle import drop_settled
+    from pitflow.link.settle import came_too_late, drop_settled
     from pitflow.link.tracks import join_longer, link_detections
 
     if job.figures is not None and len(job.frames) >= _WORTH_A_PROCESS_FRAMES:
@@ -55,7 +55,8 @@ def link(job: Job) -> str:
         )
         moving = join_longer(moving, linked.knowledge, settings)
     if not settings.keep_unlinked:
-        moving = moving[moving["particle"] >= 0].reset_index(drop=True)
+        late = came_too_late(moving, frames.loc[frames["quality"] == "ok", "frame"].max(), settings)
+        moving = moving[(moving["particle"] >= 0) | late].reset_index(drop=True)
     particles = _moved(moving, frames, +1)
     job.notes += linked.notes
     crowded = crowded_share(particles)

@@ -206,6 +206,14 @@ def test_times_of_other_beginnings_count_from_the_first(tmp_path, head, times) -
     np.testing.assert_allclose(table["time_s"], expected, atol=1e-3)
 
 
+@pytest.mark.parametrize(("head", "told"), [("Time", True), ("Time (s)", False)])
+def test_times_below_1_are_told_to_be_taken_for_parts_of_a_day(tmp_path, head, told) -> None:
+    rows = (f"{k / 4000:.5f},1e-6" for k in range(1000))
+    table = read_current(write(tmp_path, "\n".join([f"{head},I (A)", *rows])), CurrentConfig())
+    assert any("parts of a day" in note for note in table.attrs["notes"]) == told
+    assert table["time_s"].max() == pytest.approx(999 / 4000 * (86400 if told else 1))
+
+
 @pytest.mark.parametrize("head", ["Current (ma)", "I/MA", "i1/mA"])
 def test_the_case_of_a_unit_does_not_matter(tmp_path, head) -> None:
     text = "\n".join([f"t/s;{head}", *(f"{t:.3f};{1e3 * i:.8f}" for t, _, i in ROWS)])

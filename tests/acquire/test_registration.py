@@ -71,6 +71,21 @@ def test_noise_alone_has_no_shift():
     assert (pose.dx, pose.dy) == (0.0, 0.0)
 
 
+def dots(rng: np.random.Generator) -> np.ndarray:
+    """Many particles out of focus over steel without texture."""
+    amount = np.zeros((424, 640))
+    amount[rng.integers(0, 424, 500), rng.integers(0, 640, 500)] = rng.uniform(100, 500, 500)
+    seen = 200 - gaussian_filter(amount, 2.2) + rng.normal(0, 1, amount.shape)
+    return np.clip(np.rint(seen), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("seed", [2, 6, 23])
+def test_particles_that_have_all_moved_on_are_no_shift(seed):
+    rng = np.random.default_rng(seed)
+    pose = Registration(dots(rng)).measure(dots(rng))
+    assert (pose.dx, pose.dy) == (0.0, 0.0)
+
+
 def test_a_frame_too_small_for_tiles_has_no_shift_but_a_gain():
     small = frame(0, 0)[:97, :64]
     pose = Registration(small).measure((small * 0.9).astype(np.uint8))

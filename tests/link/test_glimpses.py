@@ -60,10 +60,33 @@ def test_gaps_are_filled_with_what_was_glimpsed_in_them_alone():
     assert frames_of(joined) == [*range(5), 6, *range(8, 20)]
 
 
+def test_in_a_gap_it_is_looked_for_on_the_line_across() -> None:
+    """From (12, 50) in frame 4 to (24, 58) in frame 8: a quarter, half and three quarters of it."""
+    track = seen(0, range(20)).drop(index=[5, 6, 7])
+    track.loc[track["frame"] >= 8, "y"] = 58.0
+    glimpses = glimpse((5, 15.2, 52), (6, 18, 54.2), (7, 20.8, 56))
+    joined = take_up_glimpses(track, glimpses, NO_PITS, reach_px=0.3)
+    assert frames_of(joined) == list(range(20))
+
+
 def test_two_frames_without_a_glimpse_are_bridged_and_three_are_not():
     track = seen(0, range(10, 20))
     assert 7 in frames_of(take_up_glimpses(track, glimpse((7, 21, 50)), NO_PITS, reach_px=4))
     assert 6 not in frames_of(take_up_glimpses(track, glimpse((6, 18, 50)), NO_PITS, reach_px=4))
+
+
+def test_misses_count_from_the_last_glimpse() -> None:
+    """Two frames without, one with, and again."""
+    glimpses = glimpse((7, 21, 50), (4, 12, 50))
+    joined = take_up_glimpses(seen(0, range(10, 20)), glimpses, NO_PITS, reach_px=4)
+    assert frames_of(joined) == [4, 7, *range(10, 20)]
+
+
+def test_misses_count_from_the_last_frame_under_another() -> None:
+    """A second particle is over its way in frame 7; two frames before and after it is missed."""
+    above = seen(1, range(7, 8), y=53)
+    track = pd.concat([seen(0, range(10, 20)), above], ignore_index=True)
+    assert 4 in frames_of(take_up_glimpses(track, glimpse((4, 12, 50)), NO_PITS, reach_px=2))
 
 
 def test_a_track_goes_on_from_where_it_was_glimpsed():
@@ -129,7 +152,7 @@ def test_detections_in_no_track_are_glimpses_too_and_the_others_stay():
     )
     assert frames_of(joined) == list(range(9, 20))
     left = joined[joined["particle"] < 0]
-    assert left["y"].tolist() == [90]
+    assert (left["y"].tolist(), left["particle"].tolist()) == ([90], [-1])
     assert not left["is_glimpse"].any()
 
 
@@ -145,3 +168,8 @@ def test_without_glimpses_or_tracks_nothing_changes():
     same = take_up_glimpses(track, none, NO_PITS, reach_px=4)
     pd.testing.assert_frame_equal(same, track.assign(is_glimpse=False))
     assert take_up_glimpses(track[:0], glimpse((9, 27, 50)), NO_PITS, reach_px=4).empty
+
+
+def test_three_detections_tell_a_velocity() -> None:
+    joined = take_up_glimpses(seen(0, range(10, 13)), glimpse((9, 27, 50)), NO_PITS, reach_px=1)
+    assert frames_of(joined) == list(range(9, 13))

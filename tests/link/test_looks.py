@@ -64,3 +64,14 @@ def test_faint_particles_may_differ_more():
     off = np.array([[0.4, 0.0]])
     dark, pale = np.zeros((1, 2)), np.array([[-5.0, 0.0]])
     assert score(pale, pale + off)[0] > score(dark, dark + off)[0] + 1
+
+
+def test_masses_that_come_in_steps_leave_classes_empty():
+    """Four fifths stand out by exactly as much: looks are learnt nevertheless, and never NaN."""
+    track, frame, _ = particles()
+    mass = np.where(np.random.default_rng(2).random(len(track)) < 0.8, 0.0, 0.3)
+    score = LookScore.learned(track, frame, np.column_stack([mass, np.zeros(len(mass))]))
+    assert score.strange < 1
+    assert np.isfinite(score.noise).all()
+    far = np.array([[0.4, 0.0]])
+    assert np.isfinite(score(np.zeros((1, 2)), far)).all()

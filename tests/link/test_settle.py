@@ -5,6 +5,7 @@ import pandas as pd
 
 from pitflow.config import LinkConfig
 from pitflow.link import drop_settled
+from pitflow.link.settle import came_too_late
 
 CONFIG = LinkConfig(rest_px=1.5, rest_frames=15, min_length=3, least_move_px=4, keep_unlinked=True)
 
@@ -96,3 +97,56 @@ def test_flicker_shorter_than_rest_goes_too():
 def test_unlinked_detections_go_by_default():
     rows = pd.concat([track(-1, 9.0 * np.arange(6)), track(0, 9.0 * np.arange(6))])
     assert drop_settled(rows, LinkConfig())["particle"].tolist() == [0] * 6
+
+
+def test_what_came_too_late_for_a_track_is_kept_where_the_segmenter_is_sure():
+    """
+    Four detections make a track; frame 99 is the last, so from frame 97 on none can begin.
+
+        frame     96   97   97   98   99   99
+        score      1    1  0.8    1  0.9    1
+        in track   -    -    -    -    -   yes
+    """
+    config = LinkConfig(min_length=4)
+    particles = pd.DataFrame(
+        {
+            "frame": [96, 97, 97, 98, 99, 99],
+            "score": [1.0, 1.0, 0.8, 1.0, 0.9, 1.0],
+            "particle": [-1, -1, -1, -1, -1, 7],
+        }
+    )
+    late = came_too_late(particles, 99, config)
+    assert late.tolist() == [False, True, False, True, True, False]
+    assert not came_too_late(particles, 99, LinkConfig(min_length=1)).any()
+
+
+def straight(particle: int, x: list[float]) -> pd.DataFrame:
+    """A track along x from frame 100 times its number on."""
+    frame = 100 * particle + np.arange(len(x))
+    return pd.DataFrame({"particle": particle, "frame": frame, "x": x, "y": 0.0})
+
+
+def test_each_track_rests_by_its_own_frames() -> None:
+    """Of tracks that stay where they are, 15 frames are a rest and 14 are not."""
+    config = CONFIG.model_copy(update={"least_move_px": 0.0})
+    rows = pd.concat([straight(0, [0.0] * 9), straight(1, [0.0] * 14), straight(2, [0.0] * 15)])
+    left = drop_settled(rows, config)
+    assert left["particle"].value_counts().to_dict() == {0: 9, 1: 14}
+    assert left.columns.tolist() == rows.columns.tolist()
+
+
+def test_three_frames_are_a_rest_after_two_fast_steps() -> None:
+    """At 20 px a step it would have gone on; after one step its speed is not known."""
+    landed = straight(1, [0.0, 20.0, 40.0, 60.0, 60.0, 60.0])
+    brief = straight(2, [0.0, 20.0, 40.0, 60.0, 60.0])
+    early = straight(3, [0.0, 20.0, 40.0, 40.0, 40.0])
+    left = drop_settled(pd.concat([straight(0, [0.0, 9.0, 18.0]), landed, brief, early]), CONFIG)
+    assert left[left["particle"] >= 0]["frame"].tolist() == [
+        *range(3), *range(100, 103), *range(200, 205), *range(300, 305)
+    ]  # fmt: skip
+
+
+def test_the_speed_before_a_rest_is_that_of_the_last_four_steps() -> None:
+    """1 px each: in three frames that is less than 4 px. The step before was one of 30 px."""
+    slowed = straight(0, [0.0, 30.0, 31.0, 32.0, 33.0, 34.0, 36.0, 36.0, 36.0])
+    assert len(drop_settled(slowed, CONFIG)) == 9

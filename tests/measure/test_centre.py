@@ -51,6 +51,15 @@ def centred(pixels, particles):
     return find_centres(geometry, trace_paths(departures, rims)), tracks, rims
 
 
+def ejected(found, tracks, rims):
+    """The ejections of one pit about the centre that was found."""
+    rims, config = [rims[0].about(found.loc[0, "x"], found.loc[0, "y"])], EjectionConfig()
+    departures = find_departures(tracks, rims, config=config, shape=SHAPE)
+    return compute_ejections(
+        tracks, rims, found, departures, config=config, um_per_px=0.5, fps=10.0
+    )
+
+
 def test_particles_from_the_onset_of_a_one_sided_pit_make_it_the_centre() -> None:
     pixels = one_sided_pit()
     particles, angle = rays(ORIGIN, 24)
@@ -59,16 +68,7 @@ def test_particles_from_the_onset_of_a_one_sided_pit_make_it_the_centre() -> Non
     assert pit["area_x"] > ORIGIN[0] + 7
     assert pit["centre_of"] == "onset"
     assert np.hypot(pit["x"] - ORIGIN[0], pit["y"] - ORIGIN[1]) < 0.7
-    rims, config = [rims[0].about(pit["x"], pit["y"])], EjectionConfig()
-    table = compute_ejections(
-        tracks,
-        rims,
-        found,
-        find_departures(tracks, rims, config=config, shape=SHAPE),
-        config=config,
-        um_per_px=0.5,
-        fps=10.0,
-    )
+    table = ejected(found, tracks, rims)
     error = (table["angle_deg"].to_numpy() - angle[table["particle"]] + 180) % 360 - 180
     assert len(table) == 24
     assert np.abs(error).max() < 4
@@ -79,6 +79,35 @@ def test_particles_from_the_onset_may_scatter_but_not_so_those_from_another_plac
     assert found.loc[0, "centre_of"] == "onset"
     found, *_ = centred(one_sided_pit(), rays((206.0, 186.0), 40, scatter=0.06)[0])
     assert found.loc[0, "centre_of"] == "area"
+
+
+def test_many_paths_that_are_known_badly_tell_the_onset_from_the_middle() -> None:
+    """None misses the centre of the area by far, all together they do."""
+    pixels = one_sided_pit()
+    found, *_ = centred(pixels, rays(ORIGIN, 40, noise=1.0)[0])
+    assert (found.loc[0, "centre_of"], found.loc[0, "onset_chance"]) == ("onset", 0)
+    middle = pixels["x"].mean(), pixels["y"].mean()
+    found, *_ = centred(pixels, rays(middle, 40, noise=1.0)[0])
+    assert found.loc[0, "centre_of"] == "area"
+    assert found.loc[0, "onset_chance"] < 0.01
+
+
+def test_while_a_few_paths_leave_it_open_the_error_holds_both() -> None:
+    """Both ways round: about the onset or the middle, 95 % lie within their intervals."""
+    pixels = one_sided_pit()
+    for origin in (ORIGIN, (pixels["x"].mean(), pixels["y"].mean())):
+        held, stated = [], []
+        for seed in range(12):
+            particles, angle = rays(origin, 5, noise=1.0, seed=seed)
+            found, tracks, rims = centred(pixels, particles)
+            assert found.loc[0, "centre_of"] == "area"
+            table = ejected(found, tracks, rims)
+            error = wrap_difference(table["angle_deg"] - angle[table["particle"]])
+            held += (np.abs(error) <= 1.96 * table["angle_err_deg"]).tolist()
+            stated += table["angle_err_deg"].tolist()
+        assert len(held) > 50
+        assert np.mean(held) >= 0.9
+        assert np.median(stated) < 25
 
 
 def test_where_paths_meet_elsewhere_is_the_centre_if_there_are_enough() -> None:

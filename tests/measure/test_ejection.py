@@ -21,7 +21,7 @@ def eject(pit_pixels, particles, *, frames=None, shape=SHAPE):
     return compute_ejections(
         tracks,
         rims,
-        compute_pit_geometry(pit_pixels, um_per_px=0.5),
+        compute_pit_geometry(pit_pixels, um_per_px=0.5).assign(onset_chance=0.0),
         find_departures(tracks, rims, config=config, shape=shape),
         config=config,
         um_per_px=0.5,

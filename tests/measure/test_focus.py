@@ -72,6 +72,12 @@ def test_calibration_finds_what_made_the_stack():
     assert abs(found.focus_um - 3.0) < 4 * found.focus_err_um < 1.5
 
 
+def test_where_the_blur_hardly_changes_errors_are_infinite_and_nothing_is_warned():
+    blur = [0.97, 0.88, 1.11, 1.07, 1.05]
+    found = calibrate_focus(pd.DataFrame({"z_um": [0, 1, 2, 3, 4], "blur_px": blur}))
+    assert np.isinf([found.k_err_px_per_um, found.focus_err_um]).all()
+
+
 @pytest.mark.parametrize(
     ("z", "blur", "message"),
     [

@@ -30,3 +30,9 @@ def test_frames_delivered_twice_leave_the_rate_per_second_as_it_is():
     doubled = growth_rate(once.assign(frame=2 * once["frame"]), twice, fps=2 * FPS, um_per_px=1.0)
     np.testing.assert_allclose(doubled[2::2], rate[1:])
     np.testing.assert_allclose(doubled[1:-9:2], rate[1:16])
+
+
+def test_what_is_seen_in_no_time_belongs_to_the_time_that_follows():
+    stamped = frames(6).assign(time_s=np.array([0, 1, 1, 2, 3, 4]) / FPS)
+    rate = ejection_rate(pd.DataFrame({"frame": [1, 2, 2, 3, 5]}), stamped, fps=FPS)
+    np.testing.assert_allclose(rate, np.array([0, 1, 3, 3, 0, 1]) * FPS)

@@ -6,7 +6,9 @@ from pitflow.measure.surrogates import (
     Series,
     direction_surrogates,
     learn_memory,
+    p_over_lags,
     value_surrogates,
+    variance_over_lags,
 )
 
 
@@ -96,3 +98,21 @@ def test_values_keep_values_and_memory():
     assert np.mean([memory(row) for row in drawn]) == pytest.approx(memory(value), abs=0.15)
     unlike = [abs(np.corrcoef(row[known], value[known])[0, 1]) for row in drawn]
     assert np.mean(unlike) < 0.35
+
+
+def test_p_counts_the_draws_whose_largest_is_as_large():
+    """Largest of four draws over three lags, each in its own deviation: 3, 2, 1 and 2."""
+    deviation = np.array([0.1, 0.2, 0.4])
+    drawn = deviation * np.array([[3.0, 1, 0], [0, -2, 1], [1, 0, -1], [0, 1, 2]])
+    p = p_over_lags(deviation * np.array([-2.0, 2.5, 0.5]), drawn, deviation)
+    np.testing.assert_allclose(p, [(1 + 3) / 5, (1 + 1) / 5, 1])
+
+
+def test_variance_over_lags_is_about_zero_and_smooth():
+    drawn = np.array([[1.0], [3.0]]) * np.ones(40)
+    np.testing.assert_allclose(variance_over_lags(drawn), 5.0)
+    step = np.ones((1, 80)) * np.where(np.arange(80) < 40, 1.0, 2.0)
+    smooth = variance_over_lags(step)
+    assert smooth[[0, -1]] == pytest.approx([1.0, 4.0])
+    # A Gaussian of 5 lags: half way at the step, a sixth and five sixths 5 lags away.
+    assert smooth[[34, 39, 40, 45]] == pytest.approx([1.41, 2.38, 2.62, 3.59], abs=0.03)

@@ -2,8 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from small_worlds import as_detections, bursting, straight_tracks, tracks_of
+from small_worlds import as_detections, bursting, still_frames, straight_tracks, tracks_of
 
+from pitflow.clock import Clock
+from pitflow.measure.tracks import sort_tracks
 from pitflow.measure.velocity import (
     KNOWN_BEFORE,
     _redrawn,
@@ -91,6 +93,27 @@ def test_the_score_has_the_scale_of_the_noise():
     # Normal of unit scale at most, since a step scores the least of three.
     assert np.quantile(np.abs(score), 0.99) < stats.norm.ppf(0.995)
     assert 0.3 < score.std() < 1.0
+
+
+@pytest.mark.parametrize("twice_in_a_frame", [False, True])
+def test_a_step_in_no_time_has_no_speed(twice_in_a_frame):
+    """Nor does it take the score from the others: all tracks tell how large an error is usual."""
+    particles, clock = bursting(), Clock.even()
+    if twice_in_a_frame:
+        again = particles[(particles["particle"] == 3) & (particles["frame"] == 40)]
+        particles = pd.concat([particles, again.assign(x=again["x"] + 0.4)], ignore_index=True)
+    else:
+        stamps = still_frames(100).assign(time_s=lambda t: (t["frame"] - (t["frame"] == 40)) / 15)
+        clock = Clock.of(stamps, 15.0)
+    tracks = sort_tracks(particles, still_frames(100), clock=clock)
+    scored = score_velocity(tracks)
+    timeless = np.append(False, np.diff(tracks.moment) == 0)
+    assert timeless.sum() == (1 if twice_in_a_frame else 20)
+    unknown = timeless | (np.arange(tracks.frame.size) == tracks.start[tracks.track])
+    np.testing.assert_array_equal(np.isnan(scored.forward), unknown)
+    burst = (tracks.particle[tracks.track] == 7) & (np.abs(tracks.frame - 61) <= 1)
+    assert scored.forward[burst].min() > 10
+    assert np.nanmax(np.abs(scored.forward[tracks.track < 7])) < 5
 
 
 def test_foreign_pits_exist_and_are_not_the_source():

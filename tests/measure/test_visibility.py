@@ -23,6 +23,19 @@ def test_the_edge_hides_what_lies_beyond_it():
     assert visible((0, 500, 25, 10))[0] == pytest.approx(1 - 120 / 360, abs=0.02)
 
 
+@pytest.mark.parametrize("place", [(25, 300), (774, 300), (400, 25), (400, 574)])
+def test_all_four_edges_hide_alike(place):
+    share = compute_visibility(pits((0, *place, 10)), shape=(600, 800), reach_px=40.0)
+    assert share[0] == pytest.approx(1 - 120 / 360, abs=0.02)
+
+
+@pytest.mark.parametrize(("away", "hides"), [(62, True), (68, False)])
+def test_a_neighbour_hides_as_far_as_one_looks(away, hides):
+    """50 px from the centre, which is 40 px from the rim: the neighbour's rim lies 15 px nearer."""
+    share = visible((0, 500, 500, 10), (1, 500 + away, 500, 15))
+    assert (share[0] < 1) == hides
+
+
 def test_a_neighbour_hides_its_own_width():
     share = visible((0, 500, 500, 10), (1, 530, 500, 15))
     assert share[0] == pytest.approx(1 - 60 / 360, abs=0.02)

@@ -136,6 +136,19 @@ def test_useless_stacks_are_told_apart(table, message):
         fit_stack(table)
 
 
+def test_a_recording_in_which_few_particles_change_is_no_stack():
+    """Specks of the steel, and two particles that rise; of as many as there are specks, a stack."""
+    z = np.arange(-9.0, 9.1, 1.5)
+    rising = blurs(z, sizes=(0.2, 0.4), noise=0.005)
+    speck = rising[rising["particle"] == 0].assign(blur_px=1.2)
+    specks = [speck.assign(particle=number) for number in (7, 8, 9)]
+    assert fit_stack(pd.concat([rising, *specks[:2]])).k_px_per_um.value == pytest.approx(
+        K, rel=0.03
+    )
+    with pytest.raises(UserError, match="blur of 3 of 5 particles hardly changes"):
+        fit_stack(pd.concat([rising, *specks]))
+
+
 def test_optics_are_recovered_from_images():
     z = np.arange(-9.0, 9.1, 1.5)
     followed = follow_particles(detections(rendered_stack(z)), z)

@@ -173,10 +173,9 @@ def test_bad_options_are_refused(
     assert "Traceback" not in err
 
 
-def test_a_label_is_never_overwritten(tmp_path: Path) -> None:
-    for name in ("a.png", "a_mask.png"):
-        cv2.imwrite(str(tmp_path / name), np.zeros((40, 40, 3), np.uint8))
-    with pytest.raises(UserError, match="overwritten"):
+def test_results_do_not_lie_among_photographs(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 40, 3), np.uint8))
+    with pytest.raises(UserError, match="among the photographs"):
         assess_panels([tmp_path / "a.png"], tmp_path, AssessConfig(0.1), choose_method("colour"))
 
 
@@ -229,6 +228,17 @@ def test_creep_as_long_as_the_scribe_found_is_doubted(tmp_path: Path) -> None:
         (row,) = rows_of(tmp_path / f"out-{reach}" / "panels.csv")
         assert row["scribe_source"] == "auto"
         assert any("an arm that was not found" in note for note in notes) == doubted
+
+
+@pytest.mark.parametrize(("reach", "told"), [(20, True), (0, False)])
+def test_the_largest_creep_is_in_the_caption_where_it_is_drawn(
+    tmp_path: Path, reach: int, told: bool
+) -> None:
+    image, mask = a_cut(rust=reach)
+    notes_about(image, mask, tmp_path / "a", AssessConfig(0.1, (Scribe(200, 100, 200, 300),)))
+    page = (tmp_path / "a" / "o" / "report.html").read_text()
+    assert ("white, the largest creep" in page) == told
+    assert f"Mean creep {2.05 if told else 0:.2f} mm: rating {6 if told else 10}." in page
 
 
 def test_an_x_cut_is_two_scribes() -> None:

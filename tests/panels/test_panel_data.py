@@ -12,8 +12,10 @@ from small_panels import a_panel, write_panels
 
 from pitflow.domains.panels.duplicates import duplicate_groups
 from pitflow.domains.panels.folds import stratified_parts
-from pitflow.domains.panels.pictures import list_images, read_mask, read_panels, read_rgb
+from pitflow.domains.panels.pictures import read_mask, read_panels, read_rgb
+from pitflow.domains.particles.pictures import read_pictures
 from pitflow.errors import UserError
+from pitflow.image_file import listed_images
 
 
 def test_pairs_are_read_with_their_strata(labelled: Path) -> None:
@@ -86,7 +88,11 @@ def test_bad_folders_and_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="4 x 4 px"):
         read_panels([tmp_path])[0].read()
     with pytest.raises(UserError, match="same name"):
-        list_images([tmp_path, tmp_path / "a.jpg"])
+        listed_images([tmp_path, tmp_path / "a.jpg"])
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 4, 3), np.uint8))
+    for read in (read_panels, read_pictures):
+        with pytest.raises(UserError, match=r"a\.png: has the same name as .*a\.jpg"):
+            read([tmp_path])
 
 
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
@@ -186,5 +192,7 @@ def test_parts_keep_groups_whole_and_strata_even() -> None:
 def test_no_part_is_empty_and_too_few_groups_are_refused() -> None:
     parts = stratified_parts(list("abc"), ["x"] * 3, (0.9, 0.05, 0.05), seed=0)
     assert [len(part) for part in parts] == [1, 1, 1]
-    with pytest.raises(UserError, match="2 independent photographs"):
+    with pytest.raises(UserError, match=r"2 independent photographs .* fewer --folds"):
         stratified_parts(list("aab"), ["x"] * 3, (0.4, 0.3, 0.3), seed=0)
+    with pytest.raises(UserError, match=r"1 independent photograph .*; label more$"):
+        stratified_parts(["a", "a"], ["x"] * 2, (0.9, 0.1), seed=0)

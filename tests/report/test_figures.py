@@ -188,7 +188,7 @@ def test_polar_plots_are_limited_and_say_so(run):
     made = polar.make(dataclasses.replace(run, tables={**run.tables, "pits": pits}))
     assert "No particle could be traced back to 1 further pit." in made.caption
     words = [text.get_text() for text in made.figure.texts]
-    assert "Pit 0: 1 particle" in words
+    assert "a  Pit 0: 1 particle" in words
     assert all(text.endswith("too few for a test") for text in words[1::2])
 
 
@@ -257,7 +257,13 @@ def test_what_goes_with_a_very_wide_frame_is_drawn_below_it(make):
         frame, other = (ax.get_position() for ax in made.figure.axes[:2])
         assert frame.y0 > other.y1
         assert frame.width > 0.75
-        assert "Below:" in made.caption
+        assert "(b)" in made.caption
+
+
+def test_a_frame_alone_fills_its_figure(make):
+    alone = overview.make(make(n_pits=0, shape=(200, 300))).figure
+    place = alone.axes[0].get_position()
+    assert (place.x0, place.width) == (0.0, 1.0)
 
 
 def test_every_track_is_one_line_in_its_pits_colour(run):
@@ -314,11 +320,16 @@ def test_a_particle_counts_once_in_a_ring_and_thin_rings_are_left_out():
 
 
 def test_the_example_is_one_particle_in_strip_and_speed(run):
-    strip, pace = drawn(particle_strip.make(run)), drawn(speed.make(run))
+    made = particle_strip.make(run)
+    strip, pace = drawn(made), drawn(speed.make(run))
     assert strip["particle"] == pace["particle"]
     track = run.tracks[run.tracks["particle"] == strip["particle"]]
     assert set(strip["frames"]) <= set(track["frame"])
-    np.testing.assert_allclose(strip["blur_px"][1], track["blur_px"])
+    dots, line = made.figure.axes[-2].lines
+    np.testing.assert_allclose(dots.get_ydata(), track["blur_px"])
+    np.testing.assert_allclose(line.get_ydata(), strip["blur_px"][1])
+    middle, around = 8, track["blur_px"].iloc[4:13]
+    assert strip["blur_px"][1][middle] == pytest.approx(around.median())
     np.testing.assert_allclose(pace["speed_px"], track["speed_px"])
     assert list(pace["outliers"]) == list(track.loc[track["is_outlier"], "frame"])
 

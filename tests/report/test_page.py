@@ -280,6 +280,7 @@ def test_where_the_network_looked_is_told(run, gate, told, not_told):
     text = dict(methods(dataclasses.replace(run, provenance=provenance)))["Particles"]
     assert told in text
     assert not_told not in text
+    assert "more than two blocks of 48 frames" in text
     assert "{" not in text
 
 

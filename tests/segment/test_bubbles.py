@@ -131,3 +131,17 @@ def test_a_pit_that_a_bubble_covers_is_the_same_pit_before_and_after():
     assert pits.n_pits == 1
     assert pits.row.size == pytest.approx(np.pi * 14**2, rel=0.05)
     assert (pits.since == 1).sum() == pytest.approx(np.pi * 6**2, rel=0.1)
+
+
+def open_pit(inner, outer):
+    """Dark all round and bright in the middle, like a bubble's rim, but for a gap."""
+    away, gap = np.hypot(COLUMNS - 120, ROWS - 110), (COLUMNS > 120) & (np.abs(ROWS - 110) < 3)
+    return np.where((away >= inner) & (away <= outer) & ~gap, 0.1, 1.0)
+
+
+def test_a_young_pit_that_is_open_in_the_middle_is_no_bubble():
+    rings = [open_pit(inner, outer) for inner, outer in ((9, 17), (7, 20), (5, 24))]
+    assert len(found(rings[0])) == 1
+    pits = find_pits(backgrounds(np.ones(SHAPE), *rings), PitConfig())
+    assert pits.n_pits == 1
+    assert (pits.since == 1).sum() == (rings[0] < 0.5).sum()

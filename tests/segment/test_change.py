@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -87,3 +89,30 @@ def test_a_slow_particle_survives(make_spots):
     found = segment(make_spots(places))
     middle = found["frame"].between(24, 95)
     assert found.loc[middle, "frame"].nunique() > 0.8 * 72
+
+
+def test_a_particle_that_stops_and_goes_on_is_seen_while_it_stops(make_spots):
+    """For nearly two blocks."""
+    places = [(20 + 1.5 * (min(frame, 40) + max(frame - 84, 0)), 60.0) for frame in range(120)]
+    found = segment(make_spots(places))
+    assert set(range(42, 84)) <= set(found["frame"])
+
+
+def test_a_slow_particle_in_the_growing_halo_of_a_pit_is_seen(make_recording):
+    still = make_recording(particles=False)
+    rows, columns = np.mgrid[: still.shape[0], : still.shape[1]]
+    halo = np.exp(-np.hypot(columns - 110.0, rows - 78.0) / 25)
+    truth = pd.DataFrame(
+        [(t, 110.0, 62.0 - 0.2 * t) for t in range(len(still.images))], columns=["frame", "x", "y"]
+    )
+    images = []
+    for image, (frame, x, y) in zip(still.images, truth.to_numpy(), strict=True):
+        spot = np.exp(-0.5 * ((columns - x) ** 2 + (rows - y) ** 2) / 3.0**2)
+        darker = (1 - 0.5 * halo * frame / len(still.images)) * (1 - 0.3 * spot)
+        images.append(np.rint(image * darker).astype(np.uint8))
+    of_blocks = np.split(np.stack(images), still.n_blocks)
+    backgrounds = np.stack([np.median(block[::2], axis=0).astype(np.uint8) for block in of_blocks])
+    slow = replace(still, images=images, first=images[0], backgrounds=backgrounds, truth=truth)
+    recall, precision, _ = score(slow, segment(slow))
+    assert recall > 0.6
+    assert precision > 0.55

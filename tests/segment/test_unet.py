@@ -286,10 +286,13 @@ def test_what_is_too_unsure_to_be_a_particle_is_glimpsed(segmenter, recording, g
 
 
 def test_glimpses_lie_apart_from_the_particles(segmenter, recording):
+    nearest = []
     for result in segmenter(gate=False).segment(recording.read(0, 24), recording):
         for row in result.glimpses.itertuples():
             away = np.hypot(result.particles["x"] - row.x, result.particles["y"] - row.y)
-            assert away.min() > 1
+            nearest.append(away.min())
+    assert len(nearest) > 0
+    assert min(nearest) > 1
 
 
 def test_nothing_is_glimpsed_in_a_wide_dark_particle():

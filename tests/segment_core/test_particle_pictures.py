@@ -19,14 +19,13 @@ from pitflow.domains.particles.clips import read_clip, signal_to_noise
 from pitflow.domains.particles.neighbours import neighbours
 from pitflow.domains.particles.pictures import (
     left_out,
-    list_images,
     read_grey,
     read_pictures,
 )
 from pitflow.domains.particles.relative import darkening
 from pitflow.errors import UserError
 from pitflow.frame import Frame
-from pitflow.image_file import listed_images
+from pitflow.image_file import images_in, listed_images
 from pitflow.segment.classical.window import Window
 from pitflow.simulate.config import SimulateConfig, SteelConfig
 from pitflow.simulate.render import classes
@@ -46,7 +45,7 @@ def test_labelled_images_are_found_in_natural_order(
     assert pictures[0].truth["particle"].sum() > 50
     assert not pictures[0].views.company
     assert 0.5 < pictures[0].views.frame.max() <= 1
-    assert len(list_images(tmp_path)) == 3
+    assert len(images_in(tmp_path)) == 3
 
 
 def test_a_copy_in_another_folder_is_of_the_same_group(
@@ -362,6 +361,6 @@ def test_a_damaged_image_is_told_in_one_line(
 def test_folders_in_a_folder_without_images_are_named(tmp_path: Path) -> None:
     (tmp_path / "tiles").mkdir()
     with pytest.raises(UserError, match=r"folders in it are not searched: name .*tiles"):
-        listed_images([tmp_path], list_images)
+        listed_images([tmp_path])
     with pytest.raises(UserError, match=r"holds no images$"):
-        listed_images([tmp_path / "tiles"], list_images)
+        listed_images([tmp_path / "tiles"])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from pitflow.annotate.workspace import list_items
 from pitflow.domains.sem.data_bar import find_data_bar
 from pitflow.domains.sem.labels import fill_polygons, paint, read_classes, read_labelled
 from pitflow.domains.sem.micrographs import group_of, list_micrographs, read_grey
@@ -94,6 +95,17 @@ def test_where_zero_is_white_it_is_read_as_white(dtype: type, tmp_path: Path) ->
     grey = picture().astype(dtype)
     tifffile.imwrite(tmp_path / "a.tif", np.iinfo(dtype).max - grey, photometric="miniswhite")
     np.testing.assert_array_equal(read_grey(tmp_path / "a.tif"), grey)
+
+
+def test_a_photograph_is_read_upright_as_it_is_labelled(tmp_path: Path) -> None:
+    _, jpeg = cv2.imencode(".jpg", picture())
+    turned = bytes.fromhex(
+        "ffe1002245786966000049492a0008000000010012010300010000000600000000000000"
+    )
+    data = jpeg.tobytes()
+    (tmp_path / "a.jpg").write_bytes(data[:2] + turned + data[2:])
+    assert read_grey(tmp_path / "a.jpg").shape == list_items([tmp_path], None)[0].read().shape
+    assert read_grey(tmp_path / "a.jpg").shape == picture().shape[::-1]
 
 
 def test_images_are_listed_as_people_count(tmp_path: Path) -> None:
@@ -191,6 +203,9 @@ def test_bad_labels_are_one_line(tmp_path: Path, write_micrographs: Callable[...
     write_micrographs(tmp_path / "alone", ["a"])
     (tmp_path / "alone" / "a.png").unlink()
     with pytest.raises(UserError, match="no image a"):
+        read_labelled([tmp_path / "alone"])
+    cv2.imwrite(str(tmp_path / "alone" / "a_labels.webp"), np.ones((5, 5), np.uint8))
+    with pytest.raises(UserError, match="label images are PNG or TIFF"):
         read_labelled([tmp_path / "alone"])
     (tmp_path / "boxes").mkdir()
     cv2.imwrite(str(tmp_path / "boxes" / "a.png"), picture())

@@ -12,16 +12,19 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from pitflow.cli import main
+from pitflow.domains.included import INCLUDED
 from pitflow.domains.recipe import InstanceRecipe, WarpConfig
 from pitflow.domains.sem.channels import make_channels
-from pitflow.domains.sem.labels import read_labelled
-from pitflow.domains.sem.micrographs import Micrograph
-from pitflow.domains.sem.model import ClassModel, load_instance_model
+from pitflow.domains.sem.labels import read_labelled, read_labels
+from pitflow.domains.sem.micrographs import Micrograph, read_grey
+from pitflow.domains.sem.model import ClassModel, load_class_model, load_instance_model
 from pitflow.domains.sem.recipes import OXIDE, RECIPES, SEM, ClassRecipe, find_recipe
 from pitflow.domains.sem.samples import ClassSamples, InstanceSamples, warped
 from pitflow.domains.sem.study_time import estimate_seconds, measure_times
-from pitflow.domains.sem.train import split_micrographs, train_sem
+from pitflow.domains.sem.train import load_initial, split_micrographs, train_sem
 from pitflow.errors import UserError
 from pitflow.segment.checkpoint import load_checkpoint
 from pitflow.segment.networks.gelan import GelanConfig
@@ -151,6 +154,18 @@ def test_the_sliver_of_an_object_is_no_object(data: Path) -> None:
     assert any(size == 0 for size in sizes)
 
 
+def test_training_may_start_from_the_included_model() -> None:
+    network, _ = load_checkpoint(INCLUDED / "micrographs")
+    start = load_initial("micrographs", SEM).state_dict()
+    for name, value in network.state_dict().items():
+        assert torch.equal(start[name], value), name
+
+
+def test_of_a_single_specimen_none_can_be_kept_aside(data: Path) -> None:
+    with pytest.raises(UserError, match=r"specimen: none .*; add images of another"):
+        split_micrographs(read_labelled([data])[:1], TINY)
+
+
 def test_a_training_is_written_loaded_and_used(tmp_path: Path, data: Path) -> None:
     card = train_sem([data], tmp_path / "model", TINY, pretrain=[data])
     assert card.network.auxiliary is False
@@ -169,7 +184,7 @@ def test_a_training_is_written_loaded_and_used(tmp_path: Path, data: Path) -> No
         train_sem([data], tmp_path / "model", other)
     wrong = TINY.model_copy(update={"network": GelanConfig(stem=(8, 8), widths=(12, 12, 12))})
     with pytest.raises(UserError, match="another network"):
-        train_sem([data], tmp_path / "wrong", wrong, initial=tmp_path / "model")
+        train_sem([data], tmp_path / "wrong", wrong, initial=str(tmp_path / "model"))
 
 
 def test_mask_rcnn_is_trained_by_the_same_loop(
@@ -189,10 +204,36 @@ def test_classes_go_the_dense_way(tmp_path: Path, classes: Path) -> None:
     card = train_sem([classes], tmp_path / "model", TINY_CLASSES)
     assert card.classes == ("oxide", "crack")
     assert set(next(iter(card.scores.values()))["iou"]) == {"oxide", "crack"}
-    with pytest.raises(UserError, match="finds no instances"):
+    with pytest.raises(UserError, match="no instances; `pitflow segment"):
         load_instance_model(str(tmp_path / "model"))
     with pytest.raises(UserError, match="--pretrain"):
         train_sem([classes], tmp_path / "other", TINY_CLASSES, pretrain=[classes])
+
+
+def test_a_model_of_classes_is_trained_and_used_from_the_command_line(
+    tmp_path: Path,
+    classes: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(RECIPES, "sem-oxide", TINY_CLASSES)
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", "sem", "--data", str(classes), "--task", "semantic", "-o", "model"])
+    assert "kept aside (also chose the epoch): mean IoU" in capsys.readouterr().out
+    for name in NAMES:
+        shutil.copy(classes / f"{name}.png", tmp_path)
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    command = ["segment", ".", "--model", "model", "-o", "found"]
+    with pytest.raises(SystemExit, match="2"):
+        main(command)
+    assert "bad.png" in capsys.readouterr().err
+    model = load_class_model("model")
+    for name in NAMES:
+        found = read_labels(tmp_path / "found" / f"{name}_labels.png")
+        np.testing.assert_array_equal(found, model.classify(read_grey(tmp_path / f"{name}.png")))
+    assert main(command) == 2
+    assert "is there already" in capsys.readouterr().err
 
 
 def test_classes_seen_from_farther_away_have_the_size_of_the_micrograph(
@@ -219,8 +260,8 @@ def test_a_study_has_both_tables_and_goes_on(
     monkeypatch.setattr(study, "MASK_RCNN", small)
     for module in ("train", "study_task"):
         monkeypatch.setattr(f"pitflow.domains.sem.{module}.SCORED_FROM", 0.3)
-    options = {"pretrain": [data], "recipe": TINY, "n_splits": 2, "test_share": 0.3}
-    tasks = study.plan([data], tmp_path, **options)
+    config = study.StudyConfig(TINY, (data,), n_splits=2, test_share=0.3)
+    tasks = study.plan([data], tmp_path, config, device="auto", overwrite=False)
     left, seconds = estimate_seconds(tasks, lambda *_: (10.0, 0.0))
     assert left == len(tasks) == 6
     # What is learned first counts once for each network, with the first that needs it.
@@ -236,7 +277,7 @@ def test_a_study_has_both_tables_and_goes_on(
         study_task.FRESH: trained,
         study_task.BASELINE: first + trained,
     }
-    page = study.sem_study([data], tmp_path, **options)
+    page = study.sem_study([data], tmp_path, config)
     table1, table2 = (pd.read_csv(tmp_path / f"table{k}.csv") for k in (1, 2))
     assert set(table1["experiment"]) == {
         study_task.TRANSFER,
@@ -257,7 +298,7 @@ def test_a_study_has_both_tables_and_goes_on(
         raise AssertionError("a finished training was repeated")
 
     monkeypatch.setattr(study_task, "fit_instances", never)
-    study.sem_study([data], tmp_path, **options)
+    study.sem_study([data], tmp_path, config)
     assert estimate_seconds(tasks) == (0, {})
 
 

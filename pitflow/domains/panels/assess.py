@@ -16,10 +16,12 @@ from pitflow.compute import Progress, Silent
 from pitflow.domains.panels.assessed import AssessConfig, Assessed
 from pitflow.domains.panels.measure import PanelNumbers, measure_panel
 from pitflow.domains.panels.overlay import draw_overlay, png_bytes
-from pitflow.domains.panels.pictures import Colours, Mask, list_images, read_mask, read_rgb
+from pitflow.domains.panels.pictures import Colours, Mask, read_mask, read_rgb
 from pitflow.domains.panels.scores import dice_score
 from pitflow.errors import UserError
+from pitflow.image_file import listed_images
 from pitflow.measure.creep import farthest_px
+from pitflow.output_folder import check_free
 from pitflow.schema import COATED_PANELS, CREEP, Table
 from pitflow.scribe import Scribe
 from pitflow.segment.classical.find_scribe import find_scribes
@@ -165,7 +167,7 @@ def assess_panels(
         If nothing can be measured, or ``out`` is used and not to be overwritten, or cannot be
         written.
     """
-    paths = list_images(images)
+    paths = listed_images(images)
     _check(paths, out, overwrite=overwrite)
     progress = progress or Silent()
     progress.start("panels", len(paths))
@@ -367,17 +369,10 @@ def _cell(value: Any) -> str:
 
 
 def _check(paths: Sequence[Path], out: Path, *, overwrite: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise UserError("the output is a file", where=out, hint="choose another -o")
-    if (out / "panels.csv").exists() and not overwrite:
-        raise UserError("holds results already", where=out, hint="--overwrite replaces them")
-    targets = {(out / f"{path.stem}{end}.png").resolve() for path in paths
-               for end in ("_mask", "_overlay")}  # fmt: skip
-    sources = {path.resolve() for path in paths}
-    labels = {path.with_name(f"{path.stem}_mask.png").resolve() for path in paths}
-    if clash := targets & (sources | {label for label in labels if label.exists()}):
+    check_free(out, "panels.csv", overwrite=overwrite)
+    if any(path.parent.resolve() == out.resolve() for path in paths):
         raise UserError(
-            "would be overwritten by the results", where=min(clash), hint="choose another -o"
+            "the results would lie among the photographs", where=out, hint="choose another -o"
         )
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pitflow.errors import UserError
+from pitflow.report.words import count
 
 
 def stratified_parts(
@@ -33,14 +34,15 @@ def stratified_parts(
         members.setdefault(group, []).append(position)
     if len(members) < len(shares):
         raise UserError(
-            f"{len(members)} independent photographs cannot be split into {len(shares)} parts",
-            hint="label more, or ask for fewer --folds",
+            f"{count(len(members), 'independent photograph')} cannot be split into "
+            f"{len(shares)} parts; near duplicates count as one",
+            hint="label more" + (", or ask for fewer --folds" if len(shares) > 2 else ""),
         )
     names = sorted(members)
     order = [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
     order.sort(key=lambda name: -len(members[name]))
     total = Counter(strata)
-    wanted = [{stratum: share * count for stratum, count in total.items()} for share in shares]
+    wanted = [{stratum: share * n for stratum, n in total.items()} for share in shares]
     room = [share * len(groups) for share in shares]
     parts: list[list[int]] = [[] for _ in shares]
     for place, name in enumerate(order):
@@ -51,13 +53,13 @@ def stratified_parts(
         best = max(
             open_parts,
             key=lambda index: (
-                sum(count * wanted[index][stratum] for stratum, count in inside.items()),
+                sum(n * wanted[index][stratum] for stratum, n in inside.items()),
                 room[index],
                 -index,
             ),
         )
         parts[best] += members[name]
         room[best] -= len(members[name])
-        for stratum, count in inside.items():
-            wanted[best][stratum] -= count
+        for stratum, n in inside.items():
+            wanted[best][stratum] -= n
     return [sorted(part) for part in parts]

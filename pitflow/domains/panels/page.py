@@ -146,11 +146,10 @@ def _about(panel: Assessed, folder: Path) -> list[Picture]:
         f"Corrosion ({by.get(method, f'found by the model “{method}”')}) at the scribe vermilion, "
         f"elsewhere yellow; scribe blue ({source[panel.row['scribe_source']]})"
     )
+    if numbers.creep.max_mm > 0:
+        caption += f"; white, the largest creep, {numbers.creep.max_mm:.2f} mm"
     if numbers.rating is not None:
-        caption += (
-            f"; white, the largest creep, {numbers.creep.max_mm:.2f} mm. Mean creep "
-            f"{numbers.creep.mean_mm:.2f} mm: rating {numbers.rating}"
-        )
+        caption += f". Mean creep {numbers.creep.mean_mm:.2f} mm: rating {numbers.rating}"
     blocks = [Picture(_embedded(panel.overlay), panel.name, caption + ".")]
     if numbers.profiles:
         figure = draw_creep(

@@ -14,13 +14,7 @@ import numpy.typing as npt
 
 from pitflow.domains.panels.duplicates import duplicate_groups
 from pitflow.errors import UserError
-from pitflow.image_file import (
-    IMAGE_SUFFIXES,
-    MASK_SUFFIX,
-    listed_images,
-    masks_in,
-    read_image,
-)
+from pitflow.image_file import MASK_SUFFIX, by_stem, images_in, masks_in, read_image
 
 Colours = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -56,7 +50,13 @@ class LabelledPanel:
     corroded_share: float
 
     def read(self) -> tuple[Colours, Mask]:
-        """Return the photograph as RGB (height, width, 3), and the mask (height, width)."""
+        """Return the photograph as RGB (height, width, 3), and the mask (height, width).
+
+        Raises
+        ------
+        UserError
+            If either cannot be read, or they differ in size.
+        """
         image, mask = read_rgb(self.image), read_mask(self.mask)
         if image.shape[:2] != mask.shape:
             raise UserError(
@@ -126,17 +126,6 @@ def read_panels(folders: Sequence[Path], ratings: Path | None = None) -> list[La
     ]
 
 
-def list_images(paths: Sequence[Path]) -> list[Path]:
-    """Return the images that files and folders name, masks in folders left out.
-
-    Raises
-    ------
-    UserError
-        If a path does not exist, a folder holds no images, or two images have the same name.
-    """
-    return listed_images(paths, _images_in)
-
-
 def read_rgb(path: Path) -> Colours:
     """Return an image as 8-bit RGB, turned upright as its camera noted.
 
@@ -185,18 +174,10 @@ def read_mask(path: Path) -> Mask:
     return mask
 
 
-def _images_in(folder: Path) -> list[Path]:
-    return [
-        file
-        for file in sorted(folder.iterdir())
-        if file.suffix.lower() in IMAGE_SUFFIXES and not file.stem.endswith(MASK_SUFFIX)
-    ]
-
-
 def _pairs(folder: Path) -> list[tuple[Path, Path]]:
     if not folder.is_dir():
         raise UserError("no such folder", where=folder)
-    images = {file.stem: file for file in _images_in(folder)}
+    images = by_stem(images_in(folder))
     masks = masks_in(folder)
     for mask in masks:
         if mask.stem.removesuffix(MASK_SUFFIX) not in images:

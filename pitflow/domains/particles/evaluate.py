@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pitflow.compute import Progress, Silent
-from pitflow.domains.particles.model import ParticleModel, load_model
+from pitflow.domains.particles.model import ParticleModel, check_model, load_model
 from pitflow.domains.particles.picture import Picture
 from pitflow.domains.particles.pictures import left_out, read_pictures
 from pitflow.report.words import count
@@ -47,6 +47,7 @@ def evaluate(
     UserError
         If model or data cannot be read.
     """
+    check_model(model)
     pictures = read_pictures(data)
     for line in left_out(data):
         note(line)

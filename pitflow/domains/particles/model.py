@@ -99,7 +99,11 @@ def check_model(name: str) -> None:
 
 def _check_kind(card: Card, path: Path) -> None:
     if card.domain != "particles" or "particle" not in card.classes:
-        raise UserError(f"is a model for {card.domain}, not for particles", where=path)
+        raise UserError(
+            f"is a model for {card.domain}, not for particles",
+            where=path,
+            hint=f"`pitflow {card.domain.removesuffix('s')} --model` uses it",
+        )
 
 
 def load_network(name: str, *, stills: bool = False) -> tuple[nn.Module, Card]:

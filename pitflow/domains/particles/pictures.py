@@ -15,7 +15,7 @@ from pitflow.domains.particles.groups import overlap_groups
 from pitflow.domains.particles.picture import Picture
 from pitflow.errors import UserError
 from pitflow.frame import Image
-from pitflow.image_file import IMAGE_SUFFIXES, MASK_SUFFIX, masks_in, natural, read_image
+from pitflow.image_file import MASK_SUFFIX, by_stem, images_in, masks_in, read_image
 
 
 def read_pictures(folders: Sequence[Path], *, room: Path | None = None) -> list[Picture]:
@@ -63,7 +63,7 @@ def left_out(folders: Sequence[Path]) -> list[str]:
     """
     notes = []
     for folder in folders:
-        images = list_images(folder)
+        images = images_in(folder)
         masks = {path.stem for path in masks_in(folder)}
         bare = [path.name for path in images if path.stem + MASK_SUFFIX not in masks]
         # A folder of a recording's snapshots and its truth has no masks beside the images.
@@ -92,12 +92,6 @@ def read_grey(path: Path) -> Image:
     return read_image(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
 
 
-def list_images(folder: Path) -> list[Path]:
-    """Return the images of a folder that are not masks, in natural order of their names."""
-    paths = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted((path for path in paths if not path.stem.endswith(MASK_SUFFIX)), key=natural)
-
-
 def _with_copies_together(pictures: Sequence[Picture]) -> list[Picture]:
     """Return the pictures, groups that share an image as one: the first of them."""
     first: dict[tuple[tuple[int, ...], bytes], str] = {}
@@ -122,10 +116,10 @@ def _read_tiles(folder: Path) -> Iterator[Picture]:
     masks = {path.stem: path for path in masks_in(folder)}
     labelled = [
         (path, masks[path.stem + MASK_SUFFIX])
-        for path in list_images(folder)
+        for path in images_in(folder)
         if path.stem + MASK_SUFFIX in masks
     ]
-    names = [path.stem for path, _ in labelled]
+    names = list(by_stem(path for path, _ in labelled))
     groups = overlap_groups(names)
     for (path, mask), group in zip(labelled, groups, strict=True):
         image, label = read_grey(path), read_grey(mask)

@@ -13,10 +13,10 @@ from pitflow.acquire.polarity import Spots, count_spots
 from pitflow.compute import Progress, Silent
 from pitflow.domains.particles.channels import Views
 from pitflow.domains.particles.model import load_model
-from pitflow.domains.particles.pictures import list_images, read_grey
+from pitflow.domains.particles.pictures import read_grey
 from pitflow.domains.particles.relative import full_scale
 from pitflow.errors import UserError
-from pitflow.image_file import listed_images
+from pitflow.image_file import check_targets, listed_images
 from pitflow.segment.devices import choose_execution
 
 
@@ -59,7 +59,7 @@ def segment_images(
     """
     paths = _listed(images)
     targets = [out / f"{path.stem}.png" for path in paths]
-    _check(paths, targets, overwrite)
+    check_targets(paths, targets, overwrite=overwrite)
     execution = choose_execution(device)
     loaded = load_model(model, stills=True, execution=execution, flips=flips, note=note)
     progress = progress or Silent()
@@ -104,15 +104,7 @@ def segment_images(
 
 
 def _listed(images: Sequence[Path]) -> list[Path]:
-    paths = listed_images(images, list_images)
+    paths = listed_images(images)
     if not paths:
         raise UserError("no images given")
     return paths
-
-
-def _check(paths: Sequence[Path], targets: Sequence[Path], overwrite: bool) -> None:
-    for path, target in zip(paths, targets, strict=True):
-        if target.resolve() == path.resolve():
-            raise UserError("would be overwritten by its mask", where=path, hint="change --output")
-        if target.exists() and not overwrite:
-            raise UserError("is there already", where=target, hint="--overwrite replaces it")

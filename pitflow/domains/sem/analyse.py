@@ -28,6 +28,7 @@ from pitflow.domains.sem.micrographs import (
 from pitflow.errors import UserError
 from pitflow.frame import Image
 from pitflow.measure.micrograph import compute_micrograph_pits, summarise_micrograph
+from pitflow.output_folder import check_free
 from pitflow.provenance import printable, software_versions
 from pitflow.schema import MICROGRAPH_PITS, empty_table
 
@@ -358,8 +359,7 @@ def _write_png(path: Path, pixels: npt.NDArray[Any]) -> None:
 def _check(paths: Sequence[Path], out: Path, overwrite: bool) -> None:
     if any(path.parent.resolve() == out.resolve() for path in paths):
         raise UserError("the results would lie among the images", where=out)
-    if (out / PITS).exists() and not overwrite:
-        raise UserError("holds results already", where=out, hint="--overwrite replaces them")
+    check_free(out, PITS, overwrite=overwrite)
 
 
 def _write_page(

@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from pitflow.domains.sem.data_bar import find_data_bar
 from pitflow.domains.sem.micrographs import (
-    IMAGE_SUFFIXES,
     LABEL_SUFFIX,
     Labels,
     Micrograph,
@@ -26,7 +25,7 @@ from pitflow.domains.sem.micrographs import (
     read_pixels,
 )
 from pitflow.errors import UserError
-from pitflow.image_file import natural
+from pitflow.image_file import IMAGE_SUFFIXES, is_image, natural
 
 _SUBPIXEL_BITS = 8
 
@@ -149,14 +148,14 @@ def fill_polygons(
 
 
 def _label_images(folder: Path) -> list[Path]:
-    return sorted(
-        (
-            path
-            for path in folder.rglob(f"*{LABEL_SUFFIX}.*")
-            if path.suffix.lower() in (".png", ".tif", ".tiff")
-        ),
+    found = sorted(
+        (path for path in folder.rglob(f"*{LABEL_SUFFIX}.*") if is_image(path.name)),
         key=natural,
     )
+    for path in found:
+        if path.suffix.lower() not in (".png", ".tif", ".tiff"):
+            raise UserError("label images are PNG or TIFF", where=path)
+    return found
 
 
 def _read_folder(folder: Path) -> Iterator[Micrograph]:

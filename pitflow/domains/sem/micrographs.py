@@ -15,9 +15,8 @@ import tifffile
 from pitflow.domains.sem.pixel_size import find_um_per_px
 from pitflow.errors import UserError
 from pitflow.frame import Image
-from pitflow.image_file import encoded, listed_images, natural
+from pitflow.image_file import encoded, listed_images
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 LABEL_SUFFIX = "_labels"
 _MADE_HERE = (LABEL_SUFFIX, "_overlay", "_mask")
 
@@ -109,7 +108,8 @@ def read_with_scale(path: Path) -> tuple[npt.NDArray[np.generic], float | None]:
         If it cannot be read.
     """
     data, tiff = encoded(path)
-    flags = cv2.IMREAD_UNCHANGED
+    # Photographs are turned upright, as for those who label them.
+    flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
     try:
         pixels = cv2.imdecode(data, flags) if data.size else None
     except cv2.error:
@@ -133,14 +133,7 @@ def list_micrographs(paths: Sequence[Path]) -> list[Path]:
         If a path does not exist, a folder holds no images, two images have the same name, or
         nothing is given.
     """
-    found = listed_images(
-        paths,
-        lambda folder: [
-            file
-            for file in sorted(folder.iterdir(), key=natural)
-            if file.suffix.lower() in IMAGE_SUFFIXES and not file.stem.endswith(_MADE_HERE)
-        ],
-    )
+    found = listed_images(paths, _MADE_HERE)
     if not found:
         raise UserError("no images given")
     return found

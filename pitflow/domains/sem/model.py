@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from pitflow.domains.sem.channels import make_channels
 from pitflow.domains.sem.scales import find_at_scales
 from pitflow.errors import UserError
 from pitflow.frame import Image
+from pitflow.report.words import count
 from pitflow.segment.checkpoint import Card, load_checkpoint
 from pitflow.segment.dense import DensePredictor
 from pitflow.segment.devices import CPU, Execution
@@ -121,14 +123,26 @@ def describe_card(card: Card) -> dict[str, str]:
     if card.note or folders:
         said["learned from"] = card.note or ", ".join(folders)
     for name, scores in card.scores.items():
-        numbers = [
-            f"{heading} {100 * scores[key]:.0f} %"
-            for key, heading in (("ap50", "AP50"), ("precision", "precision"), ("recall", "recall"))
-            if isinstance(scores, dict) and scores.get(key) is not None
-        ]
-        if numbers:
-            said[name] = f"{', '.join(numbers)}, {scores['n_images']} images"
+        if numbers := describe_scores(scores):
+            said[name] = numbers
     return said
+
+
+def describe_scores(scores: Any) -> str:
+    """Return the scores of a model's card in words; nothing if it holds none."""
+    if not isinstance(scores, dict):
+        return ""
+    numbers = [
+        f"{heading} {100 * scores[key]:.0f} %"
+        for key, heading in (
+            ("ap50", "AP50"),
+            ("precision", "precision"),
+            ("recall", "recall"),
+            ("mean_iou", "mean IoU"),
+        )
+        if isinstance(scores.get(key), float)
+    ]
+    return ", ".join([*numbers, count(scores["n_images"], "image")]) if numbers else ""
 
 
 def load_instance_model(name: str, *, execution: Execution = CPU) -> InstanceModel:
@@ -143,6 +157,25 @@ def load_instance_model(name: str, *, execution: Execution = CPU) -> InstanceMod
         name, "give the folder that `pitflow train sem` wrote, or label images (--labels)"
     )
     network, card = load_checkpoint(path)
-    if card.domain != "sem" or not isinstance(card.network, GelanConfig | MaskRcnnConfig):
+    if card.domain != "sem":
         raise UserError(f"is a model of {card.domain} that finds no instances", where=path)
+    if not isinstance(card.network, GelanConfig | MaskRcnnConfig):
+        hint = f"`pitflow segment --model {name}` draws its classes"
+        raise UserError("finds classes and no instances", where=path, hint=hint)
     return InstanceModel(network, card, execution=execution)
+
+
+def load_class_model(name: str, *, execution: Execution = CPU) -> ClassModel:
+    """Load a model of classes by the path of its folder.
+
+    Raises
+    ------
+    UserError
+        If there is no such model, its files are damaged, or it finds no classes.
+    """
+    path = find_model(name)
+    network, card = load_checkpoint(path)
+    if card.domain != "sem" or isinstance(card.network, GelanConfig | MaskRcnnConfig):
+        hint = f"`pitflow sem --model {name}` draws and measures them"
+        raise UserError("finds instances and no classes", where=path, hint=hint)
+    return ClassModel(network, card, execution=execution)

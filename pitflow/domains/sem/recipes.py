@@ -108,3 +108,9 @@ def find_recipe(name: str) -> AnySemRecipe:
     A file that names no base differs from ``sem``.
     """
     return recipe.find_recipe(name, RECIPES, base="sem")
+
+
+def with_epochs(training: TrainConfig, epochs: int) -> TrainConfig:
+    """Return a training of so many epochs, scored as often as before, and once at least."""
+    every = min(training.validate_every, epochs)
+    return training.model_copy(update={"epochs": epochs, "validate_every": every})

@@ -7,6 +7,7 @@ it was, and a finished training is not repeated.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +15,51 @@ from pitflow.compute import Compute, Progress, Silent
 from pitflow.domains.recipe import InstanceRecipe
 from pitflow.domains.sem.channels import CHANNELS
 from pitflow.domains.sem.labels import read_labelled
-from pitflow.domains.sem.recipes import MASK_RCNN, NO_TEXTURE, SEM
+from pitflow.domains.sem.micrographs import Micrograph
+from pitflow.domains.sem.recipes import MASK_RCNN, NO_TEXTURE, SEM, with_epochs
 from pitflow.domains.sem.study_task import BASELINE, FRESH, TRANSFER, WITH, WITHOUT, Task, run_task
 from pitflow.domains.training import check_recipe
 from pitflow.errors import UserError
 from pitflow.output_folder import make_folder
 from pitflow.segment.devices import choose_device
 
-N_SPLITS = 7
 TEST_SHARE = 0.2
+"""Share of the micrographs that tests."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyConfig:
+    """What a study trains.
+
+    Parameters
+    ----------
+    recipe:
+        Of the network with texture refinement; the others differ from it in their network alone.
+    pretrain:
+        Labelled folders that every network learns first; without, the experiments that need it are
+        left out.
+    n_splits, test_share:
+        Random splits, and the share of the micrographs that tests.
+    baseline_epochs:
+        Of Mask R-CNN's trainings; None: the recipe's.
+    paired:
+        Train without texture refinement, and Mask R-CNN, on every split too: the difference then
+        has an interval.
+    """
+
+    recipe: InstanceRecipe = SEM
+    pretrain: tuple[Path, ...] = ()
+    n_splits: int = 7
+    test_share: float = TEST_SHARE
+    baseline_epochs: int | None = None
+    paired: bool = False
 
 
 def sem_study(
     data: Sequence[Path],
     out: Path,
+    config: StudyConfig,
     *,
-    pretrain: Sequence[Path] = (),
-    recipe: InstanceRecipe = SEM,
-    n_splits: int = N_SPLITS,
-    test_share: float = TEST_SHARE,
-    epochs: int | None = None,
-    baseline_epochs: int | None = None,
-    paired: bool = False,
     device: str = "auto",
     overwrite: bool = False,
     compute: Compute | None = None,
@@ -52,14 +76,6 @@ def sem_study(
     out:
         Gets ``study.html`` with its ``figures/``, ``table1.csv``, ``table2.csv``, ``study.json``
         and a folder per training, which holds its model.
-    pretrain:
-        Labelled folders that every network learns first; without, the experiments that need it are
-        left out.
-    epochs, baseline_epochs:
-        Of each training, and of Mask R-CNN's; None: the recipe's.
-    paired:
-        Train without texture refinement, and Mask R-CNN, on every split too: the difference then
-        has an interval.
     overwrite:
         Drop trainings with other parameters or data that are in ``out``.
     compute:
@@ -74,19 +90,8 @@ def sem_study(
     UserError
         If the data cannot be read or split, or ``out`` cannot be written to or holds another study.
     """
-    tasks = plan(
-        data,
-        out,
-        pretrain=pretrain,
-        recipe=recipe,
-        n_splits=n_splits,
-        test_share=test_share,
-        epochs=epochs,
-        baseline_epochs=baseline_epochs,
-        paired=paired,
-        device=device,
-        overwrite=overwrite,
-    )
+    micrographs = read_labelled(data)
+    tasks = _tasks(micrographs, data, out, config, device=device, overwrite=overwrite)
     make_folder(out)
     progress, compute = progress or Silent(), compute or Compute(workers=1)
     results: dict[tuple[str, int], dict[str, Any]] = {}
@@ -103,29 +108,33 @@ def sem_study(
     # Matplotlib is loaded only where it draws.
     from pitflow.domains.sem.study_page import write_study
 
-    page = write_study(out, tasks, results, read_labelled(data))
+    page = write_study(out, tasks, results, micrographs)
     progress.finish(str(page))
     return page
 
 
 def plan(
-    data: Sequence[Path],
-    out: Path,
-    *,
-    pretrain: Sequence[Path] = (),
-    recipe: InstanceRecipe = SEM,
-    n_splits: int = N_SPLITS,
-    test_share: float = TEST_SHARE,
-    epochs: int | None = None,
-    baseline_epochs: int | None = None,
-    paired: bool = False,
-    device: str = "auto",
-    overwrite: bool = False,
+    data: Sequence[Path], out: Path, config: StudyConfig, *, device: str, overwrite: bool
 ) -> list[Task]:
     """Return every training of a study, in the order of the tables; raises what that does."""
-    if n_splits < 1 or not 0 < test_share < 1:
-        raise UserError(f"{n_splits} splits with a test share of {test_share} make no study")
-    if len({one.group for one in read_labelled(data)}) < 3:
+    return _tasks(read_labelled(data), data, out, config, device=device, overwrite=overwrite)
+
+
+def _tasks(
+    micrographs: Sequence[Micrograph],
+    data: Sequence[Path],
+    out: Path,
+    config: StudyConfig,
+    *,
+    device: str,
+    overwrite: bool,
+) -> list[Task]:
+    recipe, pretrain = config.recipe, config.pretrain
+    if config.n_splits < 1 or not 0 < config.test_share < 1:
+        raise UserError(
+            f"{config.n_splits} splits with a test share of {config.test_share} make no study"
+        )
+    if len({one.group for one in micrographs}) < 3:
         raise UserError(
             "training, choosing the epoch and testing need three groups of micrographs at least"
         )
@@ -135,26 +144,24 @@ def plan(
     if hasattr(recipe.network, "texture"):
         plain = recipe.network.model_copy(update={"texture": "none"})
         without = without.model_copy(update={"network": plain})
+    training = recipe.training.model_copy(
+        update={"learning_rate": MASK_RCNN.training.learning_rate}
+    )
+    if config.baseline_epochs is not None:
+        training = with_epochs(training, config.baseline_epochs)
     baseline = recipe.model_copy(
-        update={
-            "name": MASK_RCNN.name,
-            "network": MASK_RCNN.network,
-            "training": recipe.training.model_copy(
-                update={"learning_rate": MASK_RCNN.training.learning_rate}
-            ),
-        }
+        update={"name": MASK_RCNN.name, "network": MASK_RCNN.network, "training": training}
     )
 
     def task(name: str, number: int, own: InstanceRecipe, **more: Any) -> Task:
-        wanted = baseline_epochs or epochs if name == BASELINE else epochs
-        options: dict[str, Any] = {"pretrain": tuple(pretrain)} | more
+        options: dict[str, Any] = {"pretrain": pretrain} | more
         return Task(
             name,
             number,
-            _with_epochs(own, wanted),
+            own,
             tuple(data),
             out=out,
-            test_share=test_share,
+            test_share=config.test_share,
             device=device,
             overwrite=overwrite,
             **options,
@@ -163,20 +170,12 @@ def plan(
     tasks = []
     if pretrain:
         tasks.append(task(TRANSFER, 0, without, trains=False))
-    for number in range(n_splits):
-        if number == 0 or paired:
+    for number in range(config.n_splits):
+        if number == 0 or config.paired:
             tasks.append(task(WITHOUT, number, without))
         tasks.append(task(WITH, number, recipe))
         if number == 0 and pretrain:
             tasks.append(task(FRESH, number, recipe, pretrain=()))
-        if number == 0 or paired:
+        if number == 0 or config.paired:
             tasks.append(task(BASELINE, number, baseline))
     return tasks
-
-
-def _with_epochs(recipe: InstanceRecipe, epochs: int | None) -> InstanceRecipe:
-    if epochs is None:
-        return recipe
-    every = min(recipe.training.validate_every, epochs)
-    training = recipe.training.model_copy(update={"epochs": epochs, "validate_every": every})
-    return recipe.model_copy(update={"training": training})

@@ -109,7 +109,7 @@ def plan_folds(
     recipe: ClassRecipe,
     n_folds: int,
     device: str,
-    overwrite: bool = False,
+    overwrite: bool,
 ) -> list[Fold]:
     """Return every training of a study; raises what ``class_study`` does."""
     micrographs = read_classes(data, recipe.classes)

@@ -12,6 +12,7 @@ from torch import nn
 
 from pitflow.compute import Progress, Silent
 from pitflow.domains import training
+from pitflow.domains.included import find_model
 from pitflow.domains.recipe import AnyRecipe, InstanceRecipe
 from pitflow.domains.sem.channels import CHANNELS
 from pitflow.domains.sem.labels import read_classes, read_labelled
@@ -47,7 +48,7 @@ def train_sem(
     recipe: AnySemRecipe = SEM,
     *,
     pretrain: Sequence[Path] = (),
-    initial: Path | None = None,
+    initial: str | None = None,
     device: str = "auto",
     workers: int = 1,
     overwrite: bool = False,
@@ -67,7 +68,7 @@ def train_sem(
     out:
         Folder of the model: weights and card, and the state and log of the trainings.
     initial:
-        Folder of a model of the same network to start from.
+        Model of the same network to start from, by name or folder.
 
     Raises
     ------
@@ -294,14 +295,15 @@ def _parts(micrographs: Sequence[Micrograph]) -> Iterator[bytes]:
         yield from (one.name.encode(), one.image.tobytes(), one.labels.tobytes())
 
 
-def load_initial(folder: Path, recipe: AnyRecipe) -> nn.Module:
-    """Load a model to start from.
+def load_initial(name: str, recipe: AnyRecipe) -> nn.Module:
+    """Load a model to start from, by the path of its folder, or by name if it is included.
 
     Raises
     ------
     UserError
         If it is of another network, channels or classes than the recipe.
     """
+    folder = find_model(name)
     network, card = load_checkpoint(folder)
     if (card.channels, card.classes) != (recipe.channels, recipe.classes):
         raise UserError(

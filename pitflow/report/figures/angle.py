@@ -12,7 +12,15 @@ from pitflow.report.data import ReportData, floats
 from pitflow.report.example import busiest_pit, pit_centre, pit_radius
 from pitflow.report.outline import pit_outlines
 from pitflow.report.panel import Panel
-from pitflow.report.style import INK, new_figure, on_image, pit_colour, scale_bar, show_image
+from pitflow.report.style import (
+    INK,
+    SINGLE,
+    new_figure,
+    on_image,
+    pit_colour,
+    scale_bar,
+    show_image,
+)
 from pitflow.report.window import window_around
 
 
@@ -27,29 +35,29 @@ def draw_construction(
     left, right = ax.get_xlim()
     # The label of the horizontal stays in view where the pit is near the right edge.
     end = min(x + 1.15 * distance, right - 0.08 * (right - left))
-    for ink, width in (("white", 3.6), (None, 1.6)):
+    for ink, width in (("white", 2.6), (None, 1.1)):
         ax.plot([x, end], [y, y], color=ink or INK, lw=width)
         ax.plot([x, px], [y, py], color=ink or colour, lw=width)
         radius = 0.45 * distance
         ax.plot(
             x + radius * np.cos(around), y + radius * np.sin(around), color=ink or colour, lw=width
         )
-    ax.plot(x, y, "+", color="white", ms=11, mew=3.5)
-    ax.plot(x, y, "+", color="black", ms=9, mew=1.6)
-    ax.plot(px, py, "o", mfc="none", mec="white", ms=15, mew=3.0)
-    ax.plot(px, py, "o", mfc="none", mec=colour, ms=15, mew=1.6)
+    ax.plot(x, y, "+", color="white", ms=7.8, mew=2.5)
+    ax.plot(x, y, "+", color="black", ms=6.4, mew=1.1)
+    ax.plot(px, py, "o", mfc="none", mec="white", ms=10.6, mew=2.1)
+    ax.plot(px, py, "o", mfc="none", mec=colour, ms=10.6, mew=1.1)
     half = np.radians(angle / 2)
     on_image(
         ax,
         x + 0.62 * distance * np.cos(half),
         y + 0.62 * distance * np.sin(half),
         f"{angle:.0f}°",
-        INK,
+        "white",
         ha="center",
         va="center",
-        fontsize=13,
+        fontsize=9.0,
     )
-    on_image(ax, end + 0.01 * (right - left), y, "0°", INK, va="center", fontsize=11)
+    on_image(ax, end + 0.01 * (right - left), y, "0°", "white", va="center")
     return angle
 
 
@@ -78,7 +86,7 @@ def make(data: ReportData) -> Panel | str:
     x, y = pit_centre(data, pit)
     x, y, px, py = x + dx, y + dy, float(row["x"]) + dx, float(row["y"]) + dy
     window = window_around(x, y, 1.4 * float(row["distance_px"]), data.shape)
-    figure = new_figure(4.8, 4.8)
+    figure = new_figure(SINGLE, SINGLE)
     ax = figure.add_axes((0.0, 0.0, 1.0, 0.94))
     show_image(ax, window.of(data.frame_at(frame)), window)
     left, right, bottom, top = window.extent

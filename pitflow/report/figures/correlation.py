@@ -12,7 +12,7 @@ from pitflow.lag import LagAnswer, find_lag
 from pitflow.report.data import ReportData, floats, ints
 from pitflow.report.lag import in_words
 from pitflow.report.panel import Panel
-from pitflow.report.style import ALARM, BAND, FAINT, INK, new_figure, pit_colour
+from pitflow.report.style import ALARM, BAND, FAINT, INK, new_figure, pit_colour, title_panel
 from pitflow.report.words import delay
 
 
@@ -28,12 +28,12 @@ def draw_correlation(
     own = own.sort_values("lag")
     lag = ints(own, "lag")
     r, low, high = (floats(own, name) for name in ("r", "r_lo", "r_hi"))
-    ax.fill_between(lag, low, high, color=BAND, lw=0, label="95 % of what chance gives")
-    ax.axhline(0, color=FAINT, lw=0.6)
-    ax.axvline(0, color=FAINT, lw=0.6, ls=(0, (4, 3)))
+    ax.fill_between(lag, low, high, color=BAND, lw=0, label="95 % by chance")
+    ax.axhline(0, color=FAINT, lw=0.5)
+    ax.axvline(0, color=FAINT, lw=0.5, ls=(0, (4, 3)))
     ax.plot(lag, r, color=colour, label="measured")
     if answer is not None and answer.is_evidence:
-        ax.plot(answer.lag, answer.r, "o", color=ALARM, ms=7, zorder=5)
+        ax.plot(answer.lag, answer.r, "o", color=ALARM, ms=5.0, zorder=5)
         ax.annotate(
             delay(answer.lag, fps, negative=True),
             (answer.lag, answer.r),
@@ -60,18 +60,18 @@ def draw_pits(ax: Axes, answers: list[LagAnswer], limit: int) -> None:
             answer.lag,
             row,
             "o" if answer.r > 0 else "s",
-            ms=4 + 9 * min(abs(answer.r), 1.0),
+            ms=3 + 6 * min(abs(answer.r), 1.0),
             mec=colour,
             mfc=colour if answer.is_evidence else "white",
-            mew=1.4,
+            mew=1.0,
             clip_on=False,
             zorder=3,
         )
-    ax.axvline(0, color=FAINT, lw=0.6, ls=(0, (4, 3)))
+    ax.axvline(0, color=FAINT, lw=0.5, ls=(0, (4, 3)))
     ax.set_xlim(-limit, limit)
     ax.set_ylim(len(answers) - 0.4, -0.6)
     ax.set_yticks(range(len(answers)), [f"pit {answer.pit}" for answer in answers])
-    ax.grid(axis="y", color=BAND, lw=0.6)
+    ax.grid(axis="y", color=BAND, lw=0.5)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     ax.set_xlabel("clearest lag (frames)")
@@ -91,7 +91,7 @@ def make(data: ReportData) -> Panel | str:
     own = [found for found in single if found is not None][: 2 * data.config.max_pits]
     figure = new_figure(3.7)
     several = main < 0 and len(own) > 0
-    ax = figure.add_axes((0.08, 0.14, 0.5 if several else 0.86, 0.72))
+    ax = figure.add_axes((0.08, 0.15, 0.5 if several else 0.86, 0.7))
     drawn: dict[str, Any] = draw_correlation(
         ax,
         table[table["pit"] == main],
@@ -100,23 +100,26 @@ def make(data: ReportData) -> Panel | str:
         answer,
     )
     drawn["answer"] = answer
-    ax.set_title("All pits pooled" if main < 0 else f"Pit {main}", loc="left")
+    title = "All pits pooled" if main < 0 else f"Pit {main}"
     ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.1)
     caption = (
-        f"{in_words(answer, data.even_fps)} The line is the correlation between the direction in "
-        "which a pit grows and the direction in which its particles leave that many frames later: "
-        "right of the dashed line ejection comes after growth, left of it before. Inside the grey "
-        "band a single lag is what unrelated series of the same kind give, wider where fewer "
-        "frames can be compared; p is for the lag that stands out most from that, so it already "
-        "allows for having searched all of them."
+        f"{in_words(answer, data.even_fps)} {'(a) ' if several else ''}The line is the "
+        "correlation between the direction in which a pit grows and the direction in which its "
+        "particles leave that many frames later: right of the dashed line ejection comes after "
+        "growth, left of it before. Inside the grey band a single lag is what unrelated series of "
+        "the same kind give, wider where fewer frames can be compared; p is for the lag that "
+        "stands out most from that, so it already allows for having searched all of them."
     )
     if several:
         limit = int(table.loc[table["r"].notna(), "lag"].abs().max())
-        draw_pits(figure.add_axes((0.67, 0.14, 0.3, 0.72)), own, limit)
-        figure.axes[-1].set_title("Each pit by itself", loc="left")
+        draw_pits(figure.add_axes((0.67, 0.15, 0.3, 0.7)), own, limit)
+        title_panel(ax, 0, title)
+        title_panel(figure.axes[-1], 1, "Each pit by itself")
         caption += (
-            " Right: the lag at which the correlation of each pit is clearest; filled where "
+            " (b) The lag at which the correlation of each pit is clearest; filled where "
             "q ≤ 0.05 (p adjusted over the pits by Benjamini and Hochberg), larger for a larger "
             "|r|, square where r is negative. Open symbols may lie anywhere by chance."
         )
+    else:
+        ax.set_title(title, loc="left")
     return Panel(figure, caption, drawn=drawn)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pitflow.report.panel import Panel
-from pitflow.report.style import ALARM, FAINT, INK, RC, REFERENCE, new_figure
+from pitflow.report.style import ALARM, FAINT, INK, RC, REFERENCE, SINGLE, new_figure
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,18 +29,18 @@ def draw_creep(
         Names of the side drawn upwards and of the other.
     """
     with mpl.rc_context(RC):
-        figure = new_figure(2.3, 5.4)
+        figure = new_figure(2.8, SINGLE)
         ax = figure.subplots()
         offset = 0.0
         for position, up, down in profiles:
             if offset > 0:
-                ax.axvline(offset, color=INK, lw=0.9)
+                ax.axvline(offset, color=INK, lw=0.6)
             ax.fill_between(position + offset, up, color=ALARM, alpha=0.85, lw=0)
             ax.fill_between(position + offset, -down, color=REFERENCE, alpha=0.85, lw=0)
             offset += float(position[-1]) if position.size else 0.0
-        ax.axhline(0, color=INK, lw=1)
+        ax.axhline(0, color=INK, lw=0.7)
         for level in (mean_mm, -mean_mm):
-            ax.axhline(level, color=FAINT, lw=0.9, ls=(0, (4, 3)))
+            ax.axhline(level, color=FAINT, lw=0.6, ls=(0, (4, 3)))
         drawn = [side[np.isfinite(side)] for _, *both in profiles for side in both]
         largest = max((float(side.max()) for side in drawn if side.size), default=0.0)
         # Room for the names of the sides beyond what is drawn.
@@ -48,8 +48,8 @@ def draw_creep(
         ax.set_ylim(-reach, reach)
         ax.set_xlim(0, max(offset, 1e-6))
         ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
-        ax.set_xlabel("position along the scribe, mm")
-        ax.set_ylabel("creep, mm")
+        ax.set_xlabel("position along the scribe (mm)")
+        ax.set_ylabel("creep (mm)")
         for name, place, colour, align in (
             (sides[0], 0.97, ALARM, "top"),
             (sides[1], 0.03, REFERENCE, "bottom"),

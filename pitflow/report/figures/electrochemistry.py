@@ -20,8 +20,11 @@ from pitflow.report.style import (
     PIT_COLOURS,
     REFERENCE,
     label_time,
+    letter,
     new_figure,
+    title_panel,
 )
+from pitflow.report.words import listing, signed
 
 ABSENT = (
     "No current was given with this recording: pitflow run --current FILE sets a potentiostat's "
@@ -41,13 +44,13 @@ def draw_lags(ax: Axes, own: pd.DataFrame, fps: float, answer: CurrentLag, colou
     own = own.sort_values("lag")
     lag = ints(own, "lag") / fps
     ax.fill_between(lag, floats(own, "r_lo"), floats(own, "r_hi"), color=BAND, lw=0)
-    ax.axhline(0, color=FAINT, lw=0.6)
-    ax.axvline(0, color=FAINT, lw=0.6, ls=(0, (4, 3)))
+    ax.axhline(0, color=FAINT, lw=0.5)
+    ax.axvline(0, color=FAINT, lw=0.5, ls=(0, (4, 3)))
     ax.plot(lag, floats(own, "r"), color=colour)
     if answer.is_evidence:
-        ax.plot(answer.lag / fps, answer.r, "o", color=ALARM, ms=6, zorder=5)
+        ax.plot(answer.lag / fps, answer.r, "o", color=ALARM, ms=4.3, zorder=5)
         ax.annotate(
-            f"{answer.lag / fps:.2f} s",
+            f"{signed(answer.lag / fps)} s",
             (answer.lag / fps, answer.r),
             xytext=(7, 0),
             textcoords="offset points",
@@ -71,33 +74,34 @@ def make(data: ReportData) -> Panel | str:
     has_potential = bool(current["potential_v"].notna().any())
     rates = [name for name in RATES if name in current]
     rows = 1 + has_potential + len(rates)
-    height = 1.35 * rows + (3.1 if answers else 0.5)
+    height = 1.4 * rows + (3.3 if answers else 0.6)
     figure = new_figure(height)
     axes = [
-        figure.add_axes((0.1, 1 - (0.1 + 1.35 * row + 1.05) / height, 0.885, 1.05 / height))
+        figure.add_axes((0.12, 1 - (0.3 + 1.4 * row + 1.0) / height, 0.865, 1.0 / height))
         for row in range(rows)
     ]
     drawn: dict[str, Any] = {"transients": _draw_current(axes[0], data, current, time)}
     if has_potential:
-        axes[1].plot(time, floats(current, "potential_v"), color=REFERENCE, lw=1.0)
+        axes[1].plot(time, floats(current, "potential_v"), color=REFERENCE, lw=0.7)
         axes[1].set_ylabel("potential\n(V)")
     for ax, name in zip(axes[rows - len(rates) :], rates, strict=True):
         series, label = RATES[name]
         _draw_rate(ax, time, floats(current, name), data.fps, COLOURS[series])
         ax.set_ylabel(label)
-    for ax in axes:
+    for place, ax in enumerate(axes):
+        title_panel(ax, place)
         ax.set_xlim(time[0], max(time[-1], time[0] + 1e-6))
         label_time(ax)
-        ax.yaxis.set_label_coords(-0.075, 0.5)
+        ax.yaxis.set_label_coords(-0.08, 0.5)
     for ax in axes[:-1]:
         ax.tick_params(labelbottom=False)
         ax.set_xlabel("")
     correlation = data.tables["current_correlation"]
     for place, answer in enumerate(answers):
-        ax = figure.add_axes((0.1 + 0.485 * place, 0.5 / height, 0.4, 1.8 / height))
+        ax = figure.add_axes((0.12 + 0.475 * place, 0.5 / height, 0.39, 1.75 / height))
         own = correlation[correlation["series"] == answer.series]
         draw_lags(ax, own, data.fps, answer, COLOURS[answer.series])
-        ax.set_title(TITLES[answer.series], loc="left")
+        title_panel(ax, rows + place, TITLES[answer.series])
     words = " ".join(answer.in_words(data.even_fps) for answer in answers)
     shaded = (
         " Shaded: transients of the current, rises above its baseline and their decay."
@@ -106,12 +110,30 @@ def make(data: ReportData) -> Panel | str:
     )
     return Panel(
         figure,
-        f"{words} The lines over the rates are their averages (Gaussian, sigma a third of a "
-        f"second).{shaded} Below: correlation of what varies faster than the range of lags; right "
+        f"{words} {_contents(has_potential, rates)} The lines over the rates are their averages "
+        f"(Gaussian, sigma a third of a second).{shaded}{_of_lags(rows, len(answers))}".strip(),
+        drawn=drawn,
+    )
+
+
+def _contents(has_potential: bool, rates: list[str]) -> str:
+    """Return what stands in the panels over time, by their letters."""
+    shown = ["current", *(["potential"] if has_potential else [])]
+    shown += [f"{RATES[name][0]} per second" for name in rates]
+    named = listing([f"({letter(place)}) {what}" for place, what in enumerate(shown)])
+    return f"Over time: {named}."
+
+
+def _of_lags(first: int, number: int) -> str:
+    """Return how to read the panels over lag, of which ``first`` is the place of the first."""
+    if not number:
+        return ""
+    letters = listing([letter(first + place) for place in range(number)])
+    return (
+        f" ({letters}) Correlation of what varies faster than the range of lags; right "
         "of the dashed line the current comes first. Inside the grey band a single lag is what "
         "unrelated series of the same kind give; p is for the lag that stands out most, over all "
-        "lags.".strip(),
-        drawn=drawn,
+        "lags."
     )
 
 
@@ -125,7 +147,7 @@ def _draw_current(ax: Axes, data: ReportData, current: pd.DataFrame, time: Float
     transients = data.tables["transients"]
     for start, stop in zip(floats(transients, "onset_s"), floats(transients, "end_s"), strict=True):
         ax.axvspan(start, stop, color=ALARM, alpha=0.18, lw=0)
-    ax.plot(time, value / factor, color=INK, lw=1.0)
+    ax.plot(time, value / factor, color=INK, lw=0.7)
     ax.set_ylabel(f"current\n({prefix}{unit})")
     return len(transients)
 

@@ -11,7 +11,15 @@ from matplotlib.collections import EllipseCollection
 
 from pitflow.report.data import Floats, Ints, ReportData, floats, ints
 from pitflow.report.panel import Panel
-from pitflow.report.style import new_figure, pit_colour, pit_colours, round_below
+from pitflow.report.style import (
+    new_figure,
+    on_image,
+    pit_colour,
+    pit_colours,
+    pit_mark,
+    round_below,
+    title_panel,
+)
 from pitflow.report.window import STACKED
 from pitflow.report.words import significant
 
@@ -54,7 +62,7 @@ def draw_field(ax: Axes, data: ReportData) -> dict[str, Any]:
     ax.quiverkey(
         arrows,
         place.x0 + 0.82 * place.width,
-        place.y1 + 0.14 / ax.figure.get_figure(root=True).get_figheight(),
+        place.y1 + 0.1 / ax.figure.get_figure(root=True).get_figheight(),
         key,
         f"{key:g} µm/s",
         labelpos="E",
@@ -73,10 +81,14 @@ def draw_field(ax: Axes, data: ReportData) -> dict[str, Any]:
             offset_transform=ax.transData,
             facecolors=pit_colours(pits["pit"]),
             edgecolors="white",
-            linewidths=0.8,
+            linewidths=0.6,
             zorder=4,
         )
     )
+    for pit, x_um, y_um in zip(
+        ints(pits, "pit"), floats(pits, "x") * um, floats(pits, "y") * um, strict=True
+    ):
+        on_image(ax, x_um + 0.4 * cell, y_um, f"{pit}", pit_colour(int(pit)), va="center")
     ends_x = np.concatenate([[0, data.shape[1] * um], x - vx / scale / 2, x + vx / scale / 2])
     ends_y = np.concatenate([[0, data.shape[0] * um], y - vy / scale / 2, y + vy / scale / 2])
     ax.set_xlim(ends_x.min(), ends_x.max())
@@ -115,7 +127,7 @@ def draw_radial(
         if curve[0].size < 2:
             continue
         curves[pit] = curve
-        ax.plot(*curve, color=pit_colour(pit), label=str(pit))
+        ax.plot(*curve, pit_mark(pit), ls="-", ms=3.0, color=pit_colour(pit), label=str(pit))
         _draw_fit(ax, data, pit, curve[0])
     ax.set_xlim(left=0)
     ax.set_ylim(0, 1.08 * max((curve[1].max() for curve in curves.values()), default=1.0))
@@ -142,7 +154,7 @@ def _draw_fit(ax: Axes, data: ReportData, pit: int, r_um: Floats) -> None:
     v0, half = float(floats(own, "flow_speed_um_s")[0]), float(floats(own, "flow_half_px")[0])
     if np.isfinite(v0):
         fitted = v0 / (1.0 + r_um / (half * data.um_per_px))
-        ax.plot(r_um, fitted, color=pit_colour(pit), lw=0.9, ls=(0, (4, 2)))
+        ax.plot(r_um, fitted, color=pit_colour(pit), lw=0.6, ls=(0, (4, 2)))
 
 
 def make(data: ReportData) -> Panel | str:
@@ -162,7 +174,7 @@ def make(data: ReportData) -> Panel | str:
     field = figure.add_axes((0.07, bottom, wide_in / 10, high))
     field.set_anchor("NW")
     drawn: dict[str, Any] = draw_field(field, data)
-    field.set_title("Mean velocity", loc="left")
+    title_panel(field, 0, "Mean velocity")
     radial_high = min(high * tall - 0.65, 3.6) / tall
     radial = figure.add_axes(
         (0.07, 1.15 / tall, 0.6, 2.5 / tall)
@@ -175,30 +187,31 @@ def make(data: ReportData) -> Panel | str:
     drawn["radial"] = draw_radial(
         radial, data, sorted(int(p) for p in pits["pit"].head(MOST_CURVES)), ring_um
     )
-    radial.set_title("Speed over distance", loc="left")
+    title_panel(radial, 1, "Speed over distance")
     of_whom = (
         f"each of the {MOST_CURVES} pits that ejected most"
         if len(pits) > MOST_CURVES
         else "each pit"
     )
     over_distance = (
-        f"{'Below' if stacked else 'Right'}: mean speed of the particles of {of_whom} over their "
+        f"(b) Mean speed of the particles of {of_whom} over their "
         f"distance from its centre, in rings of {ring_um:g} µm with at least {FEWEST} particles, "
         "each counting once in a ring; dashed: the fit v0 / (1 + r / half), "
         "whose numbers are in tables/pits.parquet."
     )
     if not drawn["radial"]:
         radial.remove()
+        field.set_title("Mean velocity", loc="left")
         over_distance = (
             f"No pit has {FEWEST} particles in each of two rings around it, so no speed is drawn "
             "over the distance from it."
         )
     return Panel(
         figure,
-        f"{'Above' if stacked else 'Left'}: mean velocity in cells of "
+        f"{'(a) ' if drawn['radial'] else ''}Mean velocity in cells of "
         f"{data.parameters.measure.flow.cell_px:g} px; the colour is the pit whose "
         "particles prevail there (grey: none), so the line where two colours meet "
-        "is where two flow domains meet. Discs: the final pits. " + over_distance,
+        "is where two flow domains meet. Numbered discs: the final pits. " + over_distance,
         drawn=drawn,
     )
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from pitflow.report.data import Floats, Ints, ReportData, floats
 from pitflow.report.panel import Panel
 from pitflow.report.style import REFERENCE, new_figure
+from pitflow.report.words import count
 
 FEWEST = 5
 
@@ -51,10 +52,11 @@ def make(data: ReportData) -> Panel | str:
     if age.size < 2:
         return f"Fewer than {FEWEST} particles of the same age have a measured blur."
     figure = new_figure(2.9)
-    ax = figure.add_axes((0.075, 0.175, 0.9, 0.78))
+    ax = figure.add_axes((0.075, 0.19, 0.9, 0.77))
     draw_over_age(ax, age / data.fps, quartiles)
     ax.set_ylabel("height (µm)" if calibrated else "blur (px)")
     drawn: dict[str, Any] = {"age": age, "quartiles": quartiles, "calibrated": calibrated}
+    n = tracks.loc[tracks[name].notna(), "particle"].nunique()
     meaning = (
         "Height above the steel, from the calibrated blur,"
         if calibrated
@@ -62,7 +64,8 @@ def make(data: ReportData) -> Panel | str:
     )
     return Panel(
         figure,
-        f"{meaning} of all particles that left a pit: median (line) and middle half (band) over "
-        f"the time since they left, wherever at least {FEWEST} particles of that age are seen.",
+        f"{meaning} of the {count(n, 'particle')} that left a pit: median (line) and middle half "
+        f"(band) over the time since they left, wherever at least {FEWEST} particles of that age "
+        "are seen.",
         drawn=drawn,
     )

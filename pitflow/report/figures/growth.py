@@ -10,7 +10,15 @@ from matplotlib.ticker import MaxNLocator
 
 from pitflow.report.data import ReportData, by_pit, floats
 from pitflow.report.panel import Panel
-from pitflow.report.style import BAND, label_time, new_figure, pit_colour
+from pitflow.report.style import (
+    BAND,
+    SMALL,
+    label_time,
+    new_figure,
+    pit_colour,
+    pit_dashes,
+    title_panel,
+)
 
 
 def draw_areas(ax: Axes, data: ReportData, labelled: list[int]) -> dict[int, float]:
@@ -22,10 +30,10 @@ def draw_areas(ax: Axes, data: ReportData, labelled: list[int]) -> dict[int, flo
         area = floats(own, "area_px") * data.um_per_px**2
         last[pit] = float(area[-1])
         if pit in labelled:
-            ax.plot(time, area, color=pit_colour(pit), zorder=3)
+            ax.plot(time, area, color=pit_colour(pit), ls=pit_dashes(pit), zorder=3)
             ends.append((float(time[-1]), float(area[-1]), pit))
         else:
-            ax.plot(time, area, color=BAND, lw=1.0, zorder=1)
+            ax.plot(time, area, color=BAND, lw=0.7, zorder=1)
     ax.set_xlim(*data.span_s)
     ax.set_ylim(bottom=0)
     _label_ends(ax, ends)
@@ -45,10 +53,17 @@ def draw_ejections(ax: Axes, data: ReportData, labelled: list[int]) -> dict[int,
         steps = np.concatenate([[since], time, [until]])
         so_far = np.concatenate([[0], np.arange(1, len(time) + 1), [len(time)]])
         if pit in labelled:
-            ax.step(steps, so_far, where="post", color=pit_colour(pit), zorder=3)
+            ax.step(
+                steps,
+                so_far,
+                where="post",
+                color=pit_colour(pit),
+                ls=pit_dashes(pit),
+                zorder=3,
+            )
             ends.append((until, float(len(time)), pit))
         else:
-            ax.step(steps, so_far, where="post", color=BAND, lw=1.0, zorder=1)
+            ax.step(steps, so_far, where="post", color=BAND, lw=0.7, zorder=1)
     ax.set_xlim(since, until)
     ax.set_ylim(bottom=0)
     _label_ends(ax, ends)
@@ -68,8 +83,8 @@ def make(data: ReportData) -> Panel | str:
     left = figure.add_axes((0.075, 0.14, 0.385, 0.77))
     right = figure.add_axes((0.565, 0.14, 0.385, 0.77))
     drawn: dict[str, Any] = {"area_um2": draw_areas(left, data, labelled)}
-    left.set_title("Area of each pit", loc="left")
-    right.set_title("Particles ejected", loc="left")
+    title_panel(left, 0, "Area of each pit")
+    title_panel(right, 1, "Particles ejected")
     if data.tables["ejections"].empty:
         right.set_axis_off()
         right.text(0.5, 0.5, "no particle could be traced\nback to a pit", ha="center")
@@ -77,7 +92,7 @@ def make(data: ReportData) -> Panel | str:
     else:
         drawn["ejected"] = draw_ejections(right, data, labelled)
     caption = (
-        "Left: area of each pit from its onset on. Right: how many particles each pit has ejected "
+        "(a) Area of each pit from its onset on. (b) How many particles each pit has ejected "
         "by that time; a steep stretch is a burst, a flat one a pause. The numbers at the line "
         "ends are the pits."
     )
@@ -87,19 +102,21 @@ def make(data: ReportData) -> Panel | str:
 
 
 def _label_ends(ax: Axes, ends: list[tuple[float, float, int]]) -> None:
-    """Write the pit's number beside each line's end, moved apart where they would overlap."""
+    """Write the pit's number beside each line's end, moved apart, and join the two by a line."""
     bottom, top = ax.get_ylim()
     ends = sorted(ends, key=lambda end: end[1])
-    places = spread_out([value for _, value, _ in ends], 0.052 * (top - bottom), top)
-    for (_, _, pit), place in zip(ends, places, strict=True):
+    places = spread_out([value for _, value, _ in ends], 0.055 * (top - bottom), top)
+    left, right = ax.get_xlim()
+    beside = right + 0.035 * (right - left)
+    for (time, value, pit), place in zip(ends, places, strict=True):
+        ax.plot([time, beside], [value, place], color=pit_colour(pit), lw=0.5, clip_on=False)
         ax.annotate(
             str(pit),
-            (ax.get_xlim()[1], place),
-            xytext=(4, 0),
+            (beside, place),
+            xytext=(1.5, 0),
             textcoords="offset points",
-            color=pit_colour(pit),
             fontweight="bold",
-            fontsize=8.5,
+            fontsize=SMALL,
             va="center",
             annotation_clip=False,
         )

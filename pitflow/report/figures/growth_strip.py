@@ -15,7 +15,16 @@ from pitflow.frame import Image
 from pitflow.report.data import ReportData, by_pit, floats, ints
 from pitflow.report.outline import outline
 from pitflow.report.panel import Panel
-from pitflow.report.style import bare, new_figure, on_image, pit_colour, scale_bar, show_image
+from pitflow.report.style import (
+    SMALL,
+    bare,
+    letter,
+    new_figure,
+    on_image,
+    pit_colour,
+    scale_bar,
+    show_image,
+)
 from pitflow.report.window import Window, limits, window_around
 
 STEPS = 5
@@ -60,11 +69,11 @@ def draw_change(
     if new.empty:
         return float("nan")
     ax.add_collection(
-        LineCollection(outline(ints(new, "x"), ints(new, "y")), colors=colour, linewidths=0.7)
+        LineCollection(outline(ints(new, "x"), ints(new, "y")), colors=colour, linewidths=0.5)
     )
     away = np.arctan2(floats(new, "y") - onset[1], floats(new, "x") - onset[0])
     resultant = np.mean(np.exp(1j * away))
-    ax.plot(*onset, "+", color="white", ms=8, mew=1.6)
+    ax.plot(*onset, "+", color="white", ms=5.7, mew=1.1)
     if abs(resultant) < EVEN:
         return float("nan")
     mean = float(np.angle(resultant))
@@ -73,7 +82,7 @@ def draw_change(
         "",
         xy=(onset[0] + length * np.cos(mean), onset[1] + length * np.sin(mean)),
         xytext=onset,
-        arrowprops={"arrowstyle": "-|>", "color": "white", "lw": 2.0, "shrinkA": 0, "shrinkB": 0},
+        arrowprops={"arrowstyle": "-|>", "color": "white", "lw": 1.4, "shrinkA": 0, "shrinkB": 0},
     )
     return float(np.degrees(mean) % 360)
 
@@ -103,8 +112,8 @@ def make(data: ReportData) -> Panel | str:
 
     columns = len(frames)
     side = 10 / columns
-    figure = new_figure(2 * side + 0.42)
-    height = 2 * side + 0.42
+    height = 2 * side + 0.48
+    figure = new_figure(height)
     drawn: dict[str, Any] = {"pit": pit, "frames": frames, "areas_px": [], "directions_deg": []}
     um2 = data.um_per_px**2
     for column, (frame, crop) in enumerate(zip(frames, crops, strict=True)):
@@ -123,28 +132,31 @@ def make(data: ReportData) -> Panel | str:
                 LineCollection(
                     outline(ints(now, "x"), ints(now, "y")),
                     colors=pit_colour(pit),
-                    linewidths=0.7,
+                    linewidths=0.5,
                 )
             )
         drawn["areas_px"].append(len(now))
         ax.set_title(
             f"frame {frame} ({data.seconds(frame):.1f} s)\n{len(now) * um2:,.0f} µm²",
-            fontsize=8.5,
+            fontsize=SMALL,
             fontweight="normal",
         )
         if column == 0:
             scale_bar(ax, data.um_per_px)
+            _letter_row(ax, 0)
         below = figure.add_axes(
             ((column + 0.015) / columns, 0, 0.97 / columns, 0.97 * side / height)
         )
         if column == 0:
             bare(below)
+            _letter_row(below, 1)
             below.text(
                 0.5,
                 0.5,
-                "Change since the\npicture before\n(dark: became darker)",
+                "change since\nthe picture\nbefore (dark:\nbecame darker)",
                 ha="center",
                 va="center",
+                fontsize=SMALL,
                 transform=below.transAxes,
             )
             continue
@@ -163,14 +175,19 @@ def make(data: ReportData) -> Panel | str:
         )
     return Panel(
         figure,
-        f"Pit {pit}, the one that grew most. Top: the pit at {columns} times, between "
-        "which it grew by about the same area (its outline in colour). Bottom: the difference to "
+        f"Pit {pit}, the one that grew most. (a) The pit at {columns} times, between "
+        "which it grew by about the same area (its outline in colour). (b) The difference to "
         "the crop before, with the pixels that became pit outlined; the arrow points from the "
         "pit's first pixels (+) in the mean direction of the new ones and is the longer the more "
         "they lie on one side.",
         photo=True,
         drawn=drawn,
     )
+
+
+def _letter_row(ax: Axes, row: int) -> None:
+    """Write the letter of a row of crops into the corner of its first."""
+    on_image(ax, 0.04, 0.95, letter(row), "white", va="top", transform=ax.transAxes)
 
 
 def _drift_removed(data: ReportData, frame: int, window: Window) -> npt.NDArray[np.float32]:

@@ -19,15 +19,20 @@ from pitflow.frame import Image
 from pitflow.report.panel import Panel
 from pitflow.report.style import (
     ALARM,
+    DASHED,
+    DOTTED,
     FAINT,
     INK,
     PIT_COLOURS,
     RC,
     REFERENCE,
+    SMALL,
     bare,
     new_figure,
+    title_panel,
 )
 from pitflow.report.window import limits, stretch
+from pitflow.report.words import count
 
 Labels = npt.NDArray[np.integer]
 Colours = npt.NDArray[np.uint8]
@@ -36,6 +41,7 @@ _CALLED = {"ap50": "AP50", "ap50_95": "AP50:95"}
 _FEW = 10
 """Points of a curve that are marked one by one."""
 
+_STYLES = ("-", DASHED, DOTTED)
 _COLUMNS = 3
 _MOST_UPRIGHT = 1.2
 """Most height of a place for a picture, in its width: a strip gets no more."""
@@ -94,9 +100,15 @@ def draw_overlays(pictures: Mapping[str, Colours]) -> Panel:
         axes = figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights)
         for ax in axes.flat:
             bare(ax)
-        for ax, (name, picture) in zip(axes.flat, pictures.items(), strict=False):
+        for place, (ax, (name, picture)) in enumerate(
+            zip(axes.flat, pictures.items(), strict=False)
+        ):
             ax.imshow(picture, interpolation="antialiased")
-            ax.set_title(name if len(name) <= 34 else f"{name[:15]}…{name[-15:]}")
+            short = name if len(name) <= 30 else f"{name[:13]}…{name[-13:]}"
+            if len(pictures) > 1:
+                title_panel(ax, place, short)
+            else:
+                ax.set_title(short, loc="left")
         figure.tight_layout()
     caption = (
         "Outlines of the pits; the colours tell neighbours apart. Pits with a crosshatch or with "
@@ -116,20 +128,24 @@ def draw_distributions(table: pd.DataFrame) -> Panel:
     whole = table[~table["touches_border"]]
     drawn: dict[str, Any] = {"unit": unit}
     with mpl.rc_context(RC):
-        figure = new_figure(5.6)
+        figure = new_figure(6.0)
         axes = figure.subplots(2, 4)
+        for place, ax in enumerate(axes.flat):
+            title_panel(ax, place)
         for ax, (name, title) in zip(axes.flat, _QUANTITIES, strict=False):
             column = f"{name}_{unit}" if name in ("diameter", "nearest") else name
             values = (table if name == "contrast" else whole)[column].dropna().to_numpy(float)
             label = f"{title} ({'µm' if in_um else 'px'})" if "_" in column else title
-            drawn[column] = draw_histogram(ax, values, label)
+            drawn[column] = draw_histogram(ax, values, fill(label, 22))
         drawn["orientation_deg"] = _draw_directions(axes[1, 2], whole)
         drawn["morphology"] = _draw_morphology(axes[1, 3], table)
         for ax in axes[:, 0]:
             ax.set_ylabel("pits")
         figure.tight_layout()
     caption = (
-        "Distributions over all pits of the batch, the median dashed. Shapes are of pits that do "
+        f"Distributions over {count(len(table), 'pit')}, all of the batch, the median dashed: (a) "
+        "diameter, (b) circularity, (c) aspect ratio, (d) solidity, (e) contrast, (f) distance to "
+        "the nearest neighbour, (g) orientation, (h) morphology. Shapes are of pits that do "
         "not touch the border of their image. Directions are weighted by 1 - 1 / aspect, since a "
         "round pit has none."
     )
@@ -144,9 +160,9 @@ def draw_histogram(ax: Axes, values: npt.NDArray[np.float64], label: str) -> dic
         return {"n": 0}
     # Freedman and Diaconis' rule makes thousands of bins of a few outliers.
     bins = min(max(len(np.histogram_bin_edges(values, "fd")) - 1, 5), 30)
-    ax.hist(values, bins=bins, color=REFERENCE, alpha=0.85, edgecolor="white", linewidth=0.4)
+    ax.hist(values, bins=bins, color=REFERENCE, alpha=0.85, edgecolor="white", linewidth=0.5)
     median = float(np.median(values))
-    ax.axvline(median, color=INK, ls="--", lw=1.0)
+    ax.axvline(median, color=INK, ls="--", lw=0.7)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     # Nearly equal values would be labelled by their difference to a number written elsewhere.
     ax.ticklabel_format(axis="x", useOffset=False)
@@ -164,7 +180,7 @@ def _draw_directions(ax: Axes, table: pd.DataFrame) -> dict[str, float]:
         color=REFERENCE,
         alpha=0.85,
         edgecolor="white",
-        linewidth=0.4,
+        linewidth=0.5,
     )
     ax.set_xlabel("orientation (°, weighted)")
     ax.set_xticks([0, 45, 90, 135, 180])
@@ -176,7 +192,7 @@ def _draw_morphology(ax: Axes, table: pd.DataFrame) -> dict[str, int]:
     counts["too small"] = int((table["morphology"] == "").sum())
     colours = [REFERENCE, ALARM, ALARM, FAINT]
     bars = ax.bar(range(len(counts)), list(counts.values()), color=colours, alpha=0.85)
-    ax.bar_label(bars, fontsize=8)
+    ax.bar_label(bars, fontsize=SMALL)
     ax.set_xticks(range(len(counts)), list(counts), rotation=25, ha="right")
     ax.margins(y=0.15)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -200,6 +216,7 @@ def draw_curves(histories: Mapping[str, pd.DataFrame]) -> Panel:
     ]
     scores = [c for c in _columns(histories) if c not in ("epoch", "loss") and ": " not in c]
     columns = max(1 + len(terms), len(scores))
+    letters = ["loss", *terms, *scores]
     with mpl.rc_context(RC):
         figure = new_figure(4.8)
         axes = figure.subplots(2, columns, squeeze=False)
@@ -215,10 +232,10 @@ def draw_curves(histories: Mapping[str, pd.DataFrame]) -> Panel:
                             shown[name],
                             color=colour,
                             label=label,
-                            lw=1.2,
+                            ls=_STYLES[place % len(_STYLES)],
                             marker=mark,
                         )
-                ax.set_title(_CALLED.get(name, name))
+                title_panel(ax, letters.index(name), _CALLED.get(name, name))
                 if row:
                     # A line at 0 or at 1 is seen whole.
                     ax.set_ylim(-0.03, 1.03)
@@ -230,8 +247,8 @@ def draw_curves(histories: Mapping[str, pd.DataFrame]) -> Panel:
             *axes[0, 0].get_legend_handles_labels(), loc="upper center", ncols=len(histories)
         )
     caption = (
-        "Above, the loss on the training images and its terms; below, the scores on the images "
-        "that were kept aside to choose epoch and threshold."
+        "First row: the loss on the training images and its terms; second: the scores on the "
+        "images that were kept aside to choose epoch and threshold."
     )
     return Panel(figure, caption, drawn={name: len(one) for name, one in histories.items()})
 
@@ -254,8 +271,8 @@ def draw_examples(images: Sequence[Image], labelled: Mapping[str, Sequence[Label
             for ax, picture in zip(axes[row], shown, strict=True):
                 ax.imshow(picture, interpolation="antialiased")
                 bare(ax)
-        for ax, name in zip(axes[0], ("micrograph", *labelled), strict=True):
-            ax.set_title(fill(name, 20))
+        for place, (ax, name) in enumerate(zip(axes[0], ("micrograph", *labelled), strict=True)):
+            title_panel(ax, place, fill(name, 18))
         figure.tight_layout()
     counts = {
         name: [len(np.unique(one[one > 0])) for one in made] for name, made in labelled.items()

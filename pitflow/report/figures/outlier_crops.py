@@ -12,7 +12,17 @@ from pitflow.report.data import ReportData, floats, ints
 from pitflow.report.figures.overview import draw_outlines
 from pitflow.report.outline import pit_outlines
 from pitflow.report.panel import Panel
-from pitflow.report.style import ALARM, new_figure, scale_bar, show_image
+from pitflow.report.style import (
+    ALARM,
+    DOUBLE,
+    SINGLE,
+    SMALL,
+    letter,
+    letters,
+    new_figure,
+    scale_bar,
+    show_image,
+)
 from pitflow.report.window import Window, window_around
 from pitflow.report.words import count
 
@@ -37,7 +47,7 @@ def draw_outlier(
     show_image(ax, crop, window, (-spread, spread))
     ax.set_xlim(*window.extent[:2])
     ax.set_ylim(*window.extent[2:])
-    ax.plot(*place, "o", mfc="none", mec=ALARM, ms=19, mew=1.5)
+    ax.plot(*place, "o", mfc="none", mec=ALARM, ms=13.5, mew=1.1)
     length = float(np.hypot(*step))
     if not length > 0:
         return float("nan")
@@ -47,7 +57,7 @@ def draw_outlier(
         "",
         xy=tuple(start + 0.2 * window.width * along),
         xytext=tuple(start),
-        arrowprops={"arrowstyle": "-|>", "color": ALARM, "lw": 1.8, "shrinkA": 0, "shrinkB": 0},
+        arrowprops={"arrowstyle": "-|>", "color": ALARM, "lw": 1.3, "shrinkA": 0, "shrinkB": 0},
         # An arrow that leaves the crop is cut at its edge, not left out.
         annotation_clip=False,
     )
@@ -79,9 +89,9 @@ def make(data: ReportData) -> Panel | str:
     strongest = strongest.head(SHOWN)
     if strongest.empty:
         return "All velocity outliers lie in frames that cannot be shown."
-    side = 10 / SHOWN
-    height = side + 0.62
-    figure = new_figure(height)
+    side, several = DOUBLE / SHOWN, len(strongest) > 1
+    height, width = side + 0.74, max(side * len(strongest), SINGLE)
+    figure = new_figure(height, width)
     drawn: dict[str, Any] = {"events": []}
     crops, windows, places = [], [], []
     for x, y, frame in zip(
@@ -97,7 +107,12 @@ def make(data: ReportData) -> Panel | str:
     for column, (_, row) in enumerate(strongest.iterrows()):
         frame, particle = int(row["frame"]), int(row["particle"])
         ax = figure.add_axes(
-            ((column + 0.015) / SHOWN, 0.02 / height, 0.97 / SHOWN, 0.97 * side / height)
+            (
+                (column + 0.015) * side / width,
+                0.02 / height,
+                0.97 * side / width,
+                0.97 * side / height,
+            )
         )
         direction = draw_outlier(
             ax,
@@ -109,7 +124,7 @@ def make(data: ReportData) -> Panel | str:
         )
         draw_outlines(ax, pit_outlines(data, frame))
         if column == 0:
-            scale_bar(ax, data.um_per_px)
+            scale_bar(ax, data.um_per_px, np.array([places[0]]))
         near = int(row["nearest_pit"])
         where = (
             f"{float(row['distance_px']) * data.um_per_px:.0f} µm from pit {near}"
@@ -117,15 +132,16 @@ def make(data: ReportData) -> Panel | str:
             else "no other pit"
         )
         ax.set_title(
-            f"particle {particle}, frame {frame}\n{float(row['speed_px']):.1f} px/frame, "
-            f"score {float(row['score']):.0f}\n{where}",
-            fontsize=8.5,
+            f"{letter(column) + '  ' if several else ''}particle {particle}, frame {frame}\n"
+            f"{float(row['speed_px']):.1f} px/frame, score {float(row['score']):.0f}\n{where}",
+            loc="left",
+            fontsize=SMALL,
             fontweight="normal",
         )
         drawn["events"].append((particle, frame, direction))
     return Panel(
         figure,
-        f"The strongest of {count(len(outliers), 'velocity outlier')} in "
+        f"{letters(len(strongest))}The strongest of {count(len(outliers), 'velocity outlier')} in "
         f"{count(outliers['particle'].nunique(), 'particle')}: frame minus background "
         "(dark: darker than the empty scene), the particle circled, the arrow in its direction of "
         "motion, pits outlined. The speed is that of the one step, not smoothed. The score counts "

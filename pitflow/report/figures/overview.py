@@ -15,6 +15,7 @@ from pitflow.report.example import busiest_frame, busiest_pit, pit_centre, pit_r
 from pitflow.report.outline import Outline, pit_outlines
 from pitflow.report.panel import Panel
 from pitflow.report.style import (
+    DOUBLE,
     INK,
     PIT_COLOURS,
     Points,
@@ -24,6 +25,7 @@ from pitflow.report.style import (
     pit_colours,
     scale_bar,
     show_image,
+    title_panel,
 )
 from pitflow.report.window import STACKED, Window, reduce, whole, window_around
 from pitflow.report.words import count
@@ -32,7 +34,7 @@ from pitflow.report.words import count
 def draw_outlines(ax: Axes, outlines: dict[int, Outline]) -> list[int]:
     """Draw and number the pits; return the numbers of those whose label is in view."""
     for pit, lines in outlines.items():
-        ax.add_collection(LineCollection(lines, colors=pit_colour(pit), linewidths=1.2))
+        ax.add_collection(LineCollection(lines, colors=pit_colour(pit), linewidths=0.9))
     left, right = ax.get_xlim()
     bottom, top = ax.get_ylim()
     gap = 0.008 * (right - left)
@@ -89,7 +91,7 @@ def _circle(
             offset_transform=ax.transData,
             facecolors="none",
             edgecolors=colours[inside].tolist(),
-            linewidths=0.9,
+            linewidths=0.6,
             **look,
         )
     )
@@ -130,18 +132,23 @@ def make(data: ReportData) -> Panel | str:
     stacked = width >= STACKED * height
     zoom = None if pit is None else _around(data, frame, pit, across=2.5 if stacked else 1.0)
     if stacked:
-        wide_in, below_in = 10.0, 0.0 if zoom is None else 10.0 * zoom.height / zoom.width + 0.35
+        wide, below = 10.0, 0.0 if zoom is None else 10.0 * zoom.height / zoom.width + 0.35
     else:
-        wide_in, below_in = 5.7 * min(width / height, 1.0) if zoom is not None else 7.0, 0.0
-    tall_in = wide_in * height / width + below_in
-    tall_in = max(tall_in, 4.2 if zoom is not None and not stacked else 0.0) + 0.3
-    figure = new_figure(tall_in)
-    tall = 1 - 0.28 / tall_in
-    ax = figure.add_axes((0.0, below_in / tall_in, wide_in / 10, tall - below_in / tall_in))
+        wide, below = 5.7 * min(width / height, 1.0) if zoom is not None else 7.0, 0.0
+    tall = wide * height / width + below
+    tall = max(tall, 4.2 if zoom is not None and not stacked else 0.0) + 0.32
+    full = wide if zoom is None else DOUBLE
+    figure = new_figure(tall, full)
+    share = 1 - 0.3 / tall
+    ax = figure.add_axes((0.0, below / tall, wide / full, share - below / tall))
     ax.set_anchor("NW")
     drawn: dict[str, Any] = {"frame": frame}
     drawn["full"] = draw_frame(ax, data, frame, image, whole(data.shape), max_px=1000)
-    ax.set_title(f"Frame {frame}, {data.seconds(frame):.1f} s", loc="left")
+    title = f"Frame {frame}, {data.seconds(frame):.1f} s"
+    if zoom is None:
+        ax.set_title(title, loc="left")
+    else:
+        title_panel(ax, 0, title)
     unlinked = int(
         ((data.tables["particles"]["frame"] == frame) & (data.tables["particles"]["particle"] < 0))
         .to_numpy()
@@ -151,7 +158,8 @@ def make(data: ReportData) -> Panel | str:
     of_one = pit is not None and bool((data.tracks["pit"] == pit).any())
     whose = f"most particles of pit {pit}" if of_one else "most particles"
     why = f"the one in which {whose} are under way" if particles else "the last good one"
-    caption = f"Frame {frame} ({data.seconds(frame):.1f} s), {why}: "
+    caption = "" if zoom is None else "(a) "
+    caption += f"Frame {frame} ({data.seconds(frame):.1f} s), {why}: "
     caption += f"{count(pits, 'pit')} and {count(particles, 'tracked particle')}."
     if pits:
         caption += " Every pit, outlined and numbered, keeps its colour and number on this page."
@@ -172,19 +180,18 @@ def make(data: ReportData) -> Panel | str:
             [left, right, right, left, left],
             [top, top, bottom, bottom, top],
             color=INK,
-            lw=1.2,
+            lw=0.9,
         )
         zoom_ax = figure.add_axes(
-            (0.0, 0.0, 1.0, (below_in - 0.35) / tall_in)
+            (0.0, 0.0, 1.0, (below - 0.35) / tall)
             if stacked
-            else (wide_in / 10 + 0.015, 0.0, 0.985 - wide_in / 10, tall)
+            else (wide / 10 + 0.015, 0.0, 0.985 - wide / 10, share)
         )
         zoom_ax.set_anchor("NW")
         drawn["zoom"] = draw_frame(zoom_ax, data, frame, image, zoom, max_px=700)
-        where = "above" if stacked else "on the left"
-        zoom_ax.set_title(f"Around pit {pit} (black frame {where})", loc="left")
+        title_panel(zoom_ax, 1, f"Around pit {pit} (black frame in a)")
         merit = "which ejected most particles" if data.pit(pit)["n_ejected"] else "the largest"
-        caption += f" {'Below' if stacked else 'Right'}: the surroundings of pit {pit}, {merit}."
+        caption += f" (b) The surroundings of pit {pit}, {merit}."
     return Panel(figure, caption, photo=True, drawn=drawn)
 
 

@@ -11,12 +11,14 @@ from matplotlib.projections.polar import PolarAxes
 
 from pitflow.report.data import Floats, ReportData
 from pitflow.report.panel import Panel
-from pitflow.report.style import FAINT, INK, new_figure, pit_colour
+from pitflow.report.style import DOUBLE, FAINT, INK, SMALL, letter, letters, new_figure, pit_colour
 from pitflow.report.words import angle_interval, count, p_value
 
 BIN_DEG = 15
 GREY = "#c4c4c4"
 COLUMNS = 4
+_ROW = 3.2
+"""Height of a row of plots."""
 
 
 def shares(angles_deg: Floats) -> Floats:
@@ -61,29 +63,39 @@ def draw_rose(
     radius = np.sqrt if equal_area else np.asarray
     top = float(radius(most)) * 1.05
     width = np.radians(BIN_DEG)
-    ax.add_collection(_wedges(sectors, radius(all_shares), width, facecolors=GREY, zorder=1))
     ax.add_collection(
-        _wedges(sectors, radius(own_shares), 0.6 * width, facecolors=colour, zorder=2)
+        _wedges(sectors, radius(all_shares), width, facecolors=GREY, linewidths=0, zorder=1)
+    )
+    ax.add_collection(
+        _wedges(
+            sectors,
+            radius(own_shares),
+            0.6 * width,
+            facecolors=colour,
+            edgecolors=INK,
+            linewidths=0.5,
+            zorder=2,
+        )
     )
     if np.isfinite(mean_deg) and np.isfinite(resultant_length):
         ax.annotate(
             "",
             xy=(np.radians(mean_deg), resultant_length * top),
             xytext=(0, 0),
-            arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.8, "shrinkA": 0, "shrinkB": 0},
+            arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.3, "shrinkA": 0, "shrinkB": 0},
             zorder=4,
         )
     if np.isfinite(interval_deg).all():
         low, high = interval_deg
         arc = np.radians(low + np.linspace(0, (high - low) % 360, 60))
-        ax.plot(arc, np.full_like(arc, top), color=INK, lw=3.0, clip_on=False, zorder=5)
+        ax.plot(arc, np.full_like(arc, top), color=INK, lw=2.1, clip_on=False, zorder=5)
     ax.set_rlim(0, top)
     ring = max(round(1.05 * most / 2), 1)
     empty = _emptiest(all_shares + own_shares)
-    ax.set_rgrids([float(radius(ring))], [f"{ring} %"], angle=empty, fontsize=7.5, color=INK)
-    ax.set_thetagrids([0, 90, 180, 270], ["0°", "90°", "180°", "270°"], fontsize=8)
+    ax.set_rgrids([float(radius(ring))], [f"{ring} %"], angle=empty, fontsize=SMALL, color=INK)
+    ax.set_thetagrids([0, 90, 180, 270], ["0°", "90°", "180°", "270°"], fontsize=SMALL)
     ax.tick_params(pad=0)
-    ax.grid(color=FAINT, lw=0.4)
+    ax.grid(color=FAINT, lw=0.5)
     ax.spines["polar"].set_color(FAINT)
     return {"positions": all_shares, "departures": own_shares, "top": top}
 
@@ -96,20 +108,21 @@ def make(data: ReportData) -> Panel | str:
         return "No particle could be traced back to a pit, so there are no ejection angles."
     shown = active.sort_values("n_ejected", ascending=False).head(data.config.max_pits)
     shown = shown.sort_values("pit")
-    columns = min(COLUMNS, max(len(shown), 2))
-    rows = -(-len(shown) // columns)
-    height = 2.95 * rows + 0.05
-    figure = new_figure(height)
+    rows = -(-len(shown) // COLUMNS)
+    columns = max(-(-len(shown) // rows), 2)
+    height = _ROW * rows + 0.05
+    width = DOUBLE / COLUMNS * columns
+    figure = new_figure(height, width)
     positions = data.sure_tracks.groupby("pit")["angle_deg"]
     departures = data.tables["ejections"].groupby("pit")["angle_deg"]
     drawn: dict[str, Any] = {}
     for place, (_, row) in enumerate(shown.iterrows()):
         pit = int(row["pit"])
         across, down = place % columns, place // columns
-        side = 1.82
-        left = (across + 0.5) / columns - side / 2 / 10
-        bottom = 1 - (down + 1) * 2.95 / height + 0.25 / height
-        ax = figure.add_axes((left, bottom, side / 10, side / height), projection="polar")
+        side = 1.76
+        left = (across + 0.5) / columns - side / 2 / width
+        bottom = 1 - (down + 1) * _ROW / height + 0.25 / height
+        ax = figure.add_axes((left, bottom, side / width, side / height), projection="polar")
         if not isinstance(ax, PolarAxes):
             raise TypeError("matplotlib gave no polar axes")
         drawn[f"pit {pit}"] = draw_rose(
@@ -123,20 +136,22 @@ def make(data: ReportData) -> Panel | str:
             equal_area=data.config.equal_area,
         )
         middle = (across + 0.5) / columns
-        upper = 1 - down * 2.95 / height - 0.05 / height
+        upper = 1 - down * _ROW / height - 0.05 / height
         figure.text(
             middle,
             upper,
-            f"Pit {pit}: {count(int(row['n_ejected']), 'particle')}",
+            f"{letter(place) + '  ' if len(shown) > 1 else ''}Pit {pit}: "
+            + count(int(row["n_ejected"]), "particle"),
             ha="center",
             va="top",
             fontweight="bold",
-            color=pit_colour(pit),
         )
-        figure.text(middle, upper - 0.19 / height, _verdict(row), ha="center", va="top", fontsize=8)
+        figure.text(
+            middle, upper - 0.2 / height, _verdict(row), ha="center", va="top", fontsize=SMALL
+        )
     hidden = len(active) - len(shown)
     caption = (
-        "As seen on the screen: 0° right, 90° down. Grey: every "
+        f"{letters(len(shown))}As seen on the screen: 0° right, 90° down. Grey: every "
         "position of every frame, in which a slow particle counts many times; coloured bars: one "
         "angle per particle, its departure. The rings give the share of the angles in a sector of "
         f"{BIN_DEG}°. The arrow points in the mean direction of the departures and is as long as "
@@ -163,7 +178,7 @@ def _wedges(middles: Floats, radii: Floats, width: float, **look: Any) -> PolyCo
                             middles[:, None] + across], axis=1)  # fmt: skip
     radius = np.concatenate([np.zeros((len(radii), 1)),
                              np.repeat(radii[:, None], across.size, axis=1)], axis=1)  # fmt: skip
-    return PolyCollection(list(np.stack([theta, radius], axis=2)), linewidths=0, **look)
+    return PolyCollection(list(np.stack([theta, radius], axis=2)), **look)
 
 
 def _emptiest(height: Floats) -> float:
@@ -190,4 +205,4 @@ def _verdict(row: pd.Series) -> str:
         return "too few for a mean direction"
     p, q = float(row["rayleigh_p"]), float(row["rayleigh_q"])
     tested = f"{p_value(p)}, {p_value(q, 'q')}" if np.isfinite(p) else "too few for a test"
-    return f"mean {angle_interval(mean, low, high)}, R = {row['resultant_length']:.2f}\n{tested}"
+    return f"mean {angle_interval(mean, low, high)}\nR = {row['resultant_length']:.2f}, {tested}"

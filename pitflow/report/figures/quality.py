@@ -9,12 +9,21 @@ from matplotlib.axes import Axes
 
 from pitflow.report.data import ReportData, floats, ints
 from pitflow.report.panel import Panel
-from pitflow.report.style import ALARM, FAINT, INK, PIT_COLOURS, REFERENCE, new_figure
+from pitflow.report.style import (
+    ALARM,
+    DASHED,
+    FAINT,
+    INK,
+    PIT_COLOURS,
+    REFERENCE,
+    new_figure,
+    title_panel,
+)
 
 FAULTS = {
-    "gap": (ALARM, "lost"),
-    "damaged": (PIT_COLOURS[6], "damaged"),
-    "duplicate": (PIT_COLOURS[4], "duplicate"),
+    "gap": (ALARM, "v", "lost"),
+    "damaged": (PIT_COLOURS[6], "X", "damaged"),
+    "duplicate": (PIT_COLOURS[4], "D", "duplicate"),
 }
 
 
@@ -22,16 +31,16 @@ def draw_faults(ax: Axes, data: ReportData) -> dict[str, int]:
     """Mark the frames at fault along the time axis; return how many there are of each kind."""
     frames = data.tables["frames"]
     found: dict[str, int] = {}
-    for quality, (colour, label) in FAULTS.items():
+    for quality, (colour, mark, label) in FAULTS.items():
         bad = ints(frames[frames["quality"] == quality], "frame")
         found[quality] = len(bad)
         if bad.size:
             ax.plot(
                 bad,
                 np.full(bad.shape, 1.0),
-                "v",
+                mark,
                 color=colour,
-                ms=5,
+                ms=3.5,
                 clip_on=False,
                 transform=ax.get_xaxis_transform(),
                 label=label,
@@ -45,17 +54,17 @@ def make(data: ReportData) -> Panel | str:
     if frames.empty:
         return "The recording has no frames."
     frame = ints(frames, "frame")
-    figure = new_figure(4.9)
+    figure = new_figure(5.4)
     rows = []
     for place in range(3):
-        rows.append(figure.add_axes((0.085, 0.705 - 0.31 * place, 0.9, 0.24)))
+        rows.append(figure.add_axes((0.085, 0.72 - 0.31 * place, 0.9, 0.22)))
     gain, drift, number = rows
-    gain.plot(frame, floats(frames, "gain"), color=INK, lw=1.0)
+    gain.plot(frame, floats(frames, "gain"), color=INK, lw=0.7)
     gain.set_ylabel("brightness\n(first frame = 1)")
     low, high = gain.get_ylim()
     gain.set_ylim(min(low, 0.95), max(high, 1.05))
-    drift.plot(frame, floats(frames, "shift_x_px"), color=REFERENCE, lw=1.0, label="to the right")
-    drift.plot(frame, floats(frames, "shift_y_px"), color=ALARM, lw=1.0, label="down")
+    drift.plot(frame, floats(frames, "shift_x_px"), color=REFERENCE, lw=0.7, label="to the right")
+    drift.plot(frame, floats(frames, "shift_y_px"), color=ALARM, lw=0.7, ls=DASHED, label="down")
     drift.set_ylabel("stage drift\n(px)")
     low, high = drift.get_ylim()
     drift.set_ylim(min(low, -0.5), max(high, 0.5))
@@ -63,12 +72,13 @@ def make(data: ReportData) -> Panel | str:
     drift.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.0)
     seen = floats(frames, "n_particles")
     seen[(frames["quality"] != "ok").to_numpy()] = np.nan
-    number.plot(frame, seen, color=INK, lw=1.0)
+    number.plot(frame, seen, color=INK, lw=0.7)
     number.set_ylabel("particles\ndetected")
     number.set_ylim(0, max(number.get_ylim()[1], 1.0))
     number.set_xlabel("frame")
     drawn: dict[str, Any] = {"faults": draw_faults(gain, data), "frames": len(frames)}
-    for ax in rows:
+    for place, ax in enumerate(rows):
+        title_panel(ax, place)
         ax.set_xlim(frame[0], max(frame[-1], frame[0] + 1))
     for ax in rows[:2]:
         ax.tick_params(labelbottom=False)
@@ -77,9 +87,10 @@ def make(data: ReportData) -> Panel | str:
         gain.legend(loc="lower right", bbox_to_anchor=(1.0, 1.05), ncols=3, borderaxespad=0.0)
     return Panel(
         figure,
-        "Brightness, drift of the stage and number of detected particles in every frame. "
+        "(a) Brightness, (b) drift of the stage and (c) number of detected particles in every "
+        "frame. "
         + (
-            "Triangles at the top mark frames that were lost, damaged or repeated. Neither pits "
+            "Marks at the top of (a) are frames that were lost, damaged or repeated. Neither pits "
             "nor particles are looked for in them; they keep their numbers, and tracks go on "
             "across them."
             if marked

@@ -12,7 +12,7 @@ from pitflow.frame import CLASS_PARTICLE, CLASS_PIT, Image
 from pitflow.report.data import ClassMap, ReportData
 from pitflow.report.example import busiest_frame, busiest_pits, pit_centre, pit_radius
 from pitflow.report.panel import Panel
-from pitflow.report.style import new_figure, scale_bar
+from pitflow.report.style import letters, new_figure, scale_bar, title_panel
 from pitflow.report.window import Window, steel_limits, stretch, window_around
 from pitflow.report.words import listing
 
@@ -23,8 +23,8 @@ _ROWS = 3
 """Pits that are shown, a row for each."""
 _OWN = 2
 """Columns without the baselines: raw, and this run's."""
-_HEAD = 0.25
-"""Height of a row's titles, in."""
+_HEAD = 0.28
+"""Height of a row's titles."""
 
 
 def overlay(image: Image, classes: ClassMap, between: tuple[float, float]) -> Image:
@@ -82,11 +82,10 @@ def make(data: ReportData) -> Panel | str:
             )
             counts[name] = draw_classes(ax, crop, classes, window, between)
             found = counts[name]["particles"]
-            ax.set_title(
-                _place(pits, row)
-                if column == 0
-                else f"{name}: {found} particle{'' if found == 1 else 's'}",
-                loc="left",
+            title_panel(
+                ax,
+                row * len(names) + column,
+                _place(pits, row) if column == 0 else f"{name}: {found}",
             )
             ax.set_xlim(*window.extent[:2])
             ax.set_ylim(*window.extent[2:])
@@ -94,7 +93,8 @@ def make(data: ReportData) -> Panel | str:
                 scale_bar(ax, data.um_per_px)
         drawn["rows"].append(counts)
     drawn |= drawn["rows"][0]
-    return Panel(figure, _caption(frame, pits, len(names)), photo=True, drawn=drawn)
+    caption = letters(len(rows) * len(names)) + _caption(frame, pits, len(names))
+    return Panel(figure, caption, photo=True, drawn=drawn)
 
 
 def _around(data: ReportData, frame: int, pit: int | None) -> Window:
@@ -129,7 +129,8 @@ def _caption(frame: int, pits: list[int], columns: int) -> str:
         where = f"around pit{'s' if several else ''} {listing([str(pit) for pit in pits])}"
     caption = (
         f"{'Crops' if several else 'A crop'} of frame {frame} {where}: the raw image and what the "
-        "segmenter of this run makes of it (particles orange, pits blue)."
+        "segmenter of this run makes of it (particles orange, pits blue), with the number of its "
+        "particles."
     )
     if columns > _OWN:
         return caption + (

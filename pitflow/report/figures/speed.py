@@ -25,9 +25,9 @@ def draw_speed(ax: Axes, track: pd.DataFrame, um_s_per_px: float) -> dict[str, A
     """
     known = track[track["speed_px"].notna()]
     frame, speed = ints(known, "frame"), floats(known, "speed_px")
-    ax.plot(frame, speed, ".-", color=REFERENCE, ms=4, lw=0.9)
+    ax.plot(frame, speed, ".-", color=REFERENCE, ms=2.8, lw=0.6)
     outlier = known["is_outlier"].to_numpy(dtype=bool)
-    ax.plot(frame[outlier], speed[outlier], "s", mfc="none", mec=ALARM, ms=12, mew=1.6)
+    ax.plot(frame[outlier], speed[outlier], "s", mfc="none", mec=ALARM, ms=8.5, mew=1.1)
     ax.set_ylim(0, 1.15 * max(float(speed.max(initial=0.0)), 1e-3))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     ax.set_xlabel("frame")
@@ -50,7 +50,7 @@ def make(data: ReportData) -> Panel | str:
     if track["speed_px"].notna().sum() < 2:
         return f"Particle {number} has no measured speed."
     figure = new_figure(2.9)
-    ax = figure.add_axes((0.075, 0.175, 0.85, 0.78))
+    ax = figure.add_axes((0.075, 0.19, 0.84, 0.77))
     drawn = {"particle": number} | draw_speed(ax, track, data.um_per_px * data.fps)
     marked = len(drawn["outliers"])
     events = int((data.tables["outliers"]["particle"] == number).sum())

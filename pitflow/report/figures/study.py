@@ -10,7 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from pitflow.report.panel import Panel
-from pitflow.report.style import ALARM, FAINT, RC, REFERENCE, new_figure
+from pitflow.report.style import (
+    ALARM,
+    DASHED,
+    DOTTED,
+    FAINT,
+    RC,
+    REFERENCE,
+    new_figure,
+    title_panel,
+)
 
 Mask = npt.NDArray[np.bool_]
 Colours = npt.NDArray[np.uint8]
@@ -36,13 +45,15 @@ def draw_losses(histories: Mapping[str, Sequence[Mapping[str, Any]]], baseline: 
     rows = -(-len(histories) // columns)
     drawn = {}
     with mpl.rc_context(RC):
-        figure = new_figure(2.3 * rows + 0.2)
+        figure = new_figure(2.6 * rows + 0.2)
         axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for ax in axes[len(histories) :]:
             ax.set_visible(False)
-        for ax, (name, history) in zip(axes, histories.items(), strict=False):
+        for place, (ax, (name, history)) in enumerate(zip(axes, histories.items(), strict=False)):
             epochs = [row["epoch"] + 1 for row in history]
-            ax.plot(epochs, [row["loss"] for row in history], color=FAINT, label="all terms")
+            ax.plot(
+                epochs, [row["loss"] for row in history], color=FAINT, ls=DOTTED, label="all terms"
+            )
             mask = [row["terms"].get("mask", row["loss"]) for row in history]
             ax.plot(epochs, mask, color=REFERENCE, label="mask, training")
             seen = [
@@ -51,8 +62,8 @@ def draw_losses(histories: Mapping[str, Sequence[Mapping[str, Any]]], baseline: 
                 if "validation loss" in row["details"]
             ]
             if seen:
-                ax.plot(*zip(*seen, strict=True), color=ALARM, label="mask, validation")
-            ax.set_title(name)
+                ax.plot(*zip(*seen, strict=True), color=ALARM, ls=DASHED, label="mask, validation")
+            title_panel(ax, place, name)
             ax.grid(axis="y", color=FAINT, alpha=0.3)
             drawn[name] = len(history)
         axes[0].set_ylim(bottom=0)
@@ -101,8 +112,9 @@ def draw_worst(
                 ax.spines[:].set_visible(False)
             for ax, values in zip(axes[row][2:], scores.values(), strict=True):
                 ax.set_xlabel(f"Dice {values[row]:.2f}", labelpad=2)
-        for ax, name in zip(axes[0], ("photograph", "truth", *found), strict=True):
-            ax.set_title(name)
+        names = ("photograph", "truth", *found)
+        for place, (ax, name) in enumerate(zip(axes[0], names, strict=True)):
+            title_panel(ax, place, name)
         figure.tight_layout(pad=0.4)
     caption = (
         f"The test photographs on which {baseline} does worst: the truth, and what each model "

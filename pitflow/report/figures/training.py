@@ -11,12 +11,13 @@ import pandas as pd
 
 from pitflow.frame import Image
 from pitflow.report.panel import Panel
-from pitflow.report.style import FAINT, PIT_COLOURS, RC, new_figure
+from pitflow.report.style import FAINT, PIT_COLOURS, RC, new_figure, title_panel
 from pitflow.report.window import stretch
 
 Mask = npt.NDArray[np.bool_]
 
-_SCORES = ("f1", "precision", "recall")
+_SCORES = {"f1": "o", "precision": "^", "recall": "s"}
+"""Scores and their marks."""
 _CALLED = {"f1": "F1"}
 
 
@@ -42,13 +43,17 @@ def draw_sweep(table: pd.DataFrame, learning_rate: float) -> Panel:
     with mpl.rc_context(RC):
         figure = new_figure(3.4)
         axes = figure.subplots(1, 2, sharey=True)
-        for ax, (name, part) in zip(axes, parts.items(), strict=True):
-            for score, colour in zip(_SCORES, PIT_COLOURS, strict=False):
+        for place, (ax, (name, part)) in enumerate(zip(axes, parts.items(), strict=True)):
+            for (score, mark), colour in zip(_SCORES.items(), PIT_COLOURS, strict=False):
                 ax.plot(
-                    part[name], part[score], "o-", color=colour, label=_CALLED.get(score, score)
+                    part[name],
+                    part[score],
+                    f"{mark}-",
+                    color=colour,
+                    label=_CALLED.get(score, score),
                 )
             ax.set_xlabel(name.replace("_", " "))
-            ax.set_title(titles[name])
+            title_panel(ax, place, titles[name])
             ax.set_ylim(0, 1)
             ax.grid(axis="y", color=FAINT, alpha=0.3)
         axes[0].set_xticks(parts["epochs"]["epochs"])
@@ -57,8 +62,8 @@ def draw_sweep(table: pd.DataFrame, learning_rate: float) -> Panel:
         axes[1].legend(loc="best")
         figure.tight_layout()
     caption = (
-        "Pixel precision, recall and F1 = 2PR / (P + R), pooled over the test tiles, over the "
-        "number of epochs and over the learning rate."
+        "Pixel precision, recall and F1 = 2PR / (P + R), pooled over the test tiles, over "
+        "(a) the number of epochs and (b) the learning rate."
     )
     return Panel(figure, caption, drawn={name: len(part) for name, part in parts.items()})
 
@@ -76,8 +81,8 @@ def draw_masks(images: Sequence[Image], masks: Mapping[str, Sequence[Mask]]) -> 
                 ax.imshow(picture, cmap="gray")
                 ax.set_xticks([])
                 ax.set_yticks([])
-        for ax, name in zip(axes[0], ("raw image", *masks), strict=True):
-            ax.set_title(name)
+        for place, (ax, name) in enumerate(zip(axes[0], ("raw image", *masks), strict=True)):
+            title_panel(ax, place, name)
         figure.tight_layout()
     drawn = {name: [int(mask.sum()) for mask in made] for name, made in masks.items()}
     caption = "Raw images with the particle masks beside them, white where there is a particle."

@@ -1,4 +1,4 @@
-"""All trajectories over the last frame (paper 002, Fig. 7)."""
+"""All tracks over the last good frame (paper 002, Fig. 7)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pitflow.report.data import ReportData, floats, ints
 from pitflow.report.figures.overview import draw_outlines
 from pitflow.report.outline import pit_outlines
 from pitflow.report.panel import Panel
-from pitflow.report.style import new_figure, pit_colours, scale_bar, show_image
+from pitflow.report.style import DOUBLE, new_figure, pit_colours, scale_bar, show_image
 from pitflow.report.window import reduce, steel_limits, whole
 
 
@@ -21,14 +21,14 @@ def draw_trajectories(ax: Axes, data: ReportData, shift: tuple[float, float]) ->
 
     Returns
     -------
-    ``tracks`` drawn and how many of them have no ``source``.
+    ``tracks`` drawn, and ``no_source``: how many of them lead back to no pit.
     """
     tracks = data.tracks
     path = np.column_stack([floats(tracks, "x"), floats(tracks, "y")]) + shift
     starts = np.flatnonzero(np.diff(ints(tracks, "particle"), prepend=-1))
     pits = ints(tracks, "pit")[starts]
     lines = np.split(path, starts[1:]) if starts.size else []
-    for has_source, width, alpha in ((False, 0.6, 0.7), (True, 0.8, 0.9)):
+    for has_source, width, alpha in ((False, 0.5, 0.7), (True, 0.6, 0.9)):
         chosen = np.flatnonzero((pits >= 0) == has_source)
         ax.add_collection(
             LineCollection(
@@ -45,14 +45,14 @@ def draw_trajectories(ax: Axes, data: ReportData, shift: tuple[float, float]) ->
 def make(data: ReportData) -> Panel | str:
     """Draw the tracks over the last good frame."""
     if data.tracks.empty:
-        return "No particle was tracked, so there are no trajectories to draw."
+        return "No particle was tracked, so there are no tracks to draw."
     if data.good_frames.size == 0:
-        return "No frame of the recording could be shown behind the trajectories."
+        return "No frame of the recording could be shown behind the tracks."
     frame = int(data.good_frames[-1])
     window = whole(data.shape)
     height, width = data.shape
-    tall = 9.6 * min(height / width, 1.0)
-    figure = new_figure(tall, tall * width / height)
+    wide = DOUBLE * min(width / height, 1.0)
+    figure = new_figure(wide * height / width, wide)
     ax = figure.add_axes((0, 0, 1, 1))
     image = reduce(data.frame_at(frame), 1200)
     bottom, top = steel_limits(image)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 
 import matplotlib as mpl
 import numpy as np
@@ -28,14 +29,14 @@ def draw_power(curves: pd.DataFrame) -> Panel:
     """
     with mpl.rc_context(RC):
         figure = new_figure(4.2, 7.5)
-        ax = figure.add_axes((0.1, 0.13, 0.68, 0.8))
+        ax = figure.add_axes((0.13, 0.13, 0.65, 0.8))
         groups = list(curves.groupby("resultant_length"))
-        for colour, (length, own) in zip(PIT_COLOURS, groups, strict=False):
+        for colour, mark, (length, own) in zip(PIT_COLOURS, "os^vDPX<>h", groups, strict=False):
             n = own["n"].to_numpy(dtype=np.float64)
             ax.fill_between(n, own["low"], own["high"], color=colour, alpha=0.18, lw=0)
-            ax.plot(n, own["power"], "o-", ms=3.5, color=colour, label=f"{length:g}")
-        ax.axhline(_ASKED, color=FAINT, lw=0.8, ls=(0, (4, 3)))
-        ax.axhline(0.05, color=FAINT, lw=0.8, ls=(0, (1, 2)))
+            ax.plot(n, own["power"], f"{mark}-", ms=3.0, color=colour, label=f"{length:g}")
+        ax.axhline(_ASKED, color=FAINT, lw=0.6, ls=(0, (4, 3)))
+        ax.axhline(0.05, color=FAINT, lw=0.6, ls=(0, (1, 2)))
         ax.set_xscale("log")
         ticks = [tick for tick in (5, 10, 20, 50, 100, 200, 500) if tick <= curves["n"].max()]
         ax.set_xticks(ticks, [str(tick) for tick in ticks])
@@ -44,7 +45,7 @@ def draw_power(curves: pd.DataFrame) -> Panel:
         ax.set_ylim(0, 1.02)
         ax.set_xlim(curves["n"].min(), curves["n"].max())
         ax.set_xlabel("particles that left the pit")
-        ax.set_ylabel("chance that the preference is found (p ≤ 0.05)")
+        ax.set_ylabel("chance that the preference\nis found (p ≤ 0.05)")
         ax.set_title("Power of the Rayleigh test", loc="left")
         ax.legend(title="true resultant R", loc="upper left", bbox_to_anchor=(1.02, 1.0))
     caption = (
@@ -65,17 +66,17 @@ def draw_shares(rows: Sequence[ShareRow], *, target: tuple[float, float], title:
         Both ends of what the shares should be; the same twice for a line.
     """
     with mpl.rc_context(RC):
-        figure = new_figure(0.9 + 0.32 * len(rows), 9.0)
-        tall = figure.get_figheight()
+        tall = 0.9 + 0.38 * len(rows)
+        figure = new_figure(tall)
         ax = figure.add_axes((0.55, 0.5 / tall, 0.42, 1 - 0.85 / tall))
         low, high = (100 * end for end in target)
         ax.axvspan(low, max(high, low + 0.01), color=BAND, lw=0)
-        ax.axvline((low + high) / 2, color=FAINT, lw=0.8)
+        ax.axvline((low + high) / 2, color=FAINT, lw=0.6)
         for line, (_, share, lower, upper, passed) in enumerate(rows):
             colour = {None: INK, True: REFERENCE, False: ALARM}[passed]
-            ax.plot([100 * lower, 100 * upper], [line, line], color=colour, lw=1.6)
-            ax.plot(100 * share, line, "o", color=colour, ms=5)
-        ax.set_yticks(range(len(rows)), [row[0] for row in rows])
+            ax.plot([100 * lower, 100 * upper], [line, line], color=colour, lw=1.1)
+            ax.plot(100 * share, line, "X" if passed is False else "o", color=colour, ms=3.5)
+        ax.set_yticks(range(len(rows)), [fill(row[0], 60) for row in rows])
         ax.set_ylim(len(rows) - 0.4, -0.6)
         ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
@@ -83,6 +84,6 @@ def draw_shares(rows: Sequence[ShareRow], *, target: tuple[float, float], title:
         ax.set_title(title, loc="left")
     caption = (
         "Points: shares found, with 95 % binomial intervals; grey: what they should be. Blue: as "
-        "it should be; red: not; black: shown to compare with."
+        "it should be; red cross: not; black: shown to compare with."
     )
     return Panel(figure, caption, drawn={row[0]: row[1] for row in rows})

@@ -68,6 +68,9 @@ are darker."""
 _BLACKER = 0.25
 """Darkness times radius over width of a rim. A black disc whose light is spread over a ring as wide
 as itself has 1/8, and no particle more."""
+_STAYS, _GROWS = 0.9, 1.1
+"""Of a pit that looks like one, this share of the dark pixels stays dark, and their number grows so
+many times."""
 _SAME = 0.25
 """Bubbles whose middles are nearer than this share of the larger one's radius are one."""
 
@@ -96,6 +99,9 @@ class Bubbles:
     def __len__(self) -> int:
         return len(self.middle)
 
+    def __getitem__(self, which: slice | Mask) -> Bubbles:
+        return Bubbles(self.middle[which], self.inner[which], self.outer[which])
+
     def table(self, frame: int) -> pd.DataFrame:
         """Return the table of bubbles of the frame with this index."""
         x, y = self.middle.T
@@ -117,6 +123,26 @@ class Bubbles:
         """Write a value where a bubble covers an image."""
         for (x, y), reach in zip(self.middle, self._reach, strict=True):
             cv2.circle(image, (round(x), round(y)), round(reach), value, cv2.FILLED)
+
+    def that_do_not_stay_and_grow(self, dark: Mask, later: Mask) -> Bubbles:
+        """Return these without young pits that are open in the middle.
+
+        The dark rim of a bubble leaves, moves on as the bubble grows, or sits there unchanged.
+
+        Parameters
+        ----------
+        dark, later:
+            (height, width) what is as dark as a pit where they were found, and a while later, but
+            for what always is.
+        """
+        is_pit = np.zeros(len(self), np.bool_)
+        for i in range(len(self)):
+            here = np.zeros(dark.shape, np.uint8)
+            self[i : i + 1].draw(here, 1)
+            n = cv2.countNonZero(here & dark)
+            n_stay, n_later = cv2.countNonZero(here & dark & later), cv2.countNonZero(here & later)
+            is_pit[i] = n > 0 and n_stay >= _STAYS * n and n_later >= _GROWS * n
+        return self[~is_pit]
 
     def clear_rims(self, mask: Mask) -> None:
         """Write False on the rims."""

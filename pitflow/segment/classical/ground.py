@@ -1,18 +1,20 @@
 """What a frame would show without particles.
 
-The median backgrounds of the earlier, the own and the later block tell most of it. What is dark in
-one block only was a slow particle and is taken out. Slow change (of the light, say) is followed by
-interpolation in time. A place that changes for good (a particle lands, a speck lifts) does so at
-one moment, found from the frames themselves: until then the earlier background holds there, from
-then on the later one. Around pits much changes at once and by degrees (rim, lace, halo): there the
-frames' own running median is followed, between the bounds that the backgrounds set. So nothing of
-this floods the result, nor hides the particles that pass over it.
+The median backgrounds of the earlier, the own and the later block tell most of it. What is dark for
+a block or two, and bright before and after, was a slow particle or one that stopped, and is taken
+out. Slow change (of the light, say) is followed by interpolation in time. A place that changes for
+good (a particle lands, a speck lifts) does so at one moment, found from the frames themselves:
+until then the earlier background holds there, from then on the later one. Around pits much changes
+at once and by degrees (rim, lace, halo): there the frames' own running median is followed, between
+the bounds that the backgrounds set, and no darker than both before and after. So nothing of this
+floods the result, nor hides the particles that pass over it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import cv2
 import numpy as np
@@ -48,8 +50,14 @@ _SURROUNDINGS_PX = 40
 _RUNNING_HALF, _RUNNING_STEP = 16, 4
 """The running median spans this many frames to either side, and takes every fourth: twice as
 long as a wide particle at 2 px per frame takes to pass by."""
+_SLOW_HALF = 24
+"""What is slower is dark in the median, but not in so many frames before and after."""
+_SLOW_BLOCKS = 2
+"""A slow particle is gone from its place in one of so many blocks before, and after."""
+_FEWEST = 3
+"""Of fewer frames nothing is made."""
 _TOLERANCE = 0.01
-"""The running median may leave the bounds by this share of the brightness."""
+"""The ground around a pit may leave its bounds by this share of the brightness."""
 
 
 class Backgrounds:
@@ -211,14 +219,16 @@ class Ground:
 class _Surroundings:
     """The ground around one pit: the running median of the frames, within bounds.
 
-    What moves past is gone from the median. What stands still is not, but the backgrounds bound it:
-    where they agree, they hold.
+    What moves past is gone from the median. What passes slowly is not, but then the place is bright
+    before and after, in the frames or in the blocks' backgrounds; the halo of a pit only darkens.
+    What stands still is not either, but the backgrounds bound it: where they agree, they hold.
     """
 
     def __init__(self, window: Window, box: tuple[slice, slice], backgrounds: Backgrounds) -> None:
         self._box = box
         earlier = backgrounds.begin[box].astype(np.float32)
         middle, later = backgrounds.middle[box], backgrounds.later[box]
+        self._earlier, self._later = backgrounds.earlier[box], later
         self._low = np.minimum(np.minimum(earlier, later), middle) * np.float32(1 - _TOLERANCE)
         self._high = np.maximum(np.maximum(earlier, later), middle) * np.float32(1 + _TOLERANCE)
         self._frames = window.frames
@@ -228,11 +238,28 @@ class _Surroundings:
     def draw(self, ground: Float, i: int) -> None:
         """Write the ground at frame ``i`` of the window into the whole."""
         away = np.abs(self._trusted - i)
-        near = self._trusted[(away <= _RUNNING_HALF) & (away % _RUNNING_STEP == 0)]
-        if near.size < 3:
+        in_step = away % _RUNNING_STEP == 0
+        near = self._trusted[in_step & (away <= _RUNNING_HALF)]
+        if near.size < _FEWEST:
             return
         median = median_image([self._crop(int(j)) for j in near])
-        ground[self._box] = np.clip(median, self._low, self._high)
+        around = self._trusted[in_step & (away <= _SLOW_HALF)]
+        before = self._brightest(around[around < i], self._earlier)
+        after = self._brightest(around[around > i], self._later)
+        # The brightest of a few frames is brighter than their median by noise alone.
+        surely_lit = np.minimum(before, after) * np.float32(1 - _TOLERANCE)
+        ground[self._box] = np.clip(np.maximum(median, surely_lit), self._low, self._high)
+
+    def _brightest(self, frames: Ints, background: Float) -> Float:
+        """Return a background, brighter where at least two of some frames are."""
+        if frames.size < _FEWEST:
+            return background
+        first, second = self._crop(int(frames[0])), background
+        for j in frames[1:]:
+            crop = self._crop(int(j))
+            second = np.maximum(second, np.minimum(first, crop))
+            first = np.maximum(first, crop)
+        return second
 
     def _crop(self, i: int) -> Float:
         if i not in self._crops:
@@ -285,9 +312,13 @@ def _neighbours(lasting: Mask) -> scipy.sparse.csr_array:
 
 
 def _without_slow(scene: Scene, block: int) -> Float:
-    """Return a background without what is dark in this block only: a slow particle."""
+    """Return a background without what is brighter both before and after: a slow particle."""
     own = scene.background(block)
-    if 0 < block < scene.n_blocks - 1:
-        neighbours = np.minimum(scene.background(block - 1), scene.background(block + 1))
-        own = np.maximum(own, neighbours)
+    earlier = range(max(block - _SLOW_BLOCKS, 0), block)
+    later = range(block + 1, min(block + 1 + _SLOW_BLOCKS, scene.n_blocks))
+    if earlier and later:
+        before, after = (
+            reduce(np.maximum, map(scene.background, blocks)) for blocks in (earlier, later)
+        )
+        own = np.maximum(own, np.minimum(before, after))
     return own.astype(np.float32)
