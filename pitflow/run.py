@@ -81,7 +81,7 @@ STAGES = (
             "acquire.block_frames",
             "acquire.background_samples",
         ),
-        code=("acquire", "delimited.py"),
+        code=("acquire", "delimited.py", "image_file.py"),
         files=("background.zarr", "parts/acquire/frames.parquet"),
         function=acquire,
     ),
