@@ -84,13 +84,16 @@ def _particles(data: ReportData) -> str:
     particles, tracks = data.tables["particles"], data.tracks
     if particles.empty:
         return "No moving particle was detected."
+    if tracks.empty:
+        are = "is" if len(particles) == 1 else "are"
+        return f"No particle was followed; {count(len(particles), 'detection')} {are} in no track."
     number = tracks["particle"].nunique()
     left = data.tables["ejections"]["particle"].nunique()
-    sure = data.sure_tracks if len(data.sure_tracks) else particles
+    sure = data.sure_tracks if len(data.sure_tracks) else tracks
     diameter = np.nanmedian(floats(sure, "diameter_px")) * data.um_per_px
     sentence = (
         f"{count(number, 'particle')} {'was' if number == 1 else 'were'} followed "
-        f"({count(len(particles), 'detection')}), {diameter:.1f} µm wide in the median as imaged"
+        f"({count(len(tracks), 'detection')}), {diameter:.1f} µm wide in the median as imaged"
     )
     if left == 0:
         return f"{sentence}; none of them could be traced back to a pit."

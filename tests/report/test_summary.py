@@ -40,6 +40,17 @@ def test_directions_are_told_with_their_particles(run):
     assert "too few particles to test" in told(run, pits=none.tail(1))
 
 
+def test_detections_in_no_track_are_not_of_those_followed(run):
+    particles = run.tables["particles"]
+    linked = particles[particles["particle"] >= 0]
+    last = linked.tail(5).assign(particle=-1)
+    both = pd.concat([linked, last], ignore_index=True)
+    assert f"followed ({len(linked):,} detections)" in told(run, particles=both)
+    assert "No particle was followed; 5 detections are in no track." in told(run, particles=last)
+    one = last.head(1)
+    assert "No particle was followed; 1 detection is in no track." in told(run, particles=one)
+
+
 @pytest.mark.parametrize(
     ("number", "expected"),
     [
