@@ -123,6 +123,23 @@ def test_where_the_model_is_not_sure_the_page_says_so(
     assert "The model is not sure of most of what it found in texture" in page
 
 
+def test_one_of_a_kind_is_told_in_the_singular(tmp_path: Path) -> None:
+    """A dark pit on the left border, and a bright thing in the middle."""
+    labels = np.zeros((120, 120), np.uint16)
+    labels[20:40, :20], labels[60:80, 60:80] = 1, 2
+    image = 120.0 - 60 * (labels == 1) + 60 * (labels == 2)
+    path = tmp_path / "one.png"
+    cv2.imwrite(str(path), image.astype(np.uint8))
+
+    def find(*_: object) -> Found:
+        return Found(labels, {1: 0.9, 2: 0.9})
+
+    analyse_micrographs([path], tmp_path / "out", find, about={})
+    page = (tmp_path / "out" / "sem.html").read_text(encoding="utf-8")
+    assert "1 pit touches the border of its image." in page
+    assert "1 of them is brighter than what is around" in page
+
+
 def test_finds_that_tile_the_image_are_doubted_and_dense_pits_are_not(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     cell = np.kron(np.arange(1, 101).reshape(10, 10), np.ones((30, 30), int)).astype(np.uint16)

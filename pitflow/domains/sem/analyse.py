@@ -511,18 +511,20 @@ def _findings(pits: pd.DataFrame, n_images: int, record: dict[str, Any]) -> list
             crossed = int((judged["morphology"] == "crosshatch").sum())
             fissured = int((judged["morphology"] == "fissured").sum())
             sentences.append(
-                f"Of {len(judged)} large enough to tell, {crossed} show a crosshatch and "
-                f"{fissured} fissures."
+                f"Of {len(judged)} large enough to tell, {crossed} "
+                f"{'shows' if crossed == 1 else 'show'} a crosshatch and {fissured} fissures."
             )
         brighter = int((pits["contrast"] < 0).sum())
         if 0 < brighter < len(pits):
             sentences.append(
-                f"{brighter} of them are brighter than what is around (contrast below 0), the "
-                "others darker: precipitates, scratches and edges are no pits."
+                f"{brighter} of them {'is' if brighter == 1 else 'are'} brighter than what is "
+                "around (contrast below 0), the others darker: precipitates, scratches and edges "
+                "are no pits."
             )
         cut = int(pits["touches_border"].sum())
         if cut:
-            sentences.append(f"{count(cut, 'pit')} touch the border of their image.")
+            touch = "touches the border of its" if cut == 1 else "touch the border of their"
+            sentences.append(f"{count(cut, 'pit')} {touch} image.")
     if record["data_bars"]:
         sentences.append(f"A data bar was cut off {count(record['data_bars'], 'micrograph')}.")
     if record["drawn_upon"]:
