@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.spatial import cKDTree
 
 from pitflow.config import LinkConfig
 
@@ -72,28 +73,39 @@ def drop_settled(particles: pd.DataFrame, config: LinkConfig) -> pd.DataFrame:
     return left
 
 
-def came_too_late(particles: pd.DataFrame, last_frame: int, config: LinkConfig) -> Mask:
+def came_too_late(
+    particles: pd.DataFrame, detections: pd.DataFrame, last_frame: int, config: LinkConfig
+) -> Mask:
     """Return which detections are in no track because the recording ends too soon for one.
 
     Parameters
     ----------
     particles:
-        Linked detections with ``particle``, ``frame``, ``score``.
+        Linked detections with ``particle``, ``frame``, ``x``, ``y``, ``score``.
+    detections:
+        All there were, whatever became of them: ``frame``, ``x``, ``y``.
     last_frame:
         The last one in which anything can be seen.
     config:
-        ``min_length``, frames that a track needs.
+        ``min_length``, frames that a track needs. What was seen in the ``rest_frames`` before,
+        within ``rest_px`` of its place, does not move.
 
     Returns
     -------
     mask:
         (n,) bool: of the detections of the last ``min_length - 1`` frames those in no track of
-        which the segmenter is sure.
+        which the segmenter is sure, in places where nothing was before.
     """
-    late = particles["frame"].to_numpy() > last_frame - (config.min_length - 1)
+    since = last_frame - (config.min_length - 1)
     alone = particles["particle"].to_numpy() < 0
-    sure: Mask = alone & late & (particles["score"].to_numpy() >= _SURE)
-    return sure
+    late: Mask = alone & (particles["frame"].to_numpy() > since)
+    late &= particles["score"].to_numpy() >= _SURE
+    before = detections[detections["frame"].between(since - config.rest_frames + 1, since)]
+    if len(before) and late.any():
+        places = particles.loc[late, ["x", "y"]].to_numpy(np.float64)
+        away = cKDTree(before[["x", "y"]].to_numpy(np.float64)).query(places)[0]
+        late[late] = away > config.rest_px
+    return late
 
 
 def _at_rest(track: Ints, frame: Ints, xy: Floats, config: LinkConfig) -> Mask:

@@ -55,7 +55,8 @@ def link(job: Job) -> str:
         )
         moving = join_longer(moving, linked.knowledge, settings)
     if not settings.keep_unlinked:
-        late = came_too_late(moving, frames.loc[frames["quality"] == "ok", "frame"].max(), settings)
+        last = frames.loc[frames["quality"] == "ok", "frame"].max()
+        late = came_too_late(moving, steady, last, settings)
         moving = moving[(moving["particle"] >= 0) | late].reset_index(drop=True)
     particles = _moved(moving, frames, +1)
     job.notes += linked.notes
