@@ -92,3 +92,5 @@ def test_a_particle_of_the_last_frames_is_kept_though_it_is_in_no_track(tmp_path
     particles = linked(tmp_path, lost, seen([20, 26, 27]), seen([]))
     assert particles["frame"].tolist() == [26, 27]
     assert particles["particle"].tolist() == [-1, -1]
+    nowhere = dict.fromkeys(range(FRAMES), "gap")
+    assert linked(tmp_path / "gap", nowhere, seen([]), seen([])).empty

@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.spatial import cKDTree
 
 from pitflow.config import LinkConfig
 
@@ -23,6 +22,8 @@ _SHORT_REST = 3
 _SURE = 0.9
 """Score from which three in four detections are particles, of those that came too late to be
 followed; measured on simulated recordings. Of all that are in no track it is one in three."""
+_MORE = 2
+"""So many times the usual number came late: at least half of them would have been followed."""
 
 
 def drop_settled(particles: pd.DataFrame, config: LinkConfig) -> pd.DataFrame:
@@ -73,39 +74,34 @@ def drop_settled(particles: pd.DataFrame, config: LinkConfig) -> pd.DataFrame:
     return left
 
 
-def came_too_late(
-    particles: pd.DataFrame, detections: pd.DataFrame, last_frame: int, config: LinkConfig
-) -> Mask:
+def came_too_late(particles: pd.DataFrame, last_frame: int, config: LinkConfig) -> Mask:
     """Return which detections are in no track because the recording ends too soon for one.
 
     Parameters
     ----------
     particles:
-        Linked detections with ``particle``, ``frame``, ``x``, ``y``, ``score``.
-    detections:
-        All there were, whatever became of them: ``frame``, ``x``, ``y``.
+        Linked detections with ``particle``, ``frame``, ``score``.
     last_frame:
         The last one in which anything can be seen.
     config:
-        ``min_length``, frames that a track needs. What was seen in the ``rest_frames`` before,
-        within ``rest_px`` of its place, does not move.
+        ``min_length``, frames that a track needs.
 
     Returns
     -------
     mask:
         (n,) bool: of the detections of the last ``min_length - 1`` frames those in no track of
-        which the segmenter is sure, in places where nothing was before.
+        which the segmenter is sure. None where there are not twice as many to a frame as before:
+        they then are what is in no track at any time.
     """
-    since = last_frame - (config.min_length - 1)
-    alone = particles["particle"].to_numpy() < 0
-    late: Mask = alone & (particles["frame"].to_numpy() > since)
-    late &= particles["score"].to_numpy() >= _SURE
-    before = detections[detections["frame"].between(since - config.rest_frames + 1, since)]
-    if len(before) and late.any():
-        places = particles.loc[late, ["x", "y"]].to_numpy(np.float64)
-        away = cKDTree(before[["x", "y"]].to_numpy(np.float64)).query(places)[0]
-        late[late] = away > config.rest_px
-    return late
+    n_late = config.min_length - 1
+    since = last_frame - n_late
+    frame = particles["frame"].to_numpy()
+    sure = (particles["particle"].to_numpy() < 0) & (particles["score"].to_numpy() >= _SURE)
+    late: Mask = sure & (frame > since)
+    n_before = since - frame.min(initial=since) + 1
+    usual = np.count_nonzero(sure & ~late) / n_before
+    is_more = np.count_nonzero(late) >= _MORE * usual * n_late
+    return late & np.bool_(is_more)
 
 
 def _at_rest(track: Ints, frame: Ints, xy: Floats, config: LinkConfig) -> Mask:

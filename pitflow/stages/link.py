@@ -55,8 +55,8 @@ def link(job: Job) -> str:
         )
         moving = join_longer(moving, linked.knowledge, settings)
     if not settings.keep_unlinked:
-        last = frames.loc[frames["quality"] == "ok", "frame"].max()
-        late = came_too_late(moving, steady, last, settings)
+        last = max(frames.loc[frames["quality"] == "ok", "frame"], default=-1)
+        late = came_too_late(moving, last, settings)
         moving = moving[(moving["particle"] >= 0) | late].reset_index(drop=True)
     particles = _moved(moving, frames, +1)
     job.notes += linked.notes

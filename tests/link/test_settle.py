@@ -101,33 +101,34 @@ def test_unlinked_detections_go_by_default():
 
 def test_what_came_too_late_for_a_track_is_kept_where_the_segmenter_is_sure():
     """
-    Four detections make a track; frame 99 is the last, so from frame 97 on none can begin. At the
-    last but one something was seen in frame 90 too, 1 px away; at the first in frame 80.
+    Four detections make a track; frame 99 is the last, so from frame 97 on none can begin.
 
-        frame     96   97   97   98   99   99   99
-        score      1    1  0.8    1  0.9    1    1
-        in track   -    -    -    -    -    -   yes
+        frame     0   96   97   97   98   99   99
+        score     1    1    1  0.8    1  0.9    1
+        in track  -    -    -    -    -    -   yes
     """
-    config = LinkConfig(min_length=4, rest_px=1.5, rest_frames=15)
+    config = LinkConfig(min_length=4)
     particles = pd.DataFrame(
         {
-            "frame": [96, 97, 97, 98, 99, 99, 99],
-            "x": 50.0 * np.arange(7),
-            "y": 20.0,
-            "score": [1.0, 1.0, 0.8, 1.0, 0.9, 1.0, 1.0],
+            "frame": [0, 96, 97, 97, 98, 99, 99],
+            "score": [1.0, 1.0, 1.0, 0.8, 1.0, 0.9, 1.0],
             "particle": [-1, -1, -1, -1, -1, -1, 7],
         }
     )
-    before = pd.DataFrame({"frame": [90, 80, 97], "x": [251.0, 50.0, 151.0], "y": 20.0})
-    everything = pd.concat([before, particles], ignore_index=True)
-    late = came_too_late(particles, everything, 99, config)
-    assert late.tolist() == [False, True, False, True, True, False, False]
-    at_once = LinkConfig(min_length=1)
-    assert not came_too_late(particles, everything, 99, at_once).any()
-    nothing = everything.head(0)
-    assert came_too_late(particles, nothing, 99, config).tolist() == [
-        False, True, False, True, True, True, False
-    ]  # fmt: skip
+    late = came_too_late(particles, 99, config)
+    assert late.tolist() == [False, False, True, False, True, True, False]
+    assert not came_too_late(particles, 99, LinkConfig(min_length=1)).any()
+    assert came_too_late(particles.head(0), 99, config).tolist() == []
+
+
+def test_where_as_much_is_in_no_track_at_any_time_nothing_came_too_late():
+    """Ten flicker in each frame; of the last three frames 15 each are less than twice as many."""
+    config = LinkConfig(min_length=4)
+    usual = pd.DataFrame({"frame": np.repeat(np.arange(97), 10)})
+    for n, kept in ((15, 0), (20, 60)):
+        last = pd.DataFrame({"frame": np.repeat([97, 98, 99], n)})
+        both = pd.concat([usual, last], ignore_index=True).assign(particle=-1, score=1.0)
+        assert came_too_late(both, 99, config).sum() == kept
 
 
 def straight(particle: int, x: list[float]) -> pd.DataFrame:
